@@ -1,0 +1,343 @@
+// The kernel seam over io_uring. Set-up flags and the reason for each stand in open_ring(); no version is compared, what
+// the kernel lacks shows when the ring is set up.
+#include <liburing.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <vector>
+
+#include "core/kernel.h"
+#include "core/limits.h"
+
+namespace sluice::core {
+
+namespace {
+
+// Newer than liburing 2.9's headers: since Linux 6.15 an idle loop need not count as waiting for I/O.
+constexpr unsigned enter_no_iowait = 1U << 7;
+constexpr unsigned feature_no_iowait = 1U << 17;
+
+// Tokens of kind 0 are the seam's own.
+constexpr uint64_t token_ignored = 0;
+constexpr uint64_t token_wake = 1;
+
+constexpr unsigned hangup_events = POLLRDHUP | POLLHUP | POLLERR;
+
+std::string explain_setup_failure(int number) {
+  std::string text = "io_uring is not available: ";
+  switch (number) {
+    case ENOSYS: return text + "this kernel (or a container's seccomp profile) has no io_uring_setup; Linux 6.1 or later is needed";
+    case EPERM: return text + "not permitted; set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the container's seccomp profile";
+    case ENOMEM: return text + "out of memory; raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=) or the memory limit of the control group";
+    case EINVAL: return text + "this kernel lacks a needed set-up flag (IORING_SETUP_DEFER_TASKRUN); Linux 6.1 or later is needed";
+    default: return text + std::strerror(number);
+  }
+}
+
+}  // namespace
+
+struct Kernel::State {
+  io_uring ring{};
+  bool ring_is_open = false;
+  unsigned enter_flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+  int wake_descriptor = -1;
+  std::array<io_uring_buf_ring*, buffer_groups> groups{};
+  std::array<unsigned, buffer_groups> group_entries{};
+  std::array<int, buffer_groups> unpublished{};
+  unsigned overflows_seen = 0;
+  std::array<Completion, limits::completions_per_turn> batch;
+  EngineCounters counters;
+
+  ~State();
+  int open_ring(const KernelOptions& options);
+  io_uring_sqe* entry(uint64_t user_data);
+  unsigned flush_submissions();
+  int enter(unsigned wait_for, Duration timeout);
+  void arm_wake();
+  std::span<const Completion> reap();
+};
+
+Kernel::State::~State() {
+  if (!ring_is_open) return;
+  for (unsigned group = 0; group < buffer_groups; ++group) {
+    if (groups[group] != nullptr) io_uring_free_buf_ring(&ring, groups[group], group_entries[group], static_cast<int>(group));
+  }
+  io_uring_queue_exit(&ring);
+  if (wake_descriptor >= 0) ::close(wake_descriptor);
+}
+
+int Kernel::State::open_ring(const KernelOptions& options) {
+  io_uring_params parameters{};
+  parameters.flags = IORING_SETUP_SINGLE_ISSUER   // one thread submits: no lock in the kernel
+                     | IORING_SETUP_DEFER_TASKRUN  // completions run when we enter, in batches, not as interruptions
+                     | IORING_SETUP_SUBMIT_ALL     // one bad entry does not hold back the rest of a batch
+                     | IORING_SETUP_CQSIZE         // room for multishot accepts: never overflow
+                     | IORING_SETUP_CLAMP;
+  parameters.cq_entries = options.completion_entries;
+  if (const int failure = io_uring_queue_init_params(options.submission_entries, &ring, &parameters); failure < 0) return -failure;
+  ring_is_open = true;
+  io_uring_ring_dontfork(&ring);
+  if (io_uring_register_ring_fd(&ring) == 1) enter_flags |= IORING_ENTER_REGISTERED_RING;  // saves a descriptor look-up an enter
+  if ((parameters.features & feature_no_iowait) != 0) enter_flags |= enter_no_iowait;
+  unsigned workers[2] = {1, 1};  // nothing here needs a kernel worker thread; a mistake shall not make a crowd
+  io_uring_register_iowq_max_workers(&ring, workers);
+  wake_descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake_descriptor < 0) return errno;
+  arm_wake();
+  return 0;
+}
+
+void Kernel::State::arm_wake() {
+  io_uring_sqe* sqe = entry(token_wake);
+  io_uring_prep_poll_multishot(sqe, wake_descriptor, POLLIN);
+}
+
+io_uring_sqe* Kernel::State::entry(uint64_t user_data) {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring);
+  while (sqe == nullptr) {  // the queue is full in mid-turn: hand it over and go on
+    enter(0, Duration{0});
+    sqe = io_uring_get_sqe(&ring);
+  }
+  // The preparation that follows leaves user_data alone.
+  sqe->user_data = user_data;
+  counters.submissions.add();
+  return sqe;
+}
+
+// Publishes prepared entries to the kernel; returns how many wait to be consumed.
+unsigned Kernel::State::flush_submissions() {
+  io_uring_sq& queue = ring.sq;
+  if (queue.sqe_head != queue.sqe_tail) {
+    queue.sqe_head = queue.sqe_tail;
+    std::atomic_ref{*queue.ktail}.store(queue.sqe_tail, std::memory_order_release);
+  }
+  return queue.sqe_tail - std::atomic_ref{*queue.khead}.load(std::memory_order_acquire);
+}
+
+// One system call that submits, runs deferred work, and waits. liburing 2.9's own wrapper can't pass NO_IOWAIT.
+int Kernel::State::enter(unsigned wait_for, Duration timeout) {
+  __kernel_timespec limit{};
+  io_uring_getevents_arg argument{};
+  if (wait_for > 0 && timeout != forever) {
+    limit.tv_sec = timeout.count() / 1'000'000'000;
+    limit.tv_nsec = timeout.count() % 1'000'000'000;
+    argument.ts = reinterpret_cast<uint64_t>(&limit);
+  }
+  counters.enters.add();
+  return io_uring_enter2(static_cast<unsigned>(ring.enter_ring_fd), flush_submissions(), wait_for, enter_flags,
+                         reinterpret_cast<sigset_t*>(&argument), sizeof argument);
+}
+
+std::span<const Completion> Kernel::State::reap() {
+  size_t count = 0;
+  unsigned head = 0;
+  unsigned seen = 0;
+  bool rearm_wake = false;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring, head, cqe) {
+    if (count == batch.size()) break;
+    ++seen;
+    if (cqe->user_data == token_ignored) continue;
+    if (cqe->user_data == token_wake) {
+      rearm_wake |= (cqe->flags & IORING_CQE_F_MORE) == 0 && cqe->res != 0;
+      continue;
+    }
+    Completion& completion = batch[count++];
+    completion.token = Token::unpack(cqe->user_data);
+    completion.error = cqe->res < 0 ? error_from_errno(-cqe->res) : Error::none;
+    completion.result = cqe->res < 0 ? 0 : cqe->res;
+    completion.buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0 ? static_cast<BufferId>(cqe->flags >> IORING_CQE_BUFFER_SHIFT) : no_buffer;
+    completion.more = (cqe->flags & IORING_CQE_F_MORE) != 0;
+    if (completion.error == Error::no_buffers) counters.buffer_shortages.add();
+  }
+  io_uring_cq_advance(&ring, seen);
+  if (rearm_wake) arm_wake();
+  counters.completions.add(count);
+  const unsigned overflows = std::atomic_ref{*ring.cq.koverflow}.load(std::memory_order_relaxed);
+  if (overflows != overflows_seen) {
+    counters.overflows.add(overflows - overflows_seen);
+    overflows_seen = overflows;
+  }
+  return {batch.data(), count};
+}
+
+std::unique_ptr<Kernel> Kernel::open(const KernelOptions& options, KernelUnavailable& unavailable) {
+  auto state = std::make_unique<State>();
+  if (const int failure = state->open_ring(options); failure != 0) {
+    unavailable.reason = explain_setup_failure(failure);
+    return nullptr;
+  }
+  return std::unique_ptr<Kernel>{new Kernel{std::move(state)}};
+}
+
+Kernel::Kernel(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Kernel::~Kernel() = default;
+
+void Kernel::accept(Token token, int listener, AcceptMode mode) {
+  io_uring_sqe* sqe = state_->entry(token.pack());
+  if (mode == AcceptMode::multishot) {
+    io_uring_prep_multishot_accept(sqe, listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  } else {
+    io_uring_prep_accept(sqe, listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  }
+}
+
+void Kernel::connect(Token token, int socket, const SocketAddress& address) {
+  io_uring_prep_connect(state_->entry(token.pack()), socket, address.data(), address.size());
+}
+
+void Kernel::receive(Token token, int socket, std::span<std::byte> into, Readiness readiness) {
+  io_uring_sqe* sqe = state_->entry(token.pack());
+  io_uring_prep_recv(sqe, socket, into.data(), into.size(), 0);
+  if (readiness == Readiness::unexpected) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+}
+
+void Kernel::receive_pooled(Token token, int socket, BufferGroup group, Readiness readiness) {
+  io_uring_sqe* sqe = state_->entry(token.pack());
+  io_uring_prep_recv(sqe, socket, nullptr, 0, 0);  // length 0: as much as the buffer holds
+  io_uring_sqe_set_flags(sqe, IOSQE_BUFFER_SELECT);
+  sqe->buf_group = static_cast<uint16_t>(group);
+  // Without POLL_FIRST an empty ring would end the receive at once, bytes or no bytes.
+  if (readiness == Readiness::unexpected) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+}
+
+void Kernel::send(Token token, int socket, std::span<const std::byte> bytes, Continuation continuation) {
+  io_uring_prep_send(state_->entry(token.pack()), socket, bytes.data(), bytes.size(),
+                     MSG_NOSIGNAL | (continuation == Continuation::follows ? MSG_MORE : 0));
+}
+
+void Kernel::watch_hangup(Token token, int socket) {
+  io_uring_prep_poll_add(state_->entry(token.pack()), socket, hangup_events);
+}
+
+void Kernel::cancel(Token token) {
+  io_uring_sqe* sqe = state_->entry(token_ignored);
+  io_uring_prep_cancel64(sqe, token.pack(), 0);
+  sqe->user_data = token_ignored;
+}
+
+Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes, Continuation continuation) {
+  state_->counters.inline_calls.add();
+  const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (continuation == Continuation::follows ? MSG_MORE : 0);
+  const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), flags);
+  if (sent < 0) return error_from_errno(errno);
+  return static_cast<size_t>(sent);
+}
+
+Result<size_t> Kernel::peek(int socket) {
+  state_->counters.inline_calls.add();
+  char byte = 0;
+  const ssize_t there = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (there < 0) return error_from_errno(errno);
+  return static_cast<size_t>(there);
+}
+
+Result<int> Kernel::open_socket(int family) {
+  state_->counters.inline_calls.add(2);
+  const int socket = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (socket < 0) return error_from_errno(errno);
+  const int on = 1;
+  if (::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) {
+    const Error error = error_from_errno(errno);
+    ::close(socket);
+    return error;
+  }
+  return socket;
+}
+
+Result<SocketAddress> Kernel::peer_address(int socket) {
+  state_->counters.inline_calls.add();
+  SocketAddress address;
+  socklen_t size = SocketAddress::capacity;
+  if (::getpeername(socket, address.data(), &size) != 0) return error_from_errno(errno);
+  return address;
+}
+
+void Kernel::shutdown_write(int socket) {
+  state_->counters.inline_calls.add();
+  ::shutdown(socket, SHUT_WR);  // fails only where the connection is gone already
+}
+
+void Kernel::shutdown_both(int socket) {
+  state_->counters.inline_calls.add();
+  ::shutdown(socket, SHUT_RDWR);  // as above
+}
+
+void Kernel::close(int descriptor) {
+  state_->counters.inline_calls.add();
+  ::close(descriptor);
+}
+
+Result<uint32_t> Kernel::open_group(BufferGroup group, uint32_t entries) {
+  const auto index = static_cast<unsigned>(group);
+  int failure = 0;
+  io_uring_buf_ring* buffers = io_uring_setup_buf_ring(&state_->ring, entries, static_cast<int>(index), 0, &failure);
+  if (buffers == nullptr) return error_from_errno(-failure);
+  state_->groups[index] = buffers;
+  state_->group_entries[index] = entries;
+  return entries;
+}
+
+void Kernel::provide(BufferGroup group, BufferId id, std::span<std::byte> memory) {
+  const auto index = static_cast<unsigned>(group);
+  io_uring_buf_ring_add(state_->groups[index], memory.data(), static_cast<unsigned>(memory.size()), id,
+                        io_uring_buf_ring_mask(state_->group_entries[index]), state_->unpublished[index]++);
+}
+
+void Kernel::publish(BufferGroup group) {
+  const auto index = static_cast<unsigned>(group);
+  if (state_->unpublished[index] == 0) return;
+  io_uring_buf_ring_advance(state_->groups[index], state_->unpublished[index]);
+  state_->unpublished[index] = 0;
+}
+
+std::span<const Completion> Kernel::submit_and_wait(Duration timeout) {
+  const bool wait = timeout > Duration{0} && io_uring_cq_ready(&state_->ring) == 0;
+  const int result = state_->enter(wait ? 1 : 0, timeout);
+  // -ETIME: the timeout. -EINTR: a signal. -EBUSY, -EAGAIN: the kernel wants completions reaped first; what was not
+  // submitted stays in the queue for the next turn. Anything else means that the ring is broken.
+  if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN && result != -ENOMEM) {
+    std::fprintf(stderr, "sluice: io_uring_enter failed: %s\n", std::strerror(-result));
+    SLUICE_UNREACHABLE();
+  }
+  return state_->reap();
+}
+
+void Kernel::ring_doorbell(Kernel& sleeper) {
+  io_uring_sqe* sqe = state_->entry(token_ignored);
+  io_uring_prep_msg_ring(sqe, sleeper.state_->ring.ring_fd, 0, token_ignored, 0);
+  sqe->user_data = token_ignored;
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+void Kernel::wake() {
+  const uint64_t one = 1;
+  // Can fail only when the counter is full, and then the sleeper has more than one reason to be awake.
+  [[maybe_unused]] const auto written = ::write(state_->wake_descriptor, &one, sizeof one);
+}
+
+Instant Kernel::now() const {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return Instant{std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec}};
+}
+
+WallTime Kernel::wall_now() const {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return WallTime{std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec}};
+}
+
+const EngineCounters& Kernel::counters() const { return state_->counters; }
+
+}  // namespace sluice::core

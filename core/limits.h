@@ -1,0 +1,45 @@
+// The bounds that everything else is sized by. Each has a behaviour when it is reached, and a counter.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::core::limits {
+
+// The ring. A turn handles at most `completions_per_turn`; the rest wait for the next turn.
+inline constexpr uint32_t submission_entries = 1024;
+inline constexpr uint32_t completion_entries = 16384;
+inline constexpr uint32_t completions_per_turn = 512;
+
+// A turn with at most this many completions sends inline; a busier one batches its sends in the ring.
+inline constexpr uint32_t small_batch = 4;
+
+// A message buffer: bytes come in at the front, what leaves is written behind them.
+//   [ headroom | receive area | send area ]
+// The headroom takes a chunk-size line in front of a relayed body; the tail of the receive area its CRLF.
+inline constexpr uint32_t buffer_headroom = 16;
+inline constexpr uint32_t buffer_receive_bytes = 64 * 1024;
+inline constexpr uint32_t buffer_tailroom = 16;
+inline constexpr uint32_t buffer_send_bytes = 36 * 1024;
+inline constexpr uint32_t buffer_bytes = buffer_headroom + buffer_receive_bytes + buffer_tailroom + buffer_send_bytes;
+// Neighbours start on different cache sets: an odd number of cache lines apart.
+inline constexpr uint32_t buffer_stride = (buffer_bytes / 128 + 1) * 128 + 64;
+
+inline constexpr uint32_t head_bytes_max = 32 * 1024;
+inline constexpr uint32_t head_fields_max = 100;
+inline constexpr uint32_t target_bytes_max = 8 * 1024;
+inline constexpr uint32_t informational_responses_max = 16;
+inline constexpr uint32_t chunk_extension_bytes_max = 256;
+inline constexpr uint32_t trailer_bytes_max = 8 * 1024;
+
+inline constexpr uint32_t workers_max = 256;
+inline constexpr uint32_t offload_threads = 2;
+
+static_assert(buffer_stride % 64 == 0 && (buffer_stride / 64) % 2 == 1);
+static_assert(buffer_stride >= buffer_bytes);
+static_assert(buffer_receive_bytes >= 2 * head_bytes_max, "a head leaves as much room again for the body");
+static_assert(buffer_receive_bytes <= 65536, "offsets into a head are 16 bits");
+static_assert(buffer_send_bytes >= head_bytes_max + 4096, "a rewritten head always fits");
+static_assert(completion_entries >= 2 * completions_per_turn);
+
+}  // namespace sluice::core::limits
