@@ -1,0 +1,390 @@
+#include "http/parser.h"
+
+#include <cstring>
+
+#include "core/assert.h"
+#include "http/token.h"
+#include "http/uri.h"
+
+namespace sluice::http {
+
+namespace limits = core::limits;
+
+// llhttp's events. A head's spans arrive whole, because a head is handed over whole.
+struct Parser::Callbacks {
+  static Parser& self(llhttp_t* llhttp) { return *static_cast<Parser*>(llhttp->data); }
+  static int fail(llhttp_t* llhttp, Rule rule) {
+    self(llhttp).rule_ = rule;
+    return HPE_USER;
+  }
+
+  static int on_field(llhttp_t* llhttp, const char* at, size_t size) {
+    Parser& parser = self(llhttp);
+    if (parser.fields_ == nullptr) return on_trailer(llhttp, at, size);
+    if (parser.name_size_ == 0) parser.name_begin_ = static_cast<uint16_t>(at - parser.base_);
+    parser.name_size_ = static_cast<uint16_t>(parser.name_size_ + size);
+    return 0;
+  }
+
+  static int on_value(llhttp_t* llhttp, const char* at, size_t size) {
+    Parser& parser = self(llhttp);
+    if (parser.fields_ == nullptr) return on_trailer(llhttp, at, size);
+    if (parser.value_size_ == 0) parser.value_begin_ = static_cast<uint16_t>(at - parser.base_);
+    parser.value_size_ = static_cast<uint16_t>(parser.value_size_ + size);
+    return 0;
+  }
+
+  static int on_value_complete(llhttp_t* llhttp) {
+    Parser& parser = self(llhttp);
+    if (parser.fields_ == nullptr) return 0;
+    if (parser.fields_->full()) return fail(llhttp, Rule::too_many_fields);
+    Field& field = parser.fields_->add();
+    field.name_begin = parser.name_begin_;
+    field.name_size = parser.name_size_;
+    const auto value = trim_blanks({parser.base_ + parser.value_begin_, parser.value_size_});
+    field.value_begin = static_cast<uint16_t>(value.data() - parser.base_);
+    field.value_size = static_cast<uint16_t>(value.size());
+    field.id = recognize_field(parser.fields_->name(field));
+    field.disposition = Disposition::keep;
+    parser.name_size_ = parser.value_size_ = 0;
+    return 0;
+  }
+
+  // Trailers are checked and bounded, and not passed on: nothing behind a gateway may act on what came after the body
+  // was judged (RFC 9110 6.5.1 lets an intermediary discard them).
+  static int on_trailer(llhttp_t* llhttp, const char*, size_t size) {
+    Parser& parser = self(llhttp);
+    parser.trailer_bytes_ = static_cast<uint16_t>(parser.trailer_bytes_ + size);
+    return size > limits::trailer_bytes_max || parser.trailer_bytes_ > limits::trailer_bytes_max ? fail(llhttp, Rule::trailer) : 0;
+  }
+
+  static int on_headers_complete(llhttp_t* llhttp) {
+    llhttp->upgrade = 0;  // an Upgrade that nobody tunnels is an ordinary request
+    return HPE_PAUSED;
+  }
+
+  static int on_body(llhttp_t* llhttp, const char* at, size_t size) {
+    Parser& parser = self(llhttp);
+    if (parser.out_ != at) std::memmove(parser.out_, at, size);
+    parser.out_ += size;
+    return 0;
+  }
+
+  static int on_chunk_extension(llhttp_t* llhttp, const char*, size_t size) {
+    Parser& parser = self(llhttp);
+    if (size > limits::chunk_extension_bytes_max - parser.extension_bytes_) return fail(llhttp, Rule::chunk_extension);
+    parser.extension_bytes_ = static_cast<uint16_t>(parser.extension_bytes_ + size);
+    return 0;
+  }
+
+  // Nothing of the next message is touched before it is asked for.
+  static int on_message_complete(llhttp_t* llhttp) {
+    self(llhttp).complete_ = true;
+    llhttp->upgrade = 0;
+    return HPE_PAUSED;
+  }
+
+  static const llhttp_settings_t& settings() {
+    static const llhttp_settings_t instance = [] {
+      llhttp_settings_t s;
+      llhttp_settings_init(&s);
+      s.on_header_field = on_field;
+      s.on_header_value = on_value;
+      s.on_header_value_complete = on_value_complete;
+      s.on_headers_complete = on_headers_complete;
+      s.on_body = on_body;
+      s.on_chunk_extension_name = on_chunk_extension;
+      s.on_chunk_extension_value = on_chunk_extension;
+      s.on_message_complete = on_message_complete;
+      return s;
+    }();
+    return instance;
+  }
+};
+
+namespace {
+
+// What llhttp refused, in our words.
+Rule rule_of(llhttp_errno_t error, llhttp_type_t type) {
+  switch (error) {
+    case HPE_INVALID_METHOD: return Rule::method;
+    case HPE_INVALID_URL: return Rule::target;
+    case HPE_INVALID_VERSION: return type == HTTP_REQUEST ? Rule::version : Rule::status_line;
+    case HPE_INVALID_STATUS: return Rule::status_line;
+    case HPE_INVALID_CONSTANT:
+    case HPE_STRICT: return type == HTTP_REQUEST ? Rule::request_line : Rule::status_line;
+    case HPE_INVALID_CONTENT_LENGTH: return Rule::content_length;
+    case HPE_UNEXPECTED_CONTENT_LENGTH: return Rule::length_and_encoding;
+    case HPE_INVALID_TRANSFER_ENCODING: return Rule::transfer_encoding;
+    case HPE_INVALID_CHUNK_SIZE: return Rule::chunk_size;
+    case HPE_LF_EXPECTED:
+    case HPE_CR_EXPECTED: return Rule::bare_cr;
+    case HPE_PAUSED_H2_UPGRADE: return Rule::version;
+    case HPE_UNEXPECTED_SPACE:
+    case HPE_INVALID_HEADER_TOKEN: return Rule::field_name;
+    default: return type == HTTP_REQUEST ? Rule::request_line : Rule::status_line;
+  }
+}
+
+Method method_of(uint8_t number) {
+  switch (number) {
+    case HTTP_GET: return Method::get;
+    case HTTP_HEAD: return Method::head;
+    case HTTP_POST: return Method::post;
+    case HTTP_PUT: return Method::put;
+    case HTTP_DELETE: return Method::del;
+    case HTTP_PATCH: return Method::patch;
+    case HTTP_OPTIONS: return Method::options;
+    case HTTP_CONNECT: return Method::connect;
+    case HTTP_TRACE: return Method::trace;
+    default: return Method::other;
+  }
+}
+
+// llhttp also reads RTSP, ICE and the HTTP/2 preface.
+bool is_http_method(uint8_t number) {
+  switch (number) {
+#define SLUICE_METHOD(value, name, text) case value:
+    HTTP_METHOD_MAP(SLUICE_METHOD)
+#undef SLUICE_METHOD
+    return true;
+    default: return false;
+  }
+}
+
+// Digits only, at most 2^63 - 1.
+Rule parse_length(std::string_view text, uint64_t& length) {
+  if (text.empty() || text.size() > 18) return Rule::content_length;
+  length = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return Rule::content_length;
+    length = length * 10 + static_cast<uint64_t>(c - '0');
+  }
+  return Rule::none;
+}
+
+template <typename Visit>
+void for_each_option(std::string_view list, Visit&& visit) {
+  while (!list.empty()) {
+    const auto comma = list.find(',');
+    visit(trim_blanks(list.substr(0, comma)));
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace
+
+Rule Parser::run_head(std::span<char> head, llhttp_type_t type, Fields& fields) {
+  llhttp_init(&llhttp_, type, &Callbacks::settings());
+  llhttp_.data = this;
+  base_ = head.data();
+  fields_ = &fields;
+  fields.reset(head.data());
+  rule_ = Rule::none;
+  name_size_ = value_size_ = 0;
+  extension_bytes_ = trailer_bytes_ = 0;
+  complete_ = true;
+  const llhttp_errno_t error = llhttp_execute(&llhttp_, head.data(), head.size());
+  fields_ = nullptr;
+  base_ = nullptr;
+  if (rule_ != Rule::none) return rule_;
+  if (error != HPE_PAUSED) {
+    // A complete head that llhttp does not take for complete is one that the two readers understand differently.
+    return error == HPE_OK ? rule_of(HPE_INTERNAL, type) : rule_of(error, type);
+  }
+  return Rule::none;
+}
+
+// What both directions have in common: names, framing (RFC 9112 6.3), Connection.
+Rule Parser::finish_fields(Fields& fields, Version version, Framing& framing, uint64_t& length, Persistence& persistence,
+                           bool& has_length) {
+  persistence = version == Version::http_1_1 ? Persistence::keep_alive : Persistence::close;
+  has_length = false;
+  bool has_encoding = false;
+  bool says_close = false;
+  for (const Field& field : fields) {
+    if (!is_token(fields.name(field))) return Rule::field_name;
+    switch (field.id) {
+      case FieldName::content_length:
+        if (has_length) return Rule::content_length;
+        has_length = true;
+        if (const Rule rule = parse_length(fields.value(field), length); rule != Rule::none) return rule;
+        break;
+      case FieldName::transfer_encoding:
+        if (has_encoding || version == Version::http_1_0 || !equals_ignoring_case(fields.value(field), "chunked")) return Rule::transfer_encoding;
+        has_encoding = true;
+        break;
+      case FieldName::connection:
+        for_each_option(fields.value(field), [&](std::string_view option) {
+          if (equals_ignoring_case(option, "close")) says_close = true;
+          if (equals_ignoring_case(option, "keep-alive")) persistence = Persistence::keep_alive;
+        });
+        break;
+      default: break;
+    }
+  }
+  if (says_close) persistence = Persistence::close;
+  if (has_length && has_encoding) return Rule::length_and_encoding;
+  framing = has_encoding ? Framing::chunked : has_length && length > 0 ? Framing::length : Framing::none;
+  return Rule::none;
+}
+
+void Parser::expect_body(Framing framing, uint64_t length) {
+  framing_ = framing;
+  remaining_ = framing == Framing::length ? length : 0;
+  complete_ = framing == Framing::none;
+}
+
+Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
+  if (const Rule rule = run_head(head, HTTP_REQUEST, out.fields); rule != Rule::none) return rule;
+  if (!is_http_method(llhttp_.method)) return Rule::method;
+  out.method = method_of(llhttp_.method);
+  out.version = llhttp_.http_minor == 0 ? Version::http_1_0 : Version::http_1_1;
+
+  bool has_length = false;
+  out.content_length = 0;
+  if (const Rule rule = finish_fields(out.fields, out.version, out.framing, out.content_length, out.persistence, has_length); rule != Rule::none) {
+    return rule;
+  }
+  out.authority = {};
+  out.expectation = Expectation::none;
+  const Field* host = nullptr;
+  for (const Field& field : out.fields) {
+    if (field.id == FieldName::host) {
+      if (host != nullptr) return Rule::host_duplicate;
+      host = &field;
+    } else if (field.id == FieldName::expect && out.version == Version::http_1_1) {
+      if (!equals_ignoring_case(out.fields.value(field), "100-continue")) return Rule::expectation;
+      out.expectation = Expectation::continue_100;
+    }
+  }
+  if (host == nullptr && out.version == Version::http_1_1) return Rule::host_missing;
+  if (host != nullptr) {
+    out.authority = out.fields.value(*host);
+    if (!is_valid_authority(out.authority)) return Rule::host_invalid;
+  }
+
+  // HeadScanner has checked the form of the line: token SP target SP version.
+  const std::string_view line{head.data(), std::string_view{head.data(), head.size()}.find('\r')};
+  const size_t target_begin = line.find(' ') + 1;
+  const size_t target_size = line.size() - target_begin - 9;
+  if (target_size > limits::target_bytes_max) return Rule::target_too_long;
+  out.method_text = line.substr(0, target_begin - 1);
+  // CONNECT's target has a form of its own and is never forwarded.
+  const Target target = out.method == Method::connect ? Target{} : normalize_target(out.method, head.data() + target_begin, target_size);
+  if (target.rule != Rule::none) return target.rule;
+  out.target = target.text;
+  out.path = target.path;
+  out.query = target.query;
+  if (!target.authority.empty()) out.authority = target.authority;
+  expect_body(out.framing, out.content_length);
+  return Rule::none;
+}
+
+Rule Parser::parse_response(std::span<char> head, Method request, ResponseHead& out) {
+  if (const Rule rule = run_head(head, HTTP_RESPONSE, out.fields); rule != Rule::none) return rule;
+  out.status = llhttp_.status_code;
+  out.version = llhttp_.http_minor == 0 ? Version::http_1_0 : Version::http_1_1;
+  out.content_length = 0;
+  const Rule rule = finish_fields(out.fields, out.version, out.framing, out.content_length, out.persistence, out.has_content_length);
+  if (rule != Rule::none) return rule;
+  const bool bodiless = request == Method::head || out.status == 204 || out.status == 304 || out.status < 200;
+  if (bodiless) {
+    out.framing = Framing::none;
+  } else if (out.framing == Framing::none && !out.has_content_length) {
+    out.framing = Framing::until_close;
+  }
+  if (out.framing == Framing::until_close) out.persistence = Persistence::close;
+  expect_body(out.framing, out.content_length);
+  return Rule::none;
+}
+
+BodyPiece Parser::take_body(std::span<const char> in, char* out) {
+  if (complete_) return {.complete = true};
+  if (framing_ == Framing::chunked) return take_chunked(in, out);
+  size_t size = in.size();
+  if (framing_ == Framing::length) {
+    if (size > remaining_) size = static_cast<size_t>(remaining_);
+    remaining_ -= size;
+    complete_ = remaining_ == 0;
+  }
+  if (out != in.data()) std::memmove(out, in.data(), size);
+  return {.consumed = size, .produced = size, .complete = complete_};
+}
+
+BodyPiece Parser::take_chunked(std::span<const char> in, char* out) {
+  rule_ = Rule::none;
+  out_ = out;
+  llhttp_.data = this;
+  llhttp_resume(&llhttp_);
+  const llhttp_errno_t error = llhttp_execute(&llhttp_, in.data(), in.size());
+  BodyPiece piece{.produced = static_cast<size_t>(out_ - out)};
+  out_ = nullptr;
+  if (error == HPE_OK) {
+    piece.consumed = in.size();
+    return piece;
+  }
+  if (error == HPE_PAUSED && complete_) {
+    piece.consumed = static_cast<size_t>(llhttp_get_error_pos(&llhttp_) - in.data());
+    piece.complete = true;
+    return piece;
+  }
+  piece.rule = rule_ != Rule::none ? rule_ : rule_of(error, HTTP_REQUEST);
+  if (piece.rule == Rule::request_line || piece.rule == Rule::bare_cr) piece.rule = Rule::chunk_size;
+  if (piece.rule == Rule::field_name) piece.rule = Rule::trailer;
+  return piece;
+}
+
+namespace {
+
+// RFC 9110 7.6.1: Connection names fields that are for this hop only. Those that carry the message itself can't be named.
+void drop_named_by_connection(Fields& fields) {
+  for (const Field& connection : fields) {
+    if (connection.id != FieldName::connection) continue;
+    for_each_option(fields.value(connection), [&](std::string_view option) {
+      for (Field& field : fields) {
+        if (field.id == FieldName::host || field.id == FieldName::authorization) continue;
+        if (equals_ignoring_case(fields.name(field), option)) field.disposition = Disposition::drop;
+      }
+    });
+  }
+}
+
+bool is_hop_by_hop(FieldName id) {
+  switch (id) {
+    case FieldName::connection:
+    case FieldName::content_length:     // set anew from the framing
+    case FieldName::keep_alive:
+    case FieldName::proxy_authenticate:
+    case FieldName::proxy_authorization:
+    case FieldName::proxy_connection:
+    case FieldName::te:
+    case FieldName::trailer:            // trailers are not passed on
+    case FieldName::transfer_encoding:  // set anew
+    case FieldName::upgrade: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+void drop_request_fields(Fields& fields) {
+  for (Field& field : fields) {
+    // Servers that turn fields into variables can't tell X_User from X-User.
+    const bool ambiguous = std::memchr(fields.name(field).data(), '_', field.name_size) != nullptr;
+    const bool ours = field.id == FieldName::host || field.id == FieldName::expect || field.id == FieldName::forwarded ||
+                      field.id == FieldName::x_forwarded || field.id == FieldName::x_real_ip || field.id == FieldName::x_request_id;
+    if (ambiguous || ours || is_hop_by_hop(field.id)) field.disposition = Disposition::drop;
+  }
+  drop_named_by_connection(fields);
+}
+
+void drop_response_fields(Fields& fields) {
+  for (Field& field : fields) {
+    if (is_hop_by_hop(field.id) || field.id == FieldName::x_request_id) field.disposition = Disposition::drop;
+  }
+  drop_named_by_connection(fields);
+}
+
+}  // namespace sluice::http

@@ -1,0 +1,70 @@
+// Bytes -> messages. llhttp reads, in strict mode; what it still lets through is refused here (each rule has its code in
+// rule.h). A head is parsed in one piece, once HeadScanner has found its end; a body is taken apart in place, as it comes.
+//
+// One Parser a direction, embedded in its exchange; it allocates nothing and keeps no pointer to bytes between calls.
+#pragma once
+
+#include <llhttp.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "http/message.h"
+#include "http/rule.h"
+
+namespace sluice::http {
+
+// What a piece of a body came to.
+struct BodyPiece {
+  Rule rule = Rule::none;
+  size_t consumed = 0;  // of the input; what follows belongs to the next message
+  size_t produced = 0;  // payload bytes, moved together at `out`
+  bool complete = false;
+};
+
+class Parser {
+ public:
+  // `head` is a complete head, from the start line to the empty line. It is writable because the target is normalised
+  // where it stands. Afterwards take_body() is ready for what `out.framing` says.
+  [[nodiscard]] Rule parse_request(std::span<char> head, RequestHead& out);
+  // `request` is the method that is answered: HEAD has no body whatever the fields say (RFC 9112 6.3).
+  [[nodiscard]] Rule parse_response(std::span<char> head, Method request, ResponseHead& out);
+
+  // Payload of `in` goes to `out`, which may be `in` itself or lie before it. Stops at the end of the message.
+  [[nodiscard]] BodyPiece take_body(std::span<const char> in, char* out);
+  // The sender closed: whether the message was complete by that.
+  [[nodiscard]] bool ends_at_close() const { return framing_ == Framing::until_close; }
+  [[nodiscard]] bool body_complete() const { return complete_; }
+  // Bytes still to come where the length is known.
+  [[nodiscard]] uint64_t remaining() const { return remaining_; }
+
+ private:
+  struct Callbacks;
+
+  Rule run_head(std::span<char> head, llhttp_type_t type, Fields& fields);
+  Rule finish_fields(Fields& fields, Version version, Framing& framing, uint64_t& length, Persistence& persistence, bool& has_length);
+  BodyPiece take_chunked(std::span<const char> in, char* out);
+  void expect_body(Framing framing, uint64_t length);
+
+  llhttp_t llhttp_;
+  // During a call only.
+  const char* base_ = nullptr;
+  Fields* fields_ = nullptr;
+  char* out_ = nullptr;
+  Rule rule_ = Rule::none;
+  uint16_t name_begin_ = 0, name_size_ = 0, value_begin_ = 0, value_size_ = 0;
+  // Between calls.
+  Framing framing_ = Framing::none;
+  bool complete_ = true;
+  uint16_t extension_bytes_ = 0;
+  uint16_t trailer_bytes_ = 0;
+  uint64_t remaining_ = 0;
+};
+
+// Marks what must not be passed on: hop-by-hop fields and those that Connection names (RFC 9110 7.6.1), fields with '_',
+// and everything that Sluice sets itself.
+void drop_request_fields(Fields& fields);
+void drop_response_fields(Fields& fields);
+
+}  // namespace sluice::http

@@ -1,0 +1,46 @@
+// The rules of strict HTTP/1.x that a message can break, one reason code a rule, and the status each is answered with.
+// Sources: RFC 9110, RFC 9112; where Sluice is stricter than they are, parser.cpp says why.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::http {
+
+enum class Rule : uint8_t {
+  none,
+  leading_bytes,          // more than one blank line before a request (RFC 9112 2.2 allows ignoring one)
+  request_line,           // not exactly: method SP target SP version (RFC 9112 3)
+  status_line,            // not exactly: version SP status SP reason (RFC 9112 4)
+  method,                 // a method nobody knows
+  version,                // neither HTTP/1.0 nor HTTP/1.1
+  target,                 // form does not fit the method, or a byte that no target has (RFC 9112 3.2)
+  target_encoding,        // a bad percent-encoding, or %00
+  target_too_long,
+  head_too_large,
+  too_many_fields,
+  field_name,             // not a token, or blanks before the colon (RFC 9112 5.1)
+  field_value,            // a control byte
+  obs_fold,               // a folded line (RFC 9112 5.2)
+  bare_cr,                // RFC 9112 2.2
+  bare_lf,                // RFC 9112 2.2; llhttp agrees only in strict mode
+  control_byte,
+  host_missing,           // RFC 9112 3.2
+  host_duplicate,         // RFC 9112 3.2
+  host_invalid,           // userinfo, a bad port, a byte that no authority has (RFC 9110 4.2.4, 7.2)
+  content_length,         // not a number, too large, or given twice (RFC 9112 6.3)
+  length_and_encoding,    // Content-Length with Transfer-Encoding: request smuggling (RFC 9112 6.1)
+  transfer_encoding,      // anything but a single final "chunked" (RFC 9112 6.1)
+  chunk_size,             // RFC 9112 7.1
+  chunk_extension,        // more than 256 bytes of them in a message
+  trailer,                // malformed, or more than 8 KiB
+  expectation,            // an Expect other than 100-continue (RFC 9110 10.1.1)
+  body_too_large,
+};
+
+// "http.obs_fold" and so on; stable.
+[[nodiscard]] std::string_view reason_code(Rule rule);
+// The status that a client which broke the rule is answered with: 400, 413, 414, 417, 431, 501 or 505.
+[[nodiscard]] uint16_t status_of(Rule rule);
+
+}  // namespace sluice::http

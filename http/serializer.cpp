@@ -1,0 +1,81 @@
+#include "http/serializer.h"
+
+#include <array>
+#include <charconv>
+
+namespace sluice::http {
+
+namespace {
+
+void put_kept_fields(Writer& writer, const Fields& fields) {
+  for (const Field& field : fields) {
+    if (field.disposition == Disposition::keep) writer.field(fields.name(field), fields.value(field));
+  }
+}
+
+void put_status_line(Writer& writer, uint16_t status) {
+  writer.put("HTTP/1.1 ").number(status).put(" ").put(reason_phrase(status)).put("\r\n");
+}
+
+}  // namespace
+
+Writer& Writer::number(uint64_t value) {
+  std::array<char, 20> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  return put({digits.data(), static_cast<size_t>(end - digits.data())});
+}
+
+void write_request_head(Writer& writer, const RequestHead& head, const RequestAdditions& additions) {
+  const std::string_view host = head.authority.empty() ? additions.host : head.authority;
+  writer.put(head.method_text).put(" ").put(head.target).put(" HTTP/1.1\r\n").field("Host", host);
+  put_kept_fields(writer, head.fields);
+  writer.field("X-Forwarded-For", additions.client_address).put("X-Forwarded-Proto: http\r\n").field("X-Forwarded-Host", host);
+  writer.field("X-Request-Id", additions.request_id);
+  if (!additions.traceparent.empty()) writer.field("traceparent", additions.traceparent);
+  switch (head.framing) {
+    case Framing::chunked: writer.put("Transfer-Encoding: chunked\r\n"); break;
+    case Framing::length: writer.put("Content-Length: ").number(head.content_length).put("\r\n"); break;
+    default:
+      // An explicit zero where one is expected (RFC 9110 8.6).
+      if (head.method == Method::post || head.method == Method::put || head.method == Method::patch) writer.put("Content-Length: 0\r\n");
+      break;
+  }
+  writer.put("\r\n");
+}
+
+void write_response_head(Writer& writer, const ResponseHead& head, const ResponseAdditions& additions) {
+  put_status_line(writer, head.status);
+  put_kept_fields(writer, head.fields);
+  writer.put("Via: 1.1 sluice\r\n").field("X-Request-Id", additions.request_id);
+  // A bodiless answer (HEAD, 304) keeps the length that its fields speak of.
+  if (additions.framing == Framing::chunked) {
+    writer.put("Transfer-Encoding: chunked\r\n");
+  } else if (additions.framing != Framing::until_close && head.has_content_length && head.status != 204) {
+    writer.put("Content-Length: ").number(head.content_length).put("\r\n");
+  }
+  if (additions.persistence == Persistence::close) {
+    writer.put("Connection: close\r\n");
+  } else if (additions.client_version == Version::http_1_0) {
+    writer.put("Connection: keep-alive\r\n");
+  }
+  writer.put("\r\n");
+}
+
+void write_informational_head(Writer& writer, const ResponseHead& head) {
+  put_status_line(writer, head.status);
+  put_kept_fields(writer, head.fields);
+  writer.put("\r\n");
+}
+
+char* write_chunk_line_before(char* end, uint32_t size) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  *--end = '\n';
+  *--end = '\r';
+  do {
+    *--end = digits[size & 15];
+    size >>= 4;
+  } while (size != 0);
+  return end;
+}
+
+}  // namespace sluice::http

@@ -1,0 +1,70 @@
+// Messages -> bytes. What leaves Sluice is built here from what was parsed, never copied through.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "core/assert.h"
+#include "http/message.h"
+
+namespace sluice::http {
+
+// Appends to memory that the caller has sized for the largest message (limits.h proves it); running over is an error of
+// ours, not of the message.
+class Writer {
+ public:
+  explicit Writer(std::span<std::byte> memory)
+      : begin_(reinterpret_cast<char*>(memory.data())), cursor_(begin_), end_(begin_ + memory.size()) {}
+
+  Writer& put(std::string_view text) {
+    SLUICE_ASSERT(text.size() <= room());
+    std::memcpy(cursor_, text.data(), text.size());
+    cursor_ += text.size();
+    return *this;
+  }
+  Writer& number(uint64_t value);
+  Writer& field(std::string_view name, std::string_view value) { return put(name).put(": ").put(value).put("\r\n"); }
+
+  [[nodiscard]] size_t size() const { return static_cast<size_t>(cursor_ - begin_); }
+  [[nodiscard]] size_t room() const { return static_cast<size_t>(end_ - cursor_); }
+  [[nodiscard]] std::span<const std::byte> written() const { return {reinterpret_cast<const std::byte*>(begin_), size()}; }
+
+ private:
+  char* begin_;
+  char* cursor_;
+  char* end_;
+};
+
+// What Sluice adds to a request on its way upstream.
+struct RequestAdditions {
+  std::string_view client_address;  // X-Forwarded-For
+  std::string_view host;            // Host, when the request brought none (HTTP/1.0)
+  std::string_view request_id;
+  std::string_view traceparent;     // empty: the client's own is passed on
+};
+void write_request_head(Writer& writer, const RequestHead& head, const RequestAdditions& additions);
+
+// How the body of a response leaves: its framing towards this client.
+struct ResponseAdditions {
+  Framing framing = Framing::none;
+  Persistence persistence = Persistence::keep_alive;
+  Version client_version = Version::http_1_1;
+  std::string_view request_id;
+};
+void write_response_head(Writer& writer, const ResponseHead& head, const ResponseAdditions& additions);
+// 1xx: the status line and what is not dropped.
+void write_informational_head(Writer& writer, const ResponseHead& head);
+
+// Writes the chunk-size line of a chunk of `size` bytes so that it ends at `end`; returns where it begins. At most
+// chunk_line_max bytes.
+inline constexpr size_t chunk_line_max = 10;
+char* write_chunk_line_before(char* end, uint32_t size);
+
+inline constexpr std::string_view chunk_end = "\r\n";
+inline constexpr std::string_view last_chunk = "0\r\n\r\n";
+inline constexpr std::string_view continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
+
+}  // namespace sluice::http

@@ -1,0 +1,29 @@
+// Request targets (RFC 9112 3.2, RFC 3986): checked, and brought to the one form that is matched and forwarded.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "http/message.h"
+#include "http/rule.h"
+
+namespace sluice::http {
+
+struct Target {
+  Rule rule = Rule::none;
+  std::string_view text;       // path and query as forwarded, or "*"
+  std::string_view path;       // normalised
+  std::string_view query;
+  std::string_view authority;  // of the absolute form, else empty
+};
+
+// Normalises in place: the result is never longer. [begin, begin + size) must be writable and live as long as the views.
+//  - percent-encodings are checked, %00 refused, unreserved characters decoded, hex digits made upper case;
+//  - dot segments are removed, empty segments kept; %2F and %5C stay encoded and separate nothing;
+//  - '#', spaces, control bytes and bytes above 0x7e are refused; |[]{}^" pass, as browsers send them.
+[[nodiscard]] Target normalize_target(Method method, char* begin, size_t size);
+
+// uri-host [ ":" port ] without userinfo (RFC 9110 7.2); at most 261 bytes.
+[[nodiscard]] bool is_valid_authority(std::string_view authority);
+
+}  // namespace sluice::http
