@@ -6,6 +6,8 @@
 #include <bit>
 #include <new>
 
+#include "core/poison.h"
+
 namespace sluice::core {
 
 namespace {
@@ -22,7 +24,10 @@ BufferPool::BufferPool(uint32_t count) : count_(count), target_(std::min(count, 
   for (uint32_t id = count; id > 0; --id) free_.push_back(static_cast<BufferId>(id - 1));
 }
 
-BufferPool::~BufferPool() { ::munmap(memory_, size_bytes(count_)); }
+BufferPool::~BufferPool() {
+  unpoison(memory_, size_bytes(count_));
+  ::munmap(memory_, size_bytes(count_));
+}
 
 Result<uint32_t> BufferPool::attach(Kernel& kernel, BufferGroup group) {
   group_ = group;
@@ -34,6 +39,7 @@ Buffer BufferPool::claim(BufferId id) {
   places_[id] = Place::held;
   --stocked_;
   ++held_;
+  unpoison(base(id), limits::buffer_stride);
   return {base(id), id};
 }
 
@@ -42,6 +48,7 @@ void BufferPool::give_back(Buffer& buffer) {
   places_[buffer.id()] = Place::free;
   --held_;
   free_.push_back(buffer.id());
+  poison(base(buffer.id()), limits::buffer_stride);
   buffer = Buffer{};
 }
 
@@ -55,6 +62,7 @@ void BufferPool::restock(Kernel& kernel) {
     free_.pop_back();
     places_[id] = Place::stocked;
     ++stocked_;
+    unpoison(base(id), limits::buffer_stride);
     kernel.provide(group_, id, {base(id) + limits::buffer_headroom, limits::buffer_receive_bytes});
   }
   kernel.publish(group_);

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "core/assert.h"
+#include "core/poison.h"
 #include "core/token.h"
 
 namespace sluice::core {
@@ -28,6 +29,7 @@ class Slab {
     for (uint32_t slot = 0; slot < used_; ++slot) {
       if (meta_[slot].state == State::taken) objects_[slot].~T();
     }
+    unpoison(objects_, size_bytes(capacity_));
     ::munmap(objects_, size_bytes(capacity_));
   }
   Slab(const Slab&) = delete;
@@ -46,6 +48,7 @@ class Slab {
     }
     meta_[slot].state = State::taken;
     ++taken_;
+    unpoison(&objects_[slot], sizeof(T));
     return new (&objects_[slot]) T;
   }
 
@@ -54,6 +57,7 @@ class Slab {
     const uint32_t slot = slot_of(object);
     SLUICE_ASSERT(meta_[slot].state == State::taken);
     object.~T();
+    poison(&objects_[slot], sizeof(T));
     meta_[slot].state = State::released;
     meta_[slot].generation = (meta_[slot].generation + 1) & Token::generation_mask;
     meta_[slot].next = released_;

@@ -33,8 +33,9 @@ class Parser {
 
   // Payload of `in` goes to `out`, which may be `in` itself or lie before it. Stops at the end of the message.
   [[nodiscard]] BodyPiece take_body(std::span<const char> in, char* out);
-  // The sender closed: whether the message was complete by that.
+  // Whether the sender's close is what ends the body; and that it has come.
   [[nodiscard]] bool ends_at_close() const { return framing_ == Framing::until_close; }
+  void end_at_close() { complete_ = true; }
   [[nodiscard]] bool body_complete() const { return complete_; }
   // Bytes still to come where the length is known.
   [[nodiscard]] uint64_t remaining() const { return remaining_; }

@@ -78,4 +78,12 @@ char* write_chunk_line_before(char* end, uint32_t size) {
   return end;
 }
 
+std::span<const std::byte> frame_chunk(char* payload, uint32_t size, bool complete) {
+  SLUICE_DEBUG_ASSERT(size > 0);
+  char* begin = write_chunk_line_before(payload, size);
+  const std::string_view tail = complete ? "\r\n0\r\n\r\n" : "\r\n";
+  std::memcpy(payload + size, tail.data(), tail.size());
+  return {reinterpret_cast<const std::byte*>(begin), static_cast<size_t>(payload - begin) + size + tail.size()};
+}
+
 }  // namespace sluice::http

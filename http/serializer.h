@@ -63,7 +63,10 @@ void write_informational_head(Writer& writer, const ResponseHead& head);
 inline constexpr size_t chunk_line_max = 10;
 char* write_chunk_line_before(char* end, uint32_t size);
 
-inline constexpr std::string_view chunk_end = "\r\n";
+// Makes [payload, payload + size) a chunk where it lies, and the last one if `complete`: up to chunk_line_max bytes before
+// and 7 bytes behind the payload are overwritten. size > 0.
+[[nodiscard]] std::span<const std::byte> frame_chunk(char* payload, uint32_t size, bool complete);
+
 inline constexpr std::string_view last_chunk = "0\r\n\r\n";
 inline constexpr std::string_view continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
 

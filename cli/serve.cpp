@@ -1,0 +1,145 @@
+#include "cli/serve.h"
+
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <poll.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "proxy/gateway.h"
+
+namespace sluice::cli {
+
+namespace {
+
+sigset_t served_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) sigaddset(&set, signal);
+  return set;
+}
+
+// Tells the service manager, if there is one (sd_notify(3)'s protocol: a datagram to a unix socket).
+void notify(std::string_view state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const size_t size = std::strlen(path);
+  if (size >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, path, size);
+  if (path[0] == '@') address.sun_path[0] = 0;  // abstract
+  const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) return;
+  ::sendto(socket, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size));
+  ::close(socket);
+}
+
+std::string in_words(const proxy::Config& config) {
+  const auto& rate = config.limit.rate;
+  const std::string each = rate.period_ns % 1'000'000 == 0 ? std::to_string(rate.period_ns / 1'000'000) + " ms" : std::to_string(rate.period_ns) + " ns";
+  return std::to_string(rate.requests) + " request" + (rate.requests == 1 ? "" : "s") + " each " + each + ", burst " + std::to_string(config.limit.burst) +
+         ", delay " + std::to_string(config.limit.delay) + ", per client address";
+}
+
+// Waits for one signal, at most `milliseconds` (-1: for ever); 0 if none came.
+int next_signal(int descriptor, int milliseconds) {
+  pollfd waiting{.fd = descriptor, .events = POLLIN, .revents = 0};
+  if (::poll(&waiting, 1, milliseconds) <= 0) return 0;
+  signalfd_siginfo info{};
+  return ::read(descriptor, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+}
+
+// From the first SIGTERM or SIGINT to the last line.
+int drain(proxy::Gateway& gateway, int signals) {
+  using std::chrono::steady_clock;
+  notify("STOPPING=1");
+  say("draining: finishing what is in flight, at most " +
+      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(gateway.config().timeouts.drain).count()) + " s; a second signal ends at once");
+  const auto started = steady_clock::now();
+  gateway.begin_drain();
+  constexpr auto look = std::chrono::milliseconds{20};
+  constexpr auto grace = std::chrono::seconds{3};
+  enum class Stage { finishing, refusing, closing } stage = Stage::finishing;
+  while (!gateway.wait(look)) {
+    const int signal = next_signal(signals, 0);
+    const bool again = signal == SIGINT || signal == SIGTERM;
+    const auto taken = steady_clock::now() - started;
+    if (again || (stage == Stage::refusing && taken > gateway.config().timeouts.drain + grace)) {
+      if (stage == Stage::finishing) gateway.cut();
+      if (stage != Stage::closing) gateway.cut();
+      stage = Stage::closing;
+    } else if (stage == Stage::finishing && taken > gateway.config().timeouts.drain) {
+      gateway.cut();
+      stage = Stage::refusing;
+    }
+  }
+  const proxy::DrainReport report = gateway.stop();
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - started).count();
+  say("stopped after " + std::to_string(milliseconds) + " ms: " + std::to_string(report.finished) + " requests finished while draining, " +
+      std::to_string(report.cut) + " cut");
+  return report.cut == 0 ? proxy::exit_clean : proxy::exit_cut;
+}
+
+}  // namespace
+
+void say(const std::string& text) {
+  const std::string line = "sluice: " + text + "\n";
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+void block_signals() {
+  const sigset_t set = served_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+int serve(proxy::Config config, const std::function<void(uint16_t port)>& when_ready) {
+  const sigset_t set = served_signals();
+  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
+  if (config.jwt_secret.size() < 32) {
+    say("warning: the secret has " + std::to_string(config.jwt_secret.size()) +
+        " bytes; HS256 wants 32 or more (RFC 7518 3.2), shorter ones can be guessed from a token");
+  }
+  const uint32_t connections_wanted = config.bounds.connections;
+  proxy::Gateway gateway{std::move(config)};
+  if (const auto failure = gateway.start()) {
+    say(failure->text);
+    return failure->exit_code;
+  }
+  const proxy::Config& running = gateway.config();
+  std::string address = running.listen.text();
+  if (running.listen.port() == 0) address = address.substr(0, address.rfind(':') + 1) + std::to_string(gateway.port());
+  say(SLUICE_VERSION " listening on " + address + " with " + std::to_string(running.cores.size()) + " worker" +
+      (running.cores.size() == 1 ? "" : "s") + ", forwarding to http://" + running.upstream.authority);
+  say("limit: " + in_words(running));
+  say("/health and /metrics are answered by Sluice itself and are public");
+  if (running.bounds.connections < connections_wanted) {
+    say("warning: the limit of open files allows " + std::to_string(running.bounds.connections) + " connections a core, not " +
+        std::to_string(connections_wanted) + "; raise it with ulimit -n or LimitNOFILE=");
+  }
+  say("memory: at most " + std::to_string(gateway.memory_bound_bytes() >> 20) + " MiB, taken as it is needed");
+  notify("READY=1");
+  if (when_ready) when_ready(gateway.port());
+
+  while (true) {
+    switch (next_signal(signals, -1)) {
+      case SIGUSR1: gateway.reopen_log(); break;
+      case SIGHUP: say("SIGHUP: there is no configuration file to reload"); break;
+      case SIGINT:
+      case SIGTERM: {
+        const int code = drain(gateway, signals);
+        ::close(signals);
+        return code;
+      }
+      default: break;
+    }
+  }
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,98 @@
+#include "metrics/access_log.h"
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <ctime>
+
+#include "core/assert.h"
+
+namespace sluice::metrics {
+
+namespace {
+
+constexpr size_t text_bytes_max = 160;
+// Every byte of what a client chose may become six; the rest of the line is our own names and numbers.
+static_assert((path_bytes_logged_max + text_bytes_max) * 6 + 7 * text_bytes_max + 640 < line_bytes_max);
+
+// A cursor over memory that is known to be large enough.
+class Line {
+ public:
+  explicit Line(char* cursor) : cursor_(cursor) {}
+  [[nodiscard]] char* cursor() const { return cursor_; }
+
+  Line& raw(std::string_view text) {
+    std::memcpy(cursor_, text.data(), text.size());
+    cursor_ += text.size();
+    return *this;
+  }
+  Line& number(uint64_t value) {
+    cursor_ = std::to_chars(cursor_, cursor_ + 20, value).ptr;
+    return *this;
+  }
+  // Milliseconds with three decimals, rounded down.
+  Line& milliseconds(core::Duration duration) {
+    const auto microseconds = static_cast<uint64_t>(duration.count() > 0 ? duration.count() / 1000 : 0);
+    number(microseconds / 1000);
+    const uint64_t rest = microseconds % 1000;
+    *cursor_++ = '.';
+    *cursor_++ = static_cast<char>('0' + rest / 100);
+    *cursor_++ = static_cast<char>('0' + rest / 10 % 10);
+    *cursor_++ = static_cast<char>('0' + rest % 10);
+    return *this;
+  }
+  // Text as a JSON string. Bytes that are not ASCII are escaped as if they were Latin-1: what came in stays readable and
+  // the line stays UTF-8 whatever was sent.
+  Line& text(std::string_view value, size_t size_max = text_bytes_max) {
+    *cursor_++ = '"';
+    for (const char c : value.substr(0, size_max)) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
+        *cursor_++ = c;
+      } else {
+        constexpr std::string_view digits = "0123456789abcdef";
+        raw("\\u00");
+        *cursor_++ = digits[byte >> 4];
+        *cursor_++ = digits[byte & 15];
+      }
+    }
+    *cursor_++ = '"';
+    return *this;
+  }
+
+ private:
+  char* cursor_;
+};
+
+}  // namespace
+
+size_t LineFormatter::format(const AccessRecord& record, std::span<char> out) {
+  SLUICE_ASSERT(out.size() >= line_bytes_max);
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(record.finished_at.time_since_epoch()).count();
+  if (const int64_t second = milliseconds / 1000; second != second_) {
+    second_ = second;
+    const time_t time = second;
+    std::tm calendar{};
+    ::gmtime_r(&time, &calendar);
+    std::array<char, 32> text;
+    std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S.", &calendar);
+    std::memcpy(second_text_, text.data(), sizeof second_text_);
+  }
+  const auto rest = static_cast<uint64_t>(milliseconds % 1000);
+  const char decimals[] = {static_cast<char>('0' + rest / 100), static_cast<char>('0' + rest / 10 % 10), static_cast<char>('0' + rest % 10)};
+
+  Line line{out.data()};
+  line.raw(R"({"ts":")").raw({second_text_, sizeof second_text_}).raw({decimals, 3}).raw(R"(Z","request_id":)").text(record.request_id);
+  line.raw(R"(,"method":)").text(record.method).raw(R"(,"path":)").text(record.path, path_bytes_logged_max);
+  line.raw(R"(,"status":)").number(record.status).raw(R"(,"latency_ms":)").milliseconds(record.latency);
+  line.raw(R"(,"reason":)").text(record.reason).raw(R"(,"route":)").text(record.route).raw(R"(,"endpoint":)").text(record.endpoint);
+  line.raw(R"(,"client":)").text(record.client).raw(R"(,"principal":)").text(record.principal);
+  line.raw(R"(,"bytes_in":)").number(record.bytes_in).raw(R"(,"bytes_out":)").number(record.bytes_out);
+  line.raw(R"(,"core":)").number(record.core).raw(R"(,"retries":)").number(record.retries);
+  line.raw(R"(,"read_ms":)").milliseconds(record.read).raw(R"(,"limit_ms":)").milliseconds(record.limit);
+  line.raw(R"(,"connect_ms":)").milliseconds(record.connect).raw(R"(,"upstream_ms":)").milliseconds(record.upstream);
+  line.raw(R"(,"relay_ms":)").milliseconds(record.relay).raw("}\n");
+  return static_cast<size_t>(line.cursor() - out.data());
+}
+
+}  // namespace sluice::metrics

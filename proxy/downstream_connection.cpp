@@ -1,0 +1,245 @@
+#include "proxy/downstream_connection.h"
+
+#include "proxy/exchange.h"
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+std::string_view to_string(DownstreamConnection::State state) {
+  using State = DownstreamConnection::State;
+  switch (state) {
+    case State::idle: return "idle";
+    case State::ready: return "ready";
+    case State::exchanging: return "exchanging";
+    case State::lingering: return "lingering";
+    case State::closing: return "closing";
+  }
+  SLUICE_UNREACHABLE();
+}
+
+void DownstreamConnection::open(Worker& worker, int socket, const core::SocketAddress& address) {
+  socket_ = socket;
+  address_ = address;
+  timer_.bind(worker.token(Operation::downstream_timer, *this));
+  worker.counters().connections_open.add();
+  become_idle(worker);
+  arm_receive(worker, core::Readiness::expected);  // a client that connects has something to say
+}
+
+// --- waiting for a request -----------------------------------------------------------------------------------------------
+
+void DownstreamConnection::become_idle(Worker& worker) {
+  state_ = State::idle;
+  worker.idle_connections().push_back(*this);
+  worker.counters().connections_idle.add();
+  worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.idle);
+}
+
+void DownstreamConnection::leave_idle(Worker& worker) {
+  SLUICE_ASSERT(state_ == State::idle);
+  core::IntrusiveList<DownstreamConnection, IdleTag>::remove(*this);
+  worker.counters().connections_idle.subtract();
+}
+
+void DownstreamConnection::arm_receive(Worker& worker, core::Readiness readiness) {
+  in_flight_.begin(Op::receive);
+  worker.kernel().receive_pooled(worker.token(Operation::downstream_receive, *this), socket_, core::BufferGroup::downstream, readiness);
+}
+
+void DownstreamConnection::on_receive(Worker& worker, const core::Completion& completion) {
+  in_flight_.end(Op::receive);
+  core::Buffer buffer;
+  if (completion.buffer != core::no_buffer) buffer = worker.buffers(core::BufferGroup::downstream).claim(completion.buffer);
+  const auto size = static_cast<uint32_t>(completion.result);
+  const bool parked = completion.error == core::Error::no_buffers && state_ != State::closing;
+
+  if (parked) {
+    worker.park(*this);
+  } else if (state_ == State::idle && buffer.is_held()) {
+    leave_idle(worker);
+    start_exchange(worker, buffer, size);
+    return;
+  } else if (state_ == State::exchanging && size > 0) {
+    exchange_->on_downstream_bytes(worker, size);
+    return;
+  } else if (state_ == State::lingering && buffer.is_held()) {
+    on_linger_bytes(worker, buffer, size);
+    return;
+  } else if (state_ == State::exchanging) {
+    exchange_->on_downstream_closed(worker);
+    return;
+  } else if (state_ != State::closing) {
+    begin_close(worker);
+  }
+  if (buffer.is_held()) worker.buffers(core::BufferGroup::downstream).give_back(buffer);
+  settle(worker);
+}
+
+void DownstreamConnection::on_buffer_available(Worker& worker) { arm_receive(worker, core::Readiness::expected); }
+
+void DownstreamConnection::start_exchange(Worker& worker, core::Buffer buffer, uint32_t size) {
+  Exchange* exchange = worker.exchanges().take();
+  if (exchange == nullptr) {  // all slots are taken or just freed: next turn
+    state_ = State::ready;
+    waiting_ = buffer;
+    waiting_size_ = size;
+    worker.make_ready(*this);
+    return;
+  }
+  state_ = State::exchanging;
+  exchange_ = exchange;
+  ++requests_;
+  exchange->begin(worker, *this, buffer, size);
+}
+
+void DownstreamConnection::on_ready(Worker& worker) {
+  SLUICE_ASSERT(state_ == State::ready);
+  const core::Buffer buffer = waiting_;
+  waiting_ = {};
+  start_exchange(worker, buffer, waiting_size_);
+}
+
+// --- for the exchange ----------------------------------------------------------------------------------------------------
+
+void DownstreamConnection::receive(Worker& worker, std::span<std::byte> into, core::Duration timeout) {
+  in_flight_.begin(Op::receive);
+  worker.wheel().arm(timer_, worker.now() + timeout);
+  worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_, into, core::Readiness::unexpected);
+}
+
+SendProgress DownstreamConnection::send(Worker& worker, Outbox& outbox) {
+  if (in_flight_.has(Op::send)) return SendProgress::waiting;  // the one under way goes on with what was added
+  const auto token = worker.token(Operation::downstream_send, *this);
+  const SendProgress progress = continue_sending(worker.kernel(), worker.batch_is_small(), token, socket_, outbox, bytes_sent_);
+  if (progress == SendProgress::waiting) {
+    in_flight_.begin(Op::send);
+    outbox_ = &outbox;
+    worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.write);
+  }
+  return progress;
+}
+
+void DownstreamConnection::on_send(Worker& worker, const core::Completion& completion) {
+  in_flight_.end(Op::send);
+  Outbox& outbox = *outbox_;
+  outbox_ = nullptr;
+  bytes_sent_ += static_cast<uint64_t>(completion.result);
+  if (state_ == State::closing) {
+    settle(worker);
+    return;
+  }
+  SLUICE_ASSERT(state_ == State::exchanging);
+  if (completion.error != core::Error::none) {
+    exchange_->on_downstream_closed(worker);
+    return;
+  }
+  outbox.advance(static_cast<size_t>(completion.result));
+  switch (outbox.empty() ? SendProgress::done : send(worker, outbox)) {
+    case SendProgress::done: exchange_->on_downstream_sent(worker); break;
+    case SendProgress::waiting: break;
+    case SendProgress::broken: exchange_->on_downstream_closed(worker); break;
+  }
+}
+
+// Armed once and left armed: it costs nothing until the client goes away.
+void DownstreamConnection::watch(Worker& worker) {
+  if (in_flight_.has(Op::watch)) return;
+  in_flight_.begin(Op::watch);
+  worker.kernel().watch_hangup(worker.token(Operation::downstream_watch, *this), socket_);
+}
+
+void DownstreamConnection::on_watch(Worker& worker) {
+  in_flight_.end(Op::watch);
+  switch (state_) {
+    case State::exchanging: exchange_->on_downstream_closed(worker); break;
+    case State::closing: settle(worker); break;
+    // Bytes may lie before the FIN: the receive that is armed, or the request that is ready, will come to it.
+    case State::idle:
+    case State::ready:
+    case State::lingering: break;
+  }
+}
+
+void DownstreamConnection::on_timer(Worker& worker) {
+  switch (state_) {
+    case State::exchanging: exchange_->on_downstream_timeout(worker); break;
+    case State::idle:
+    case State::lingering: begin_close(worker); break;
+    case State::ready:
+    case State::closing: break;
+  }
+}
+
+void DownstreamConnection::end_output(Worker& worker) { worker.kernel().shutdown_write(socket_); }
+
+// --- afterwards ------------------------------------------------------------------------------------------------------------
+
+void DownstreamConnection::next(Worker& worker, core::Buffer buffer, uint32_t size) {
+  exchange_ = nullptr;
+  if (size > 0) {
+    state_ = State::ready;
+    waiting_ = buffer;
+    waiting_size_ = size;
+    worker.make_ready(*this);
+    return;
+  }
+  if (buffer.is_held()) worker.buffers(core::BufferGroup::downstream).give_back(buffer);
+  become_idle(worker);
+  arm_receive(worker, core::Readiness::unexpected);
+  if (worker.is_draining()) on_drain(worker);
+}
+
+// Closing while the client still sends would answer its bytes with a reset, and the reset would eat our answer.
+void DownstreamConnection::begin_linger(Worker& worker) {
+  exchange_ = nullptr;
+  state_ = State::lingering;
+  end_output(worker);
+  worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.linger);
+  if (!in_flight_.has(Op::receive)) arm_receive(worker, core::Readiness::unexpected);
+}
+
+void DownstreamConnection::on_linger_bytes(Worker& worker, core::Buffer buffer, uint32_t size) {
+  worker.buffers(core::BufferGroup::downstream).give_back(buffer);
+  lingered_bytes_ += size;
+  if (lingered_bytes_ > worker.config().bounds.discard_bytes) {
+    begin_close(worker);
+  } else {
+    arm_receive(worker, core::Readiness::unexpected);
+  }
+}
+
+void DownstreamConnection::on_drain(Worker& worker) {
+  if (state_ != State::idle) return;
+  // A request that is here already is served; its answer says that the connection closes.
+  const auto waiting = worker.kernel().peek(socket_);
+  if (waiting && waiting.value() > 0) return;
+  begin_close(worker);
+}
+
+void DownstreamConnection::begin_close(Worker& worker) {
+  if (state_ == State::closing) return;
+  if (state_ == State::idle) leave_idle(worker);
+  if (state_ == State::ready) {
+    core::IntrusiveList<DownstreamConnection, ReadyTag>::remove(*this);
+    worker.buffers(core::BufferGroup::downstream).give_back(waiting_);
+  }
+  if (core::ListNode<StarvedTag>::is_linked()) worker.unpark(*this);
+  state_ = State::closing;
+  worker.wheel().disarm(timer_);
+  if (!in_flight_.none()) worker.kernel().shutdown_both(socket_);
+  settle(worker);
+}
+
+void DownstreamConnection::settle(Worker& worker) {
+  if (state_ == State::closing && in_flight_.none()) worker.settled(*this);
+}
+
+void DownstreamConnection::finish_close(Worker& worker) {
+  SLUICE_ASSERT(state_ == State::closing && in_flight_.none());
+  worker.kernel().close(socket_);
+  worker.counters().connections_open.subtract();
+  if (exchange_ != nullptr) exchange_->on_downstream_gone(worker);
+  worker.release(*this);
+}
+
+}  // namespace sluice::proxy

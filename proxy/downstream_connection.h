@@ -1,0 +1,104 @@
+// A client's connection: socket, who is at the other end, and what the kernel holds of it. What is said on it is the
+// Exchange's business; one runs at a time.
+//
+// Owned by its worker's slab, run by that worker's thread. Closing has one path: begin_close() shuts the socket down; when
+// nothing is in flight any more the connection is settled, and the worker calls finish_close() at the end of that batch.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/address.h"
+#include "core/buffer_pool.h"
+#include "core/in_flight.h"
+#include "core/intrusive_list.h"
+#include "core/kernel.h"
+#include "core/timer_wheel.h"
+#include "proxy/outbox.h"
+
+namespace sluice::proxy {
+
+class Exchange;
+class Worker;
+
+struct IdleTag;
+struct ReadyTag;
+struct StarvedTag;
+struct SettledTag;
+
+class DownstreamConnection : public core::ListNode<IdleTag>,
+                             public core::ListNode<ReadyTag>,
+                             public core::ListNode<StarvedTag>,
+                             public core::ListNode<SettledTag> {
+ public:
+  enum class State : uint8_t {
+    idle,        // between requests: a receive is armed, no buffer is held
+    ready,       // bytes of the next request are here, and wait for their turn
+    exchanging,  // an Exchange runs
+    lingering,   // all is said; what the client still sends is thrown away until it closes
+    closing,     // shut down, waiting for what is in flight
+  };
+
+  // What the end of an exchange means for the connection.
+  enum class Afterwards : uint8_t { keep_alive, linger, close };
+
+  void open(Worker& worker, int socket, const core::SocketAddress& address);
+
+  // --- for the exchange ------------------------------------------------------------------------------------------------
+  void receive(Worker& worker, std::span<std::byte> into, core::Duration timeout);
+  [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
+  void watch(Worker& worker);
+  void end_output(Worker& worker);  // nothing more is sent: the client sees the end of the answer
+  // The exchange is over and gone; `buffer` holds `size` bytes of what follows, or nothing.
+  void next(Worker& worker, core::Buffer buffer, uint32_t size);
+  void begin_linger(Worker& worker);
+  void begin_close(Worker& worker);
+
+  [[nodiscard]] const core::SocketAddress& address() const { return address_; }
+  [[nodiscard]] uint32_t requests() const { return requests_; }
+  [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }
+  [[nodiscard]] bool is_receiving() const { return in_flight_.has(Op::receive); }
+  [[nodiscard]] bool is_sending() const { return in_flight_.has(Op::send); }
+  [[nodiscard]] State state() const { return state_; }
+
+  // --- events, from the worker -------------------------------------------------------------------------------------------
+  void on_receive(Worker& worker, const core::Completion& completion);
+  void on_send(Worker& worker, const core::Completion& completion);
+  void on_watch(Worker& worker);
+  void on_timer(Worker& worker);
+  void on_ready(Worker& worker);          // its turn has come
+  void on_buffer_available(Worker& worker);
+  void on_drain(Worker& worker);
+  void finish_close(Worker& worker);      // the one place where the descriptor is closed and the slot given back
+
+ private:
+  enum class Op : uint8_t { receive, send, watch };
+
+  void become_idle(Worker& worker);
+  void leave_idle(Worker& worker);
+  void arm_receive(Worker& worker, core::Readiness readiness);
+  void start_exchange(Worker& worker, core::Buffer buffer, uint32_t size);
+  void on_linger_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
+  void settle(Worker& worker);
+
+  State state_ = State::idle;
+  core::InFlight<Op> in_flight_;
+  int socket_ = -1;
+  uint32_t requests_ = 0;
+  uint32_t waiting_size_ = 0;       // ready: bytes in waiting_
+  uint32_t lingered_bytes_ = 0;
+  uint64_t bytes_sent_ = 0;
+  Exchange* exchange_ = nullptr;    // exchanging, and closing until the exchange has let go
+  Outbox* outbox_ = nullptr;        // while a send is in flight
+  core::Buffer waiting_;            // ready
+  core::Timer timer_;
+  core::SocketAddress address_;
+};
+
+[[nodiscard]] std::string_view to_string(DownstreamConnection::State state);
+
+// What an idle client costs us in memory of our own.
+static_assert(sizeof(DownstreamConnection) <= 256);
+
+}  // namespace sluice::proxy

@@ -1,0 +1,204 @@
+// One request and its response: from the first byte of the head to the line in the log. It pairs a DownstreamConnection
+// with an UpstreamConnection and owns what both need: the buffers, the parsed heads, the deadlines, the retry.
+//
+// State says what the exchange as a whole waits for. While it relays, the request and the response go their own ways;
+// RequestSide and ResponseSide say how far each is. Every exchange ends in one place, finish(), after which it waits (in
+// `ending`) until nothing in the kernel, in a mailbox or in the offload pool refers to it, and is then logged and freed.
+//
+// Owned by its worker's slab, run by that worker's thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "auth/principal.h"
+#include "core/buffer_pool.h"
+#include "core/intrusive_list.h"
+#include "core/timer_wheel.h"
+#include "http/head_scanner.h"
+#include "http/parser.h"
+#include "proxy/downstream_connection.h"
+#include "proxy/local_reply.h"
+#include "proxy/message.h"
+#include "proxy/outbox.h"
+#include "proxy/reason.h"
+#include "proxy/routes.h"
+#include "proxy/upstream_connection.h"
+#include "proxy/upstream_pool.h"
+
+namespace sluice::proxy {
+
+inline constexpr unsigned retries_max = 1;
+// A client that was waited for this long in all must have sent at least 128 bytes a second.
+inline constexpr core::Duration body_window = std::chrono::seconds{60};
+inline constexpr uint64_t body_bytes_per_window_min = 60 * 128;
+
+class Exchange : public core::ListNode<WaitingTag> {
+ public:
+  enum class State : uint8_t {
+    receiving_head,      // the request's head comes in
+    asking_limit,        // the core that owns the key is asked
+    holding,             // shaped: waits for its turn
+    working,             // the offload pool has it
+    waiting_connection,  // every connection to the endpoint is in use
+    connecting,          // a new one is being made
+    relaying,            // the request goes up, the response comes down
+    replying,            // an answer of our own goes down
+    discarding,          // the answer is out; the rest of the request's body is read and thrown away
+    ending,              // over; waits for what still refers to it
+  };
+  enum class RequestSide : uint8_t {
+    waiting,    // nothing has been sent yet
+    sending,    // bytes are on their way to the endpoint
+    receiving,  // waiting for the client's next bytes
+    done,       // all of it has been sent
+    cut,        // no more of it will be sent
+  };
+  enum class ResponseSide : uint8_t {
+    waiting,        // for the first byte
+    head,           // the head comes in
+    informational,  // a 1xx is on its way to the client
+    sending,        // bytes are on their way to the client
+    receiving,      // waiting for the endpoint's next bytes
+    done,           // all of it has been sent
+  };
+
+  // `buffer` holds the first `size` bytes.
+  void begin(Worker& worker, DownstreamConnection& downstream, core::Buffer buffer, uint32_t size);
+
+  // --- events ------------------------------------------------------------------------------------------------------------
+  void on_downstream_bytes(Worker& worker, uint32_t size);
+  void on_downstream_sent(Worker& worker);
+  void on_downstream_closed(Worker& worker);   // the client is gone, or its connection broke
+  void on_downstream_timeout(Worker& worker);
+  void on_downstream_gone(Worker& worker);     // nothing of its connection refers to us any more
+  void on_limit_answer(Worker& worker);
+  void on_job_done(Worker& worker);
+  void on_pool_ready(Worker& worker);
+  void on_connection(Worker& worker);
+  void on_connect_failed(Worker& worker, core::Error error);
+  void on_upstream_sent(Worker& worker, SendProgress progress);
+  void on_upstream_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
+  void on_upstream_closed(Worker& worker);
+  void on_upstream_gone(Worker& worker);
+  void on_timer(Worker& worker);
+  void on_cut(Worker& worker);                 // the drain's deadline has come
+
+  // --- for the pool --------------------------------------------------------------------------------------------------------
+  void attach(UpstreamConnection& connection) { upstream_ = &connection; }
+  // Whether it does no harm to send it again: idempotent, and all of it is still here.
+  [[nodiscard]] bool may_be_replayed() const;
+  [[nodiscard]] core::Timer& timer() { return timer_; }
+  [[nodiscard]] State state() const { return state_; }
+
+ private:
+  using Afterwards = DownstreamConnection::Afterwards;
+
+  // exchange_admission.cpp: from the head to the decision where it goes
+  void read_head(Worker& worker);
+  void on_head(Worker& worker, uint32_t begin, uint32_t end);
+  void admit(Worker& worker);
+  [[nodiscard]] bool authenticate(Worker& worker);
+  void check_limit(Worker& worker);
+  void apply_limit(Worker& worker, const limiter::Decision& decision);
+  void proceed(Worker& worker);
+  void submit_job(Worker& worker, Job job, uint32_t milliseconds);
+
+  // exchange_request.cpp: the request's way up
+  void acquire_connection(Worker& worker, Freshness freshness);
+  void build_first_flight(Worker& worker);
+  void ask_for_body(Worker& worker);
+  void relay_request_body(Worker& worker, uint32_t size);
+  void send_upstream(Worker& worker);
+  void try_again_or_fail(Worker& worker, Reason reason);
+  void drop_upstream(Worker& worker);
+
+  // exchange_response.cpp: the response's way down
+  void read_response_head(Worker& worker);
+  void on_informational(Worker& worker, uint32_t end);
+  void start_response(Worker& worker, uint32_t head_end);
+  void relay_response_body(Worker& worker, uint32_t size);
+  void end_response_at_close(Worker& worker);
+  void add_response_payload(std::byte* payload, size_t size, bool complete);
+  void send_downstream(Worker& worker);
+  void receive_response(Worker& worker);
+  void finish_response(Worker& worker);
+
+  // exchange_end.cpp: answers of our own, and the end
+  void reply(Worker& worker, const LocalReply& local);
+  void reply_error(Worker& worker, uint16_t status, Reason reason, http::Persistence persistence = http::Persistence::keep_alive);
+  void after_answer(Worker& worker);
+  void discard(Worker& worker, uint32_t size);
+  void abort(Worker& worker, Reason reason);
+  void finish(Worker& worker, Afterwards afterwards);
+  void end_if_quiet(Worker& worker);
+  void record(Worker& worker);
+
+  [[nodiscard]] std::span<std::byte> request_area() const { return request_buffer_.receive_area(); }
+  [[nodiscard]] bool response_begun() const { return response_status_ != 0; }
+  void arm(Worker& worker, core::Duration phase);
+  void note_request_received(Worker& worker);
+
+  State state_ = State::receiving_head;
+  RequestSide request_side_ = RequestSide::waiting;
+  ResponseSide response_side_ = ResponseSide::waiting;
+  Afterwards afterwards_ = Afterwards::close;
+  DownstreamConnection* downstream_ = nullptr;
+  UpstreamConnection* upstream_ = nullptr;
+  core::Timer timer_;
+  core::Instant phase_deadline_{};
+  core::Instant deadline_ = core::Instant::max();
+
+  // The request. Its buffer holds: [head][body bytes, or what follows the request][free]; the send area the first flight.
+  core::Buffer request_buffer_;
+  uint32_t received_ = 0;        // end of what has come
+  uint32_t head_end_ = 0;
+  uint32_t payload_size_ = 0;    // body bytes that came with the head, at head_end_
+  uint32_t follow_begin_ = 0;    // once the request is complete: where the next one begins
+  std::span<const std::byte> first_flight_;  // head and body as sent, if all of it is in the send area
+  http::HeadScanner request_scanner_;
+  http::Parser request_parser_;
+  http::RequestHead request_;
+  Outbox to_upstream_;
+
+  // The response.
+  core::Buffer response_buffer_;
+  uint32_t response_received_ = 0;
+  uint8_t informational_ = 0;
+  bool upstream_reusable_ = false;
+  http::Framing response_framing_ = http::Framing::none;  // towards the client
+  http::Persistence persistence_ = http::Persistence::keep_alive;
+  http::HeadScanner response_scanner_;
+  http::Parser response_parser_;
+  http::ResponseHead response_;
+  Outbox to_downstream_;
+
+  // Across threads.
+  ExchangeMessage message_;
+  bool message_is_out_ = false;
+  Report* report_ = nullptr;
+
+  // What the log says.
+  RouteKind route_ = RouteKind::none;
+  Reason reason_;
+  uint16_t response_status_ = 0;
+  uint8_t retries_ = 0;
+  auth::Principal principal_;
+  core::SocketAddress client_;
+  std::array<char, 32> request_id_;
+  uint64_t body_bytes_ = 0;
+  uint64_t sent_before_ = 0;
+  uint64_t bytes_out_ = 0;
+  uint64_t discarded_ = 0;
+  core::Duration body_wait_{};       // time spent waiting for the client's body, and what it brought meanwhile
+  uint64_t body_wait_bytes_ = 0;
+  core::Instant body_asked_at_{};
+  core::Instant started_at_{}, head_at_{}, admitted_at_{}, connected_at_{}, sent_at_{}, response_at_{};
+
+  std::array<std::byte, local_reply_bytes_max> reply_;
+};
+
+[[nodiscard]] std::string_view to_string(Exchange::State state);
+
+}  // namespace sluice::proxy

@@ -1,0 +1,241 @@
+// The first part of an exchange: the head is read and judged, and it is decided where the request goes.
+#include <charconv>
+
+#include "proxy/exchange.h"
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+namespace limits = core::limits;
+
+std::string_view to_string(Exchange::State state) {
+  using State = Exchange::State;
+  switch (state) {
+    case State::receiving_head: return "receiving_head";
+    case State::asking_limit: return "asking_limit";
+    case State::holding: return "holding";
+    case State::working: return "working";
+    case State::waiting_connection: return "waiting_connection";
+    case State::connecting: return "connecting";
+    case State::relaying: return "relaying";
+    case State::replying: return "replying";
+    case State::discarding: return "discarding";
+    case State::ending: return "ending";
+  }
+  SLUICE_UNREACHABLE();
+}
+
+void Exchange::begin(Worker& worker, DownstreamConnection& downstream, core::Buffer buffer, uint32_t size) {
+  downstream_ = &downstream;
+  client_ = downstream.address();
+  sent_before_ = downstream.bytes_sent();
+  request_buffer_ = buffer;
+  received_ = size;
+  started_at_ = head_at_ = worker.now();
+  message_.exchange = this;
+  timer_.bind(worker.token(Operation::exchange_timer, *this));
+  request_scanner_.reset(http::HeadKind::request);
+  worker.make_request_id(request_id_);
+  worker.counters().exchanges.add();
+  read_head(worker);
+}
+
+void Exchange::read_head(Worker& worker) {
+  using Scan = http::HeadScanner::Outcome::State;
+  const auto area = request_area();
+  const auto outcome = request_scanner_.scan({reinterpret_cast<const char*>(area.data()), received_});
+  switch (outcome.state) {
+    case Scan::incomplete: {
+      // The deadline counts from the first byte, however slowly the others come.
+      const core::Duration left = started_at_ + worker.config().timeouts.head - worker.now();
+      downstream_->receive(worker, area.subspan(received_), std::max(left, core::TimerWheel::tick));
+      break;
+    }
+    case Scan::broken: reply_error(worker, http::status_of(outcome.rule), outcome.rule, http::Persistence::close); break;
+    case Scan::complete: on_head(worker, outcome.begin, outcome.end); break;
+  }
+}
+
+void Exchange::on_head(Worker& worker, uint32_t begin, uint32_t end) {
+  const auto area = request_area();
+  char* bytes = reinterpret_cast<char*>(area.data());
+  head_at_ = worker.now();
+  head_end_ = end;
+  follow_begin_ = received_;
+  http::Rule rule = request_parser_.parse_request({bytes + begin, end - begin}, request_);
+  if (rule == http::Rule::none) {
+    // What came with the head is taken apart where it lies.
+    const http::BodyPiece piece = request_parser_.take_body({bytes + end, received_ - end}, bytes + end);
+    rule = piece.rule;
+    payload_size_ = static_cast<uint32_t>(piece.produced);
+    body_bytes_ = piece.produced;
+    follow_begin_ = end + static_cast<uint32_t>(piece.consumed);
+  }
+  if (rule != http::Rule::none) {
+    head_end_ = 0;  // not understood
+    reply_error(worker, http::status_of(rule), rule, http::Persistence::close);
+    return;
+  }
+  if (request_parser_.body_complete()) note_request_received(worker);
+  persistence_ = request_.persistence;
+  if (worker.is_draining() || downstream_->requests() >= worker.config().bounds.requests_per_connection) {
+    persistence_ = http::Persistence::close;
+  }
+  admit(worker);
+}
+
+void Exchange::note_request_received(Worker& worker) {
+  if (worker.config().timeouts.deadline > core::Duration{0}) deadline_ = worker.now() + worker.config().timeouts.deadline;
+}
+
+// Route, authenticate, limit: synchronous verdicts, but for a limit that another core keeps.
+void Exchange::admit(Worker& worker) {
+  if (request_.method == http::Method::connect || request_.method == http::Method::trace) {
+    reply_error(worker, 405, Event::method_not_allowed);
+    return;
+  }
+  route_ = find_route(worker.config(), request_.path);
+  if (route_ != RouteKind::upstream && request_.method != http::Method::get && request_.method != http::Method::head) {
+    reply_error(worker, 405, Event::method_not_allowed);
+    return;
+  }
+  const uint64_t body_max = worker.config().bounds.request_body_bytes;
+  if (body_max != 0 && std::max(request_.content_length, body_bytes_) > body_max) {
+    reply_error(worker, 413, http::Rule::body_too_large, http::Persistence::close);
+    return;
+  }
+  if (route_ == RouteKind::health || route_ == RouteKind::metrics) {
+    admitted_at_ = worker.now();
+    proceed(worker);
+    return;
+  }
+  if (authenticate(worker)) check_limit(worker);
+}
+
+bool Exchange::authenticate(Worker& worker) {
+  const auto outcome = worker.authenticator().authenticate(request_.fields, worker.epoch_seconds());
+  if (outcome.refusal == auth::Refusal::none) {
+    principal_ = outcome.principal;
+    return true;
+  }
+  reply_error(worker, 401, outcome.refusal);
+  return false;
+}
+
+void Exchange::check_limit(Worker& worker) {
+  const auto prefix = client_.prefix();
+  const uint32_t owner = worker.ownership().owner_of(prefix);
+  const limiter::Key key = worker.ownership().key_of(prefix);
+  if (owner == worker.index()) {
+    apply_limit(worker, worker.shard().decide(key, worker.config().limit, worker.now()));
+    return;
+  }
+  state_ = State::asking_limit;
+  message_.key = key;
+  message_.kind = static_cast<uint16_t>(MessageKind::limit_request);
+  message_is_out_ = true;
+  downstream_->watch(worker);
+  worker.counters().limit_remote.add();
+  worker.post(owner, message_);
+}
+
+void Exchange::on_limit_answer(Worker& worker) {
+  message_is_out_ = false;
+  if (state_ == State::asking_limit) {
+    apply_limit(worker, message_.decision);
+  } else {
+    end_if_quiet(worker);  // it ended meanwhile; what was charged stays charged
+  }
+}
+
+void Exchange::apply_limit(Worker& worker, const limiter::Decision& decision) {
+  switch (decision.kind) {
+    case limiter::Decision::Kind::pass:
+      admitted_at_ = worker.now();
+      proceed(worker);
+      break;
+    case limiter::Decision::Kind::refuse:
+      reply(worker, {.status = 429, .reason = Event::limit_address, .persistence = persistence_, .retry_after = decision.wait,
+                     .limit = &worker.config().limit});
+      break;
+    case limiter::Decision::Kind::hold:
+      if (worker.counters().exchanges_held.get() >= worker.config().bounds.held) {
+        reply(worker, {.status = 429, .reason = Event::limit_hold, .persistence = persistence_, .retry_after = decision.wait,
+                       .limit = &worker.config().limit});
+        break;
+      }
+      state_ = State::holding;
+      worker.counters().exchanges_held.add();
+      downstream_->watch(worker);
+      worker.wheel().arm(timer_, worker.now() + decision.wait);
+      break;
+  }
+}
+
+void Exchange::proceed(Worker& worker) {
+  switch (route_) {
+    case RouteKind::upstream:
+      worker.pool().note_request(worker);
+      http::drop_request_fields(request_.fields);
+      build_first_flight(worker);
+      acquire_connection(worker, Freshness::pooled_will_do);
+      break;
+    case RouteKind::health:
+      if (worker.is_draining()) {
+        reply(worker, {.status = 503, .reason = Event::drain, .persistence = http::Persistence::close, .retry_after = std::chrono::seconds{1}});
+      } else {
+        reply(worker, {.persistence = persistence_, .body = "{\"status\":\"ok\"}\n"});
+      }
+      break;
+    case RouteKind::metrics: submit_job(worker, Job::render_metrics, 0); break;
+    case RouteKind::demo_work: {
+      // ?ms=N, 0 to 1000.
+      uint32_t milliseconds = 0;
+      constexpr std::string_view name = "ms=";
+      const std::string_view query = request_.query;
+      const char* end = query.data() + query.size();
+      const bool named = query.substr(0, name.size()) == name;
+      const auto parsed = std::from_chars(named ? query.data() + name.size() : end, end, milliseconds);
+      if (!named || parsed.ec != std::errc{} || parsed.ptr != end || milliseconds > 1000) {
+        reply_error(worker, 400, Event::bad_argument);
+      } else {
+        submit_job(worker, Job::burn, milliseconds);
+      }
+      break;
+    }
+    case RouteKind::none: SLUICE_UNREACHABLE();
+  }
+}
+
+void Exchange::submit_job(Worker& worker, Job job, uint32_t milliseconds) {
+  message_.job = job;
+  message_.milliseconds = milliseconds;
+  message_.report = nullptr;
+  if (!worker.submit(message_)) {
+    worker.counters().offload_refused.add();
+    reply(worker, {.status = 503, .reason = Event::offload_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
+    return;
+  }
+  worker.counters().offload_jobs.add();
+  state_ = State::working;
+  message_is_out_ = true;
+  downstream_->watch(worker);
+}
+
+void Exchange::on_job_done(Worker& worker) {
+  message_is_out_ = false;
+  report_ = message_.report;
+  if (state_ != State::working) {
+    end_if_quiet(worker);
+    return;
+  }
+  if (message_.job == Job::burn) {
+    reply(worker, {.persistence = persistence_, .body = "{\"worked\":true}\n"});
+  } else if (report_ == nullptr) {
+    reply(worker, {.status = 503, .reason = Event::offload_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
+  } else {
+    reply(worker, {.persistence = persistence_, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body_bytes = report_->size});
+  }
+}
+
+}  // namespace sluice::proxy

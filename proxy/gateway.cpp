@@ -1,0 +1,300 @@
+#include "proxy/gateway.h"
+
+#include <netinet/tcp.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <barrier>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "core/affinity.h"
+#include "metrics/log_writer.h"
+#include "proxy/metrics_page.h"
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+struct ControlMessage : core::Message {};
+
+struct Gateway::Parts {
+  explicit Parts(uint32_t count) : kernels(count), workers(count), opened(count), prepared(count + 1) {}
+
+  std::vector<int> listeners;
+  std::vector<std::unique_ptr<core::Postbox>> postboxes;
+  std::vector<std::unique_ptr<core::Kernel>> kernels;
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<std::unique_ptr<metrics::LogRing>> log_rings;
+  std::unique_ptr<metrics::LogWriter> log_writer;
+  std::unique_ptr<OffloadPool> offload;
+  MetricsSources sources;
+  uint64_t seed = 0;
+
+  std::barrier<> opened;     // every worker has its ring, or has said why not
+  std::barrier<> prepared;   // every worker is ready, or has said why not; the control thread too
+  std::vector<std::thread> threads;
+  std::mutex mutex;          // of what follows; never taken while serving
+  std::condition_variable stopped_changed;
+  uint32_t stopped = 0;
+  std::optional<StartFailure> failure;
+
+  // One message a worker and a purpose: each is out once.
+  std::vector<ControlMessage> drain, first_cut, second_cut;
+  bool draining = false;
+  bool has_cut = false;
+};
+
+namespace {
+
+uint64_t random_seed() {
+  uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) throw std::runtime_error{"getrandom failed"};
+  return seed;
+}
+
+// One listener of a reuseport group. What is set here, accepted sockets inherit.
+int open_listener(const core::SocketAddress& address) {
+  const int listener = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (listener < 0) return -1;
+  const int on = 1;
+  if (::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+      ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+      ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 || ::bind(listener, address.data(), address.size()) != 0 ||
+      ::listen(listener, 4096) != 0) {
+    const int failure = errno;
+    ::close(listener);
+    errno = failure;
+    return -1;
+  }
+  return listener;
+}
+
+// SO_REUSEPORT would let a second gateway of the same user share the port unseen; a bind without it finds that out.
+bool is_taken(const core::SocketAddress& address) {
+  if (address.port() == 0) return false;
+  const int probe = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return false;
+  const int on = 1;
+  ::setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const bool taken = ::bind(probe, address.data(), address.size()) != 0 && errno == EADDRINUSE;
+  ::close(probe);
+  return taken;
+}
+
+uint16_t bound_port(int listener) {
+  core::SocketAddress address;
+  socklen_t size = core::SocketAddress::capacity;
+  ::getsockname(listener, address.data(), &size);
+  return address.port();
+}
+
+core::SocketAddress with_port(const core::SocketAddress& address, uint16_t port) {
+  if (address.family() == AF_INET6) {
+    sockaddr_in6 v6;
+    std::memcpy(&v6, address.data(), sizeof v6);
+    v6.sin6_port = htons(port);
+    return core::SocketAddress{v6};
+  }
+  sockaddr_in v4;
+  std::memcpy(&v4, address.data(), sizeof v4);
+  v4.sin_port = htons(port);
+  return core::SocketAddress{v4};
+}
+
+}  // namespace
+
+Gateway::Gateway(Config config) : config_(std::move(config)), parts_(std::make_unique<Parts>(static_cast<uint32_t>(config_.cores.size()))) {}
+
+Gateway::~Gateway() {
+  if (parts_ != nullptr && !parts_->threads.empty()) stop();
+}
+
+std::optional<StartFailure> Gateway::open_listeners() {
+  core::SocketAddress address = config_.listen;
+  if (is_taken(address)) return StartFailure{exit_cannot_bind, "can't listen on " + address.text() + ": another program uses this port"};
+  for (size_t index = 0; index < config_.cores.size(); ++index) {
+    const int listener = open_listener(address);
+    if (listener < 0) return StartFailure{exit_cannot_bind, "can't listen on " + address.text() + ": " + std::strerror(errno)};
+    parts_->listeners.push_back(listener);
+    if (index == 0) port_ = bound_port(listener);
+    address = with_port(address, port_);
+  }
+  return std::nullopt;
+}
+
+// Two descriptors a proxied request, and some for ourselves. Too few of them lowers the bound; it never fails later.
+std::optional<StartFailure> Gateway::fit_descriptors() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  constexpr uint64_t own = 64;
+  const uint64_t workers = config_.cores.size();
+  const uint64_t wanted = workers * (uint64_t{config_.bounds.connections} + config_.bounds.upstream_connections + 8) + own;
+  if (wanted <= limit.rlim_cur) return std::nullopt;
+  const uint64_t for_each = limit.rlim_cur > own ? (limit.rlim_cur - own) / workers : 0;
+  if (for_each < 64) {
+    return StartFailure{exit_usage, "only " + std::to_string(limit.rlim_cur) + " open files are allowed; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)"};
+  }
+  config_.bounds.upstream_connections = std::min(config_.bounds.upstream_connections, static_cast<uint32_t>(for_each / 4));
+  config_.bounds.connections = static_cast<uint32_t>(for_each) - config_.bounds.upstream_connections - 8;
+  return std::nullopt;
+}
+
+uint64_t Gateway::memory_bound_bytes() const {
+  const Bounds& bounds = config_.bounds;
+  const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) + uint64_t{bounds.connections} * sizeof(DownstreamConnection) +
+                        uint64_t{bounds.exchanges} * sizeof(Exchange) + uint64_t{bounds.upstream_connections} * sizeof(UpstreamConnection) +
+                        uint64_t{bounds.limiter_keys} * 32 + auth::TokenCache::size_bytes(bounds.token_cache_entries) + bounds.log_ring_bytes;
+  return each * config_.cores.size();
+}
+
+std::optional<StartFailure> Gateway::start() {
+  ::signal(SIGPIPE, SIG_IGN);
+  if (auto failure = fit_descriptors()) return failure;
+  if (auto failure = open_listeners()) return failure;
+  Parts& parts = *parts_;
+  const auto workers = static_cast<uint32_t>(config_.cores.size());
+  // Senders of a postbox: the workers, the control thread, the offload threads.
+  const uint32_t mailbox_capacity = 2 * (config_.bounds.exchanges + core::limits::completions_per_turn);
+  for (uint32_t index = 0; index < workers; ++index) {
+    parts.postboxes.push_back(std::make_unique<core::Postbox>(workers + 1 + core::limits::offload_threads, mailbox_capacity));
+  }
+  parts.drain.resize(workers);
+  parts.first_cut.resize(workers);
+  parts.second_cut.resize(workers);
+  for (uint32_t index = 0; index < workers; ++index) {
+    parts.drain[index].kind = static_cast<uint16_t>(MessageKind::drain);
+    parts.first_cut[index].kind = parts.second_cut[index].kind = static_cast<uint16_t>(MessageKind::cut);
+  }
+  std::vector<metrics::LogRing*> rings;
+  if (config_.log_path != "none") {
+    for (uint32_t index = 0; index < workers; ++index) {
+      parts.log_rings.push_back(std::make_unique<metrics::LogRing>(config_.bounds.log_ring_bytes));
+      rings.push_back(parts.log_rings.back().get());
+    }
+  }
+  try {
+    parts.log_writer = std::make_unique<metrics::LogWriter>(config_.log_path, rings);
+  } catch (const std::exception& failure) {
+    return StartFailure{exit_usage, failure.what()};
+  }
+  parts.offload = std::make_unique<OffloadPool>(workers, config_.bounds.offload_jobs, static_cast<uint16_t>(workers + 1),
+                                                [this](std::span<char> out) { return render_metrics(parts_->sources, out); });
+  parts.seed = random_seed();
+  for (uint32_t index = 0; index < workers; ++index) parts.threads.emplace_back([this, index] { run_worker(index); });
+  parts.prepared.arrive_and_wait();
+  if (parts.failure) {
+    for (auto& thread : parts.threads) thread.join();
+    parts.threads.clear();
+    return parts.failure;
+  }
+  parts.log_writer->start();
+  parts.offload->start(core::limits::offload_threads);
+  return std::nullopt;
+}
+
+void Gateway::fail(StartFailure failure) {
+  const std::lock_guard lock{parts_->mutex};
+  if (!parts_->failure) parts_->failure = std::move(failure);
+}
+
+// A worker's thread, from its ring to its last turn.
+void Gateway::run_worker(uint32_t index) {
+  Parts& parts = *parts_;
+  core::enter_thread("sluice-" + std::to_string(index), config_.cores[index]);
+  core::KernelUnavailable unavailable;
+  parts.kernels[index] = core::Kernel::open(
+      {.submission_entries = core::limits::submission_entries, .completion_entries = core::limits::completion_entries}, unavailable);
+  if (parts.kernels[index] == nullptr) fail({exit_no_io_uring, unavailable.reason});
+  parts.opened.arrive_and_wait();
+
+  const auto failed = [&] {
+    const std::lock_guard lock{parts.mutex};
+    return parts.failure.has_value();
+  };
+  if (!failed()) {
+    WorkerOptions options{.index = index, .config = &config_, .kernel = parts.kernels[index].get(), .listener = parts.listeners[index]};
+    for (size_t peer = 0; peer < parts.postboxes.size(); ++peer) {
+      options.peers.push_back({parts.postboxes[peer].get(), parts.kernels[peer].get()});
+    }
+    options.offload = parts.offload.get();
+    options.log = parts.log_rings.empty() ? nullptr : parts.log_rings[index].get();
+    options.log_writer = parts.log_writer.get();
+    options.seed = parts.seed;
+    try {
+      parts.workers[index] = std::make_unique<Worker>(std::move(options));
+      if (const core::Error error = parts.workers[index]->prepare(); error != core::Error::none) {
+        fail({exit_no_io_uring, "io_uring has no provided-buffer rings here (" + std::string{to_string(error)} + "); Linux 6.1 or later is needed"});
+      }
+    } catch (const std::exception& failure) {
+      fail({exit_usage, std::string{"can't prepare worker "} + std::to_string(index) + ": " + failure.what()});
+    }
+    parts.offload->set_client(index, {parts.postboxes[index].get(), parts.kernels[index].get()});
+    const std::lock_guard lock{parts.mutex};
+    parts.sources.workers.push_back(parts.workers[index].get());
+    if (!parts.log_rings.empty()) parts.sources.log_rings.push_back(parts.log_rings[index].get());
+    parts.sources.log_writer = parts.log_writer.get();
+    if (parts.sources.started_at == core::WallTime{}) parts.sources.started_at = parts.kernels[index]->wall_now();
+  }
+  parts.prepared.arrive_and_wait();
+  if (failed()) return;
+
+  Worker& worker = *parts.workers[index];
+  while (!worker.is_stopped()) worker.turn();
+  const std::lock_guard lock{parts.mutex};
+  ++parts.stopped;
+  parts.stopped_changed.notify_all();
+}
+
+void Gateway::send(std::vector<ControlMessage>& messages) {
+  const auto control = static_cast<uint32_t>(parts_->workers.size());
+  for (uint32_t index = 0; index < messages.size(); ++index) {
+    SLUICE_ASSERT(parts_->postboxes[index]->post(control, messages[index]));
+    if (parts_->postboxes[index]->claim_doorbell()) parts_->kernels[index]->wake();
+  }
+}
+
+void Gateway::begin_drain() {
+  if (parts_->draining) return;
+  parts_->draining = true;
+  send(parts_->drain);
+}
+
+void Gateway::cut() {
+  send(parts_->has_cut ? parts_->second_cut : parts_->first_cut);
+  parts_->has_cut = true;
+}
+
+bool Gateway::wait(std::chrono::nanoseconds timeout) {
+  std::unique_lock lock{parts_->mutex};
+  return parts_->stopped_changed.wait_for(lock, timeout, [this] { return parts_->stopped == parts_->workers.size(); });
+}
+
+DrainReport Gateway::stop() {
+  Parts& parts = *parts_;
+  if (!parts.draining) {
+    begin_drain();
+    if (!wait(std::chrono::milliseconds{200})) cut();
+    if (!wait(std::chrono::seconds{3})) cut();
+  }
+  for (auto& thread : parts.threads) thread.join();
+  parts.threads.clear();
+  parts.offload->stop();
+  parts.log_writer->stop();
+  DrainReport report;
+  for (const auto& worker : parts.workers) {
+    report.finished += worker->counters().drain_finished.get();
+    report.cut += worker->counters().drain_cut.get();
+  }
+  return report;
+}
+
+void Gateway::reopen_log() { parts_->log_writer->reopen(); }
+
+}  // namespace sluice::proxy

@@ -1,0 +1,78 @@
+// The whole gateway: listeners, one thread a worker, the offload pool, the log writer; start, drain, stop.
+//
+//   Gateway gateway{config};
+//   if (auto failure = gateway.start()) ...          // bound and serving when it returns nothing
+//   gateway.begin_drain(); ... gateway.wait(deadline) ... gateway.cut();
+//   auto report = gateway.stop();
+//
+// Used by one control thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proxy/config.h"
+
+namespace sluice::proxy {
+
+// Why the gateway did not start, and what the process exits with because of it.
+struct StartFailure {
+  int exit_code;
+  std::string text;
+};
+
+inline constexpr int exit_clean = 0;
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_cut = 3;
+inline constexpr int exit_no_io_uring = 4;
+inline constexpr int exit_cannot_bind = 5;
+
+struct DrainReport {
+  uint64_t finished = 0;  // requests that ended after the drain began
+  uint64_t cut = 0;       // requests that the deadline ended
+};
+
+class Gateway {
+ public:
+  explicit Gateway(Config config);
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  [[nodiscard]] std::optional<StartFailure> start();
+  // The port that was bound, which for ":0" is one that was free.
+  [[nodiscard]] uint16_t port() const { return port_; }
+  [[nodiscard]] const Config& config() const { return config_; }
+  // Bytes that the bounds allow for, all cores together; most of it is never touched.
+  [[nodiscard]] uint64_t memory_bound_bytes() const;
+
+  void begin_drain();
+  // What is not finished is cut; called again, it is closed at once.
+  void cut();
+  // Whether every worker has stopped, at most `timeout` from now.
+  [[nodiscard]] bool wait(std::chrono::nanoseconds timeout);
+  // Joins everything. All workers must have stopped or will.
+  DrainReport stop();
+  void reopen_log();
+
+ private:
+  struct Parts;
+
+  [[nodiscard]] std::optional<StartFailure> open_listeners();
+  [[nodiscard]] std::optional<StartFailure> fit_descriptors();
+  void run_worker(uint32_t index);
+  void send(std::vector<struct ControlMessage>& messages);
+  void fail(StartFailure failure);
+
+  Config config_;
+  uint16_t port_ = 0;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace sluice::proxy

@@ -1,0 +1,40 @@
+// Answers that Sluice makes itself. Refusals and failures are problem documents (RFC 9457) with one stable reason code,
+// which Proxy-Status (RFC 9209) repeats; they reveal no address, no secret, and no part of a token.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/clock.h"
+#include "http/message.h"
+#include "limiter/rate.h"
+#include "proxy/reason.h"
+
+namespace sluice::proxy {
+
+inline constexpr size_t local_reply_bytes_max = 1024;
+
+struct LocalReply {
+  uint16_t status = 200;
+  Reason reason;
+  http::Persistence persistence = http::Persistence::keep_alive;
+  std::string_view content_type = "application/json";
+  std::string_view body;                      // of a success; it may be sent from elsewhere, see `body_bytes`
+  uint64_t body_bytes = 0;                    // length of a body that follows the head from other memory
+  core::Duration retry_after{};               // 429 and 503: Retry-After, rounded up to seconds
+  const limiter::Policy* limit = nullptr;     // 429: RateLimit and RateLimit-Policy
+};
+
+struct ReplyContext {
+  http::Method method = http::Method::get;
+  http::Version version = http::Version::http_1_1;
+  std::string_view request_id;
+  std::string_view date;  // IMF-fixdate (RFC 9110 5.6.7)
+};
+
+// Writes head and body (for HEAD: head only) into `out`, local_reply_bytes_max large; returns the length.
+[[nodiscard]] size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, const ReplyContext& context);
+
+}  // namespace sluice::proxy

@@ -1,0 +1,227 @@
+#include "proxy/metrics_page.h"
+
+#include <sys/resource.h>
+
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "metrics/exposition.h"
+
+namespace sluice::proxy {
+
+namespace {
+
+using metrics::Exposition;
+using metrics::Kind;
+
+// Sums one number over the workers.
+template <typename Read>
+uint64_t sum(const MetricsSources& sources, Read&& read) {
+  uint64_t total = 0;
+  for (const Worker* worker : sources.workers) total += read(*worker);
+  return total;
+}
+
+void put_requests(Exposition& out, const MetricsSources& sources) {
+  std::map<std::tuple<uint16_t, uint8_t, uint16_t, uint8_t>, uint64_t> totals;
+  for (const Worker* worker : sources.workers) {
+    worker->counters().requests.for_each([&](metrics::SeriesKey key, uint64_t requests) {
+      totals[{key.route, key.method, key.status, key.reason}] += requests;
+    });
+  }
+  out.family("gateway_requests_total", Kind::counter, "Requests by route, method, status and reason.");
+  for (const auto& [key, requests] : totals) {
+    const auto& [route, method, status, reason] = key;
+    const std::string status_text = std::to_string(status);
+    out.sample({{"route", to_string(static_cast<RouteKind>(route))},
+                {"method", http::to_string(static_cast<http::Method>(method))},
+                {"status", status_text},
+                {"reason", Reason::from_number(reason).code()}},
+               requests);
+  }
+}
+
+void put_durations(Exposition& out, const MetricsSources& sources) {
+  std::vector<const metrics::Histogram*> requests;
+  std::vector<const metrics::Histogram*> upstream;
+  for (const Worker* worker : sources.workers) {
+    requests.push_back(&worker->counters().request_duration);
+    upstream.push_back(&worker->counters().upstream_duration);
+  }
+  out.family("gateway_request_duration_seconds", Kind::histogram, "From the first byte of a request to the last byte of its answer.");
+  out.histogram({}, requests);
+  out.family("gateway_upstream_duration_seconds", Kind::histogram, "From the last byte of a request sent upstream to its response head.");
+  out.histogram({}, upstream);
+}
+
+void put_connections(Exposition& out, const MetricsSources& sources) {
+  const auto total = [&](core::Counter Counters::*counter) {
+    return sum(sources, [&](const Worker& worker) { return (worker.counters().*counter).get(); });
+  };
+  out.family("gateway_requests_in_flight", Kind::gauge, "Exchanges that have begun and not ended.");
+  out.sample({}, total(&Counters::exchanges));
+  out.family("gateway_requests_held", Kind::gauge, "Exchanges that are held back by shaping.");
+  out.sample({}, total(&Counters::exchanges_held));
+  out.family("gateway_connections", Kind::gauge, "Open connections by side and state.");
+  const uint64_t open = total(&Counters::connections_open);
+  const uint64_t idle = total(&Counters::connections_idle);
+  const uint64_t upstream_open = total(&Counters::upstream_open);
+  const uint64_t upstream_idle = total(&Counters::upstream_idle);
+  out.sample({{"side", "downstream"}, {"state", "idle"}}, idle);
+  out.sample({{"side", "downstream"}, {"state", "active"}}, open > idle ? open - idle : 0);
+  out.sample({{"side", "upstream"}, {"state", "idle"}}, upstream_idle);
+  out.sample({{"side", "upstream"}, {"state", "active"}}, upstream_open > upstream_idle ? upstream_open - upstream_idle : 0);
+  out.family("gateway_connections_accepted_total", Kind::counter, "Connections accepted.");
+  out.sample({}, total(&Counters::connections_accepted));
+  out.family("gateway_connections_shed_total", Kind::counter, "Idle connections closed to make room for new ones.");
+  out.sample({}, total(&Counters::connections_shed));
+  out.family("gateway_connections_refused_total", Kind::counter, "Connections closed at once because there was no room.");
+  out.sample({}, total(&Counters::connections_refused));
+  out.family("gateway_accept_failures_total", Kind::counter, "Accepts that failed for want of descriptors or memory.");
+  out.sample({}, total(&Counters::accept_failures));
+}
+
+void put_upstream(Exposition& out, const MetricsSources& sources) {
+  const auto total = [&](core::Counter Counters::*counter) {
+    return sum(sources, [&](const Worker& worker) { return (worker.counters().*counter).get(); });
+  };
+  out.family("gateway_upstream_connects_total", Kind::counter, "Connections opened to the endpoint.");
+  out.sample({}, total(&Counters::upstream_connects));
+  out.family("gateway_upstream_connect_failures_total", Kind::counter, "Connections to the endpoint that failed.");
+  out.sample({}, total(&Counters::upstream_connect_failures));
+  out.family("gateway_upstream_reuses_total", Kind::counter, "Requests sent on a pooled connection.");
+  out.sample({}, total(&Counters::upstream_reuses));
+  out.family("gateway_upstream_stale_total", Kind::counter, "Pooled connections that the endpoint had closed.");
+  out.sample({}, total(&Counters::upstream_stale));
+  out.family("gateway_retries_total", Kind::counter, "Requests that were sent a second time.");
+  out.sample({}, total(&Counters::retries));
+  out.family("gateway_retries_refused_total", Kind::counter, "Second tries that the retry budget did not allow.");
+  out.sample({}, total(&Counters::retries_refused));
+  out.family("gateway_offload_jobs_total", Kind::counter, "Jobs handed to the offload pool.");
+  out.sample({}, total(&Counters::offload_jobs));
+  out.family("gateway_offload_refused_total", Kind::counter, "Jobs refused because the queue was full.");
+  out.sample({}, total(&Counters::offload_refused));
+}
+
+void put_limiter(Exposition& out, const MetricsSources& sources) {
+  const auto total = [&](core::Counter limiter::ShardCounters::*counter) {
+    return sum(sources, [&](const Worker& worker) { return (worker.shard().counters().*counter).get(); });
+  };
+  out.family("gateway_limiter_decisions_total", Kind::counter, "Decisions of the limit by outcome.");
+  out.sample({{"limit", "address"}, {"decision", "pass"}}, total(&limiter::ShardCounters::passed));
+  out.sample({{"limit", "address"}, {"decision", "hold"}}, total(&limiter::ShardCounters::held));
+  out.sample({{"limit", "address"}, {"decision", "refuse"}}, total(&limiter::ShardCounters::refused));
+  out.family("gateway_limiter_full_total", Kind::counter, "Decisions taken without a bucket because the shard was full.");
+  out.sample({{"decision", "refuse"}}, total(&limiter::ShardCounters::full_refused));
+  out.sample({{"decision", "admit"}}, total(&limiter::ShardCounters::full_admitted));
+  out.family("gateway_limiter_keys", Kind::gauge, "Buckets in use, drained ones included.");
+  out.sample({}, total(&limiter::ShardCounters::keys));
+  out.family("gateway_limiter_capacity", Kind::gauge, "Buckets that there is room for.");
+  out.sample({}, sum(sources, [](const Worker& worker) { return worker.shard().capacity(); }));
+  out.family("gateway_limiter_remote_checks_total", Kind::counter, "Checks that asked the core which owns the key.");
+  out.sample({}, sum(sources, [](const Worker& worker) { return worker.counters().limit_remote.get(); }));
+
+  const auto cache = [&](core::Counter auth::TokenCacheCounters::*counter) {
+    return sum(sources, [&](const Worker& worker) { return (worker.cache_counters().*counter).get(); });
+  };
+  out.family("gateway_token_cache_total", Kind::counter, "Look-ups in the cache of verified tokens.");
+  out.sample({{"outcome", "hit"}}, cache(&auth::TokenCacheCounters::hits));
+  out.sample({{"outcome", "miss"}}, cache(&auth::TokenCacheCounters::misses));
+  out.family("gateway_token_cache_evictions_total", Kind::counter, "Tokens that were still good when they gave way to others.");
+  out.sample({}, cache(&auth::TokenCacheCounters::evictions));
+}
+
+// Threads that the kernel made because an operation could block. There must be none.
+uint64_t count_kernel_workers() {
+  uint64_t count = 0;
+  std::error_code failure;
+  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task", failure}) {
+    std::ifstream file{task.path() / "comm"};
+    std::string name;
+    if (std::getline(file, name) && name.starts_with("iou-wrk")) ++count;
+  }
+  return count;
+}
+
+void put_engine(Exposition& out, const MetricsSources& sources) {
+  out.family("gateway_engine_io_workers", Kind::gauge, "Kernel threads made for blocking operations; any is a mistake.");
+  out.sample({}, count_kernel_workers());
+  out.family("gateway_engine_stale_completions_total", Kind::counter, "Completions for something that was gone; any is a mistake.");
+  out.sample({}, sum(sources, [](const Worker& worker) { return worker.counters().stale_completions.get(); }));
+  out.family("gateway_engine_unexpected_errors_total", Kind::counter, "Operations that failed in a way nobody foresaw.");
+  out.sample({}, sum(sources, [](const Worker& worker) { return worker.counters().unexpected_errors.get(); }));
+  out.family("gateway_engine_buffers_starved", Kind::gauge, "Connections that wait for a buffer.");
+  out.sample({}, sum(sources, [](const Worker& worker) { return worker.counters().buffers_starved.get(); }));
+  const auto engine = [&](std::string_view name, std::string_view help, core::Counter core::EngineCounters::*counter) {
+    out.family(name, Kind::counter, help);
+    for (const Worker* worker : sources.workers) {
+      const std::string core_text = std::to_string(worker->index());
+      out.sample({{"core", core_text}}, (worker->engine_counters().*counter).get());
+    }
+  };
+  engine("gateway_engine_enters_total", "Calls of io_uring_enter.", &core::EngineCounters::enters);
+  engine("gateway_engine_submissions_total", "Operations given to the ring.", &core::EngineCounters::submissions);
+  engine("gateway_engine_completions_total", "Completions taken from the ring.", &core::EngineCounters::completions);
+  engine("gateway_engine_inline_calls_total", "System calls beside the ring.", &core::EngineCounters::inline_calls);
+  engine("gateway_engine_overflows_total", "Completion queue overflows.", &core::EngineCounters::overflows);
+  engine("gateway_engine_buffer_shortages_total", "Receives that found no buffer.", &core::EngineCounters::buffer_shortages);
+  out.family("gateway_core_requests_total", Kind::counter, "Requests by core.");
+  for (const Worker* worker : sources.workers) {
+    uint64_t requests = 0;
+    worker->counters().requests.for_each([&](metrics::SeriesKey, uint64_t count) { requests += count; });
+    const std::string core_text = std::to_string(worker->index());
+    out.sample({{"core", core_text}}, requests);
+  }
+}
+
+void put_process(Exposition& out, const MetricsSources& sources) {
+  uint64_t dropped = 0;
+  for (const metrics::LogRing* ring : sources.log_rings) dropped += ring->dropped();
+  out.family("gateway_log_dropped_total", Kind::counter, "Log lines dropped because the sink was slower than the traffic.");
+  out.sample({}, dropped);
+  out.family("gateway_log_write_errors_total", Kind::counter, "Writes to the log that failed.");
+  out.sample({}, sources.log_writer != nullptr ? sources.log_writer->write_errors() : 0);
+  out.family("gateway_build_info", Kind::gauge, "Always 1; the version is the label.");
+  out.sample({{"version", SLUICE_VERSION}}, 1);
+
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto nanoseconds = [](const timeval& time) {
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_usec) * 1000;
+  };
+  out.family("process_cpu_seconds_total", Kind::counter, "CPU time, user and system.");
+  out.sample_seconds({}, nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime));
+  out.family("process_start_time_seconds", Kind::gauge, "Start of the process since 1970.");
+  out.sample_seconds({}, static_cast<uint64_t>(sources.started_at.time_since_epoch().count()));
+  std::ifstream statm{"/proc/self/statm"};
+  uint64_t total_pages = 0;
+  uint64_t resident_pages = 0;
+  statm >> total_pages >> resident_pages;
+  out.family("process_resident_memory_bytes", Kind::gauge, "Resident memory.");
+  out.sample({}, resident_pages * 4096);
+  std::error_code failure;
+  const auto descriptors = std::distance(std::filesystem::directory_iterator{"/proc/self/fd", failure}, std::filesystem::directory_iterator{});
+  out.family("process_open_fds", Kind::gauge, "Open descriptors.");
+  out.sample({}, static_cast<uint64_t>(descriptors));
+}
+
+}  // namespace
+
+size_t render_metrics(const MetricsSources& sources, std::span<char> text) {
+  Exposition out{text};
+  put_requests(out, sources);
+  put_durations(out, sources);
+  put_connections(out, sources);
+  put_upstream(out, sources);
+  put_limiter(out, sources);
+  put_engine(out, sources);
+  put_process(out, sources);
+  return out.overflowed() ? 0 : out.text().size();
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,24 @@
+// What /metrics says: the sum over cores, taken when it is asked for. Runs on an offload thread.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "metrics/log_ring.h"
+#include "metrics/log_writer.h"
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+struct MetricsSources {
+  std::vector<const Worker*> workers;
+  std::vector<const metrics::LogRing*> log_rings;
+  const metrics::LogWriter* log_writer = nullptr;
+  core::WallTime started_at{};
+};
+
+// Returns the size of the text, 0 if it does not fit.
+[[nodiscard]] size_t render_metrics(const MetricsSources& sources, std::span<char> out);
+
+}  // namespace sluice::proxy

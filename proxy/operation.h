@@ -1,0 +1,24 @@
+// What a completion or a timer of a worker is about: the kind in its token. The slot in the token is that of the object
+// named first.
+#pragma once
+
+#include <cstdint>
+
+namespace sluice::proxy {
+
+enum class Operation : uint8_t {
+  none,  // the kernel seam's own
+  accept,
+  downstream_receive,
+  downstream_send,
+  downstream_watch,
+  downstream_timer,
+  upstream_connect,
+  upstream_receive,
+  upstream_send,
+  upstream_timer,
+  exchange_timer,
+  accept_timer,
+};
+
+}  // namespace sluice::proxy

@@ -1,0 +1,51 @@
+// What waits to be sent in one direction: a few pieces of memory that stay where they are until they have left.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/assert.h"
+#include "core/kernel.h"
+
+namespace sluice::proxy {
+
+class Outbox {
+ public:
+  void add(std::span<const std::byte> piece) {
+    if (piece.empty()) return;
+    SLUICE_ASSERT(count_ < pieces_.size());
+    pieces_[count_++] = piece;
+  }
+  [[nodiscard]] bool empty() const { return first_ == count_; }
+  [[nodiscard]] std::span<const std::byte> front() const { return pieces_[first_]; }
+  [[nodiscard]] core::Continuation continuation() const {
+    return first_ + 1 < count_ ? core::Continuation::follows : core::Continuation::none;
+  }
+  void advance(size_t bytes) {
+    SLUICE_ASSERT(!empty() && bytes <= front().size());
+    pieces_[first_] = pieces_[first_].subspan(bytes);
+    if (!pieces_[first_].empty()) return;
+    if (++first_ == count_) first_ = count_ = 0;
+  }
+  void clear() { first_ = count_ = 0; }
+
+ private:
+  std::array<std::span<const std::byte>, 4> pieces_;
+  uint8_t first_ = 0;
+  uint8_t count_ = 0;
+};
+
+// What became of an attempt to send.
+enum class SendProgress : uint8_t {
+  done,     // all of it has left
+  waiting,  // an operation is under way; its completion goes on
+  broken,   // the connection is
+};
+
+// Sends at once when the batch is small, and what is left through the ring.
+[[nodiscard]] SendProgress continue_sending(core::Kernel& kernel, bool batch_is_small, core::Token token, int socket, Outbox& outbox,
+                                            uint64_t& bytes_sent);
+
+}  // namespace sluice::proxy

@@ -1,0 +1,34 @@
+#include "proxy/reason.h"
+
+#include "core/assert.h"
+
+namespace sluice::proxy {
+
+std::string_view Reason::code() const {
+  if (code_ >= auth_base) return auth::reason_code(static_cast<auth::Refusal>(code_ - auth_base));
+  if (code_ >= http_base) return http::reason_code(static_cast<http::Rule>(code_ - http_base));
+  switch (static_cast<Event>(code_)) {
+    case Event::none: return "-";
+    case Event::method_not_allowed: return "http.method";
+    case Event::head_timeout: return "http.head_timeout";
+    case Event::body_timeout: return "http.body_timeout";
+    case Event::write_timeout: return "downstream.write_timeout";
+    case Event::downstream_closed: return "downstream.closed";
+    case Event::limit_address: return "limit.address";
+    case Event::limit_hold: return "limit.hold";
+    case Event::upstream_malformed: return "upstream.malformed";
+    case Event::upstream_closed: return "upstream.closed";
+    case Event::upstream_refused: return "upstream.refused";
+    case Event::upstream_busy: return "upstream.busy";
+    case Event::upstream_connect_timeout: return "upstream.connect_timeout";
+    case Event::upstream_head_timeout: return "upstream.head_timeout";
+    case Event::upstream_body_timeout: return "upstream.body_timeout";
+    case Event::deadline: return "deadline";
+    case Event::drain: return "drain";
+    case Event::offload_busy: return "offload.busy";
+    case Event::bad_argument: return "route.argument";
+  }
+  SLUICE_UNREACHABLE();
+}
+
+}  // namespace sluice::proxy

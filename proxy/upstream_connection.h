@@ -1,0 +1,77 @@
+// A connection to the endpoint: made by an exchange that needs one, kept in the pool between exchanges.
+//
+// Owned by its worker's slab. While it is idle a receive stays armed on it, so a FIN is seen when it comes, and so the
+// next exchange need not arm one. Closing has one path, as with DownstreamConnection.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/buffer_pool.h"
+#include "core/in_flight.h"
+#include "core/intrusive_list.h"
+#include "core/kernel.h"
+#include "core/timer_wheel.h"
+#include "proxy/downstream_connection.h"
+#include "proxy/outbox.h"
+
+namespace sluice::proxy {
+
+class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode<StarvedTag>, public core::ListNode<SettledTag> {
+ public:
+  enum class State : uint8_t {
+    connecting,  // for the exchange that asked
+    active,      // an exchange talks on it
+    idle,        // in the pool, a receive armed
+    closing,     // shut down, waiting for what is in flight
+  };
+
+  // Begins to connect; the exchange is told of the outcome. False if there is no descriptor to be had.
+  [[nodiscard]] bool open(Worker& worker, Exchange& exchange);
+
+  // --- for the pool ----------------------------------------------------------------------------------------------------
+  void assign(Worker& worker, Exchange& exchange);
+  void become_idle(Worker& worker);
+  // Whether the other side closed it, or spoke out of turn. Costs a system call.
+  [[nodiscard]] bool is_stale(Worker& worker);
+
+  // --- for the exchange ------------------------------------------------------------------------------------------------
+  void receive(Worker& worker, std::span<std::byte> into);
+  [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
+  void begin_close(Worker& worker);
+  // Idle connections of this origin live shorter than ours would (Keep-Alive: timeout=).
+  void learn_idle_limit(core::Duration limit) { idle_limit_ = limit; }
+
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] bool is_reused() const { return served_ > 0; }
+  [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }  // since it was assigned
+
+  // --- events, from the worker -------------------------------------------------------------------------------------------
+  void on_connect(Worker& worker, const core::Completion& completion);
+  void on_receive(Worker& worker, const core::Completion& completion);
+  void on_send(Worker& worker, const core::Completion& completion);
+  void on_timer(Worker& worker);
+  void on_buffer_available(Worker& worker);
+  void finish_close(Worker& worker);
+
+ private:
+  enum class Op : uint8_t { connect, receive, send };
+
+  void arm_receive(Worker& worker, core::Readiness readiness);
+  void settle(Worker& worker);
+
+  State state_ = State::connecting;
+  core::InFlight<Op> in_flight_;
+  int socket_ = -1;
+  uint32_t served_ = 0;
+  uint64_t bytes_sent_ = 0;
+  Exchange* exchange_ = nullptr;  // unless idle
+  Outbox* outbox_ = nullptr;      // while a send is in flight
+  core::Duration idle_limit_{};
+  core::Timer timer_;             // idle
+};
+
+[[nodiscard]] std::string_view to_string(UpstreamConnection::State state);
+
+}  // namespace sluice::proxy

@@ -1,0 +1,181 @@
+// One core: everything that it owns, and the dispatch of what happens to it. Shares nothing with other workers but
+// mailboxes; has no thread of its own and no state outside itself, so that a test runs several of them by turns.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "auth/authenticator.h"
+#include "core/buffer_pool.h"
+#include "core/kernel.h"
+#include "core/loop.h"
+#include "core/random.h"
+#include "core/slab.h"
+#include "limiter/owner.h"
+#include "limiter/shard.h"
+#include "metrics/access_log.h"
+#include "metrics/log_ring.h"
+#include "proxy/config.h"
+#include "proxy/counters.h"
+#include "proxy/exchange.h"
+#include "proxy/offload_pool.h"
+#include "proxy/operation.h"
+#include "proxy/upstream_pool.h"
+
+namespace sluice::metrics {
+class LogWriter;
+}
+
+namespace sluice::proxy {
+
+inline constexpr size_t traceparent_bytes = 55;
+
+// How to reach another worker.
+struct Peer {
+  core::Postbox* postbox = nullptr;
+  core::Kernel* kernel = nullptr;
+};
+
+struct WorkerOptions {
+  uint32_t index = 0;
+  const Config* config = nullptr;
+  core::Kernel* kernel = nullptr;
+  int listener = -1;              // closed by the worker when it stops listening
+  std::vector<Peer> peers;        // all workers, this one too, by index
+  OffloadPool* offload = nullptr;
+  metrics::LogRing* log = nullptr;              // nullptr: no log
+  metrics::LogWriter* log_writer = nullptr;     // nullptr in tests
+  uint64_t seed = 0;              // the same for all workers
+};
+
+class Worker {
+ public:
+  explicit Worker(WorkerOptions options);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Why the worker can't run, or Error::none. Before the first turn.
+  [[nodiscard]] core::Error prepare();
+  void turn() { loop_.turn(*this); }
+  // Drained: nothing is open, nothing in flight.
+  [[nodiscard]] bool is_stopped() const;
+
+  // --- what the machines use ---------------------------------------------------------------------------------------------
+  [[nodiscard]] const Config& config() const { return *options_.config; }
+  [[nodiscard]] uint32_t index() const { return options_.index; }
+  [[nodiscard]] Counters& counters() { return counters_; }
+  [[nodiscard]] core::Kernel& kernel() { return *options_.kernel; }
+  [[nodiscard]] core::TimerWheel& wheel() { return loop_.wheel(); }
+  [[nodiscard]] core::Instant now() const { return loop_.now(); }
+  [[nodiscard]] auth::EpochSeconds epoch_seconds() { return std::chrono::floor<std::chrono::seconds>(kernel().wall_now()); }
+  [[nodiscard]] bool batch_is_small() const { return loop_.batch_is_small(); }
+  [[nodiscard]] bool is_draining() const { return draining_; }
+  [[nodiscard]] core::BufferPool& buffers(core::BufferGroup group) { return group == core::BufferGroup::downstream ? request_buffers_ : response_buffers_; }
+  [[nodiscard]] core::Slab<Exchange>& exchanges() { return exchanges_; }
+  [[nodiscard]] core::Slab<UpstreamConnection>& upstreams() { return upstreams_; }
+  [[nodiscard]] UpstreamPool& pool() { return pool_; }
+  [[nodiscard]] auth::Authenticator& authenticator() { return authenticator_; }
+  [[nodiscard]] const limiter::Ownership& ownership() const { return ownership_; }
+  [[nodiscard]] limiter::Shard& shard() { return shard_; }
+  [[nodiscard]] core::IntrusiveList<DownstreamConnection, IdleTag>& idle_connections() { return idle_; }
+
+  [[nodiscard]] core::Token token(Operation operation, const DownstreamConnection& object) const { return downstreams_.token(static_cast<uint8_t>(operation), object); }
+  [[nodiscard]] core::Token token(Operation operation, const UpstreamConnection& object) const { return upstreams_.token(static_cast<uint8_t>(operation), object); }
+  [[nodiscard]] core::Token token(Operation operation, const Exchange& object) const { return exchanges_.token(static_cast<uint8_t>(operation), object); }
+
+  // A receive that found no buffer waits here for one.
+  void park(DownstreamConnection& connection);
+  void park(UpstreamConnection& connection);
+  void unpark(DownstreamConnection& connection);
+  void unpark(UpstreamConnection& connection);
+  // Its next request begins with the next turn.
+  void make_ready(DownstreamConnection& connection) { ready_.push_back(connection); }
+  // Closing, and nothing in flight: finished at the end of the batch.
+  void settled(DownstreamConnection& connection) { settled_downstreams_.push_back(connection); }
+  void settled(UpstreamConnection& connection) { settled_upstreams_.push_back(connection); }
+  void release(DownstreamConnection& connection) { downstreams_.release(connection); }
+  void release(UpstreamConnection& connection) { upstreams_.release(connection); }
+  void release(Exchange& exchange) { exchanges_.release(exchange); }
+
+  void post(uint32_t owner, ExchangeMessage& message);
+  [[nodiscard]] bool submit(ExchangeMessage& job);
+  void log(const metrics::AccessRecord& record);
+  void make_request_id(std::array<char, 32>& out);
+  void make_traceparent(std::array<char, traceparent_bytes>& out);
+  [[nodiscard]] std::string_view http_date();
+
+  // --- what others read, from any thread -----------------------------------------------------------------------------------
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const limiter::Shard& shard() const { return shard_; }
+  [[nodiscard]] const auth::TokenCacheCounters& cache_counters() const { return authenticator_.cache_counters(); }
+  [[nodiscard]] const core::EngineCounters& engine_counters() const { return options_.kernel->counters(); }
+
+  // --- the loop's handler ------------------------------------------------------------------------------------------------
+  void on_completion(const core::Completion& completion);
+  void on_message(core::Message& message);
+  void on_timer(core::Timer& timer);
+  void before_wait();
+  void after_batch();
+
+  // --- for tests -----------------------------------------------------------------------------------------------------------
+  [[nodiscard]] uint32_t downstreams_taken() const { return downstreams_.taken(); }
+  [[nodiscard]] uint32_t upstreams_taken() const { return upstreams_.taken(); }
+  [[nodiscard]] uint32_t exchanges_taken() const { return exchanges_.taken(); }
+  [[nodiscard]] uint64_t timers_armed() { return loop_.wheel().armed(); }
+
+ private:
+  // How new connections come in.
+  enum class Accepting : uint8_t {
+    pausing,     // nothing armed: full, or out of descriptors for a moment
+    multishot,   // armed for many
+    once,        // armed for one: near the bound
+    cancelling,  // asked to end
+    stopped,     // no listener any more
+  };
+
+  void on_accept(const core::Completion& completion);
+  void admit_socket(int socket);
+  void make_room();
+  void arm_accept();
+  void cancel_accept();
+  void stop_listening();
+  void begin_drain();
+  void cut();
+  [[nodiscard]] core::Token accept_token() const { return {static_cast<uint8_t>(Operation::accept), 0, 0}; }
+  [[nodiscard]] uint32_t connections_max() const { return config().bounds.connections; }
+
+  WorkerOptions options_;
+  core::Loop loop_;
+  core::Random random_;
+  core::BufferPool request_buffers_;
+  core::BufferPool response_buffers_;
+  core::Slab<DownstreamConnection> downstreams_;
+  core::Slab<UpstreamConnection> upstreams_;
+  core::Slab<Exchange> exchanges_;
+  UpstreamPool pool_;
+  auth::Authenticator authenticator_;
+  limiter::Ownership ownership_;
+  limiter::Shard shard_;
+  Counters counters_;
+  metrics::LineFormatter formatter_;
+
+  core::IntrusiveList<DownstreamConnection, IdleTag> idle_;  // longest idle first
+  core::IntrusiveList<DownstreamConnection, ReadyTag> ready_;
+  core::IntrusiveList<DownstreamConnection, StarvedTag> starved_downstreams_;
+  core::IntrusiveList<UpstreamConnection, StarvedTag> starved_upstreams_;
+  core::IntrusiveList<DownstreamConnection, SettledTag> settled_downstreams_;
+  core::IntrusiveList<UpstreamConnection, SettledTag> settled_upstreams_;
+
+  Accepting accepting_ = Accepting::pausing;
+  bool draining_ = false;
+  core::Timer accept_timer_;
+  std::vector<bool> doorbells_;  // peers that were posted to in this turn
+  int64_t date_second_ = -1;
+  std::array<char, 32> date_{};
+};
+
+}  // namespace sluice::proxy
