@@ -124,8 +124,11 @@ class Kernel {
   [[nodiscard]] WallTime wall_now() const;
   [[nodiscard]] const EngineCounters& counters() const;
 
- private:
+  // What an implementation keeps; known to the implementation and its tests.
   struct State;
+  [[nodiscard]] State& state() { return *state_; }
+
+ private:
   explicit Kernel(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -31,10 +31,22 @@ class Loop {
 
   template <typename Handler>
   void turn(Handler& handler) {
+    finish_turn(handler, begin_turn(handler));
+  }
+
+  // The two halves of a turn: before the wait, and from the wait on. A test that runs several workers in one thread lets
+  // other things happen in between. The first returns how long there is nothing to do.
+  template <typename Handler>
+  Duration begin_turn(Handler& handler) {
     handler.before_wait();
     Duration timeout = stay_awake_ ? Duration{0} : wheel_.until_next(kernel_.now());
     stay_awake_ = false;
     if (timeout > Duration{0} && !postbox_.begin_sleep()) timeout = Duration{0};
+    return timeout;
+  }
+
+  template <typename Handler>
+  void finish_turn(Handler& handler, Duration timeout) {
     const auto completions = kernel_.submit_and_wait(timeout);
     postbox_.end_sleep();
     now_ = kernel_.now();

@@ -12,9 +12,13 @@ Postbox::Postbox(uint32_t senders, uint32_t capacity) {
   for (uint32_t index = 0; index < senders; ++index) boxes_.push_back(std::make_unique<Mailbox>(capacity));
 }
 
+bool Postbox::has_mail() const {
+  return std::any_of(boxes_.begin(), boxes_.end(), [](const auto& box) { return !box->empty(); });
+}
+
 bool Postbox::begin_sleep() {
   sleeping_.store(true, std::memory_order_seq_cst);
-  const bool quiet = std::all_of(boxes_.begin(), boxes_.end(), [](const auto& box) { return box->empty(); });
+  const bool quiet = !has_mail();
   if (!quiet) end_sleep();
   return quiet;
 }

@@ -82,6 +82,9 @@ class Postbox {
     return count;
   }
 
+  // Whether something waits to be taken. For tests; the receiver finds out by drain().
+  [[nodiscard]] bool has_mail() const;
+
   // Receiver: whether it may wait now. If so, whoever posts from here on rings.
   [[nodiscard]] bool begin_sleep();
   void end_sleep() { sleeping_.store(false, std::memory_order_relaxed); }

@@ -231,7 +231,7 @@ void DownstreamConnection::begin_close(Worker& worker) {
 }
 
 void DownstreamConnection::settle(Worker& worker) {
-  if (state_ == State::closing && in_flight_.none()) worker.settled(*this);
+  if (state_ == State::closing && in_flight_.none() && !core::ListNode<SettledTag>::is_linked()) worker.settled(*this);
 }
 
 void DownstreamConnection::finish_close(Worker& worker) {

@@ -78,6 +78,7 @@ class Exchange : public core::ListNode<WaitingTag> {
   void on_pool_ready(Worker& worker);
   void on_connection(Worker& worker);
   void on_connect_failed(Worker& worker, core::Error error);
+  void on_upstream_progress(Worker& worker);   // some of it was taken, more is under way
   void on_upstream_sent(Worker& worker, SendProgress progress);
   void on_upstream_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
   void on_upstream_closed(Worker& worker);

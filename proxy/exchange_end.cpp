@@ -21,6 +21,8 @@ void Exchange::reply(Worker& worker, const LocalReply& local) {
   if (request_.expectation == http::Expectation::continue_100 && head_end_ != 0 && !request_parser_.body_complete()) {
     answer.persistence = http::Persistence::close;
   }
+  // More than would be thrown away: the connection closes, and the client may know it.
+  if (head_end_ != 0 && request_parser_.remaining() > worker.config().bounds.discard_bytes) answer.persistence = http::Persistence::close;
   if (worker.is_draining()) answer.persistence = http::Persistence::close;
   persistence_ = answer.persistence;
   if (state_ == State::holding) worker.counters().exchanges_held.subtract();

@@ -41,7 +41,9 @@ void Exchange::acquire_connection(Worker& worker, Freshness freshness) {
   }
 }
 
-void Exchange::on_pool_ready(Worker& worker) { acquire_connection(worker, Freshness::pooled_will_do); }
+void Exchange::on_pool_ready(Worker& worker) {
+  acquire_connection(worker, retries_ > 0 ? Freshness::fresh : Freshness::pooled_will_do);
+}
 
 void Exchange::on_connect_failed(Worker& worker, core::Error error) {
   SLUICE_ASSERT(state_ == State::connecting);
@@ -100,8 +102,13 @@ void Exchange::on_connection(Worker& worker) {
 }
 
 void Exchange::send_upstream(Worker& worker) {
-  if (!response_begun()) arm(worker, worker.config().timeouts.upstream_head);  // an endpoint that does not read is one that does not answer
+  on_upstream_progress(worker);
   if (const SendProgress progress = upstream_->send(worker, to_upstream_); progress != SendProgress::waiting) on_upstream_sent(worker, progress);
+}
+
+// An endpoint that does not read is one that does not answer.
+void Exchange::on_upstream_progress(Worker& worker) {
+  if (!response_begun()) arm(worker, worker.config().timeouts.upstream_head);
 }
 
 void Exchange::on_upstream_sent(Worker& worker, SendProgress progress) {

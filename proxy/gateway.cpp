@@ -39,12 +39,12 @@ struct Gateway::Parts {
   std::barrier<> prepared;   // every worker is ready, or has said why not; the control thread too
   std::vector<std::thread> threads;
   std::mutex mutex;          // of what follows; never taken while serving
-  std::condition_variable stopped_changed;
-  uint32_t stopped = 0;
+  std::condition_variable drained_changed;
+  uint32_t drained = 0;
   std::optional<StartFailure> failure;
 
   // One message a worker and a purpose: each is out once.
-  std::vector<ControlMessage> drain, first_cut, second_cut;
+  std::vector<ControlMessage> drain, first_cut, second_cut, stop;
   bool draining = false;
   bool has_cut = false;
 };
@@ -168,8 +168,10 @@ std::optional<StartFailure> Gateway::start() {
   parts.drain.resize(workers);
   parts.first_cut.resize(workers);
   parts.second_cut.resize(workers);
+  parts.stop.resize(workers);
   for (uint32_t index = 0; index < workers; ++index) {
     parts.drain[index].kind = static_cast<uint16_t>(MessageKind::drain);
+    parts.stop[index].kind = static_cast<uint16_t>(MessageKind::stop);
     parts.first_cut[index].kind = parts.second_cut[index].kind = static_cast<uint16_t>(MessageKind::cut);
   }
   std::vector<metrics::LogRing*> rings;
@@ -246,10 +248,15 @@ void Gateway::run_worker(uint32_t index) {
   if (failed()) return;
 
   Worker& worker = *parts.workers[index];
-  while (!worker.is_stopped()) worker.turn();
-  const std::lock_guard lock{parts.mutex};
-  ++parts.stopped;
-  parts.stopped_changed.notify_all();
+  bool reported = false;
+  while (!worker.is_stopped()) {
+    worker.turn();
+    if (reported || !worker.is_drained()) continue;
+    reported = true;
+    const std::lock_guard lock{parts.mutex};
+    ++parts.drained;
+    parts.drained_changed.notify_all();
+  }
 }
 
 void Gateway::send(std::vector<ControlMessage>& messages) {
@@ -273,7 +280,7 @@ void Gateway::cut() {
 
 bool Gateway::wait(std::chrono::nanoseconds timeout) {
   std::unique_lock lock{parts_->mutex};
-  return parts_->stopped_changed.wait_for(lock, timeout, [this] { return parts_->stopped == parts_->workers.size(); });
+  return parts_->drained_changed.wait_for(lock, timeout, [this] { return parts_->drained == parts_->workers.size(); });
 }
 
 DrainReport Gateway::stop() {
@@ -283,6 +290,9 @@ DrainReport Gateway::stop() {
     if (!wait(std::chrono::milliseconds{200})) cut();
     if (!wait(std::chrono::seconds{3})) cut();
   }
+  while (!wait(std::chrono::seconds{1})) {
+  }
+  send(parts.stop);
   for (auto& thread : parts.threads) thread.join();
   parts.threads.clear();
   parts.offload->stop();

@@ -55,9 +55,9 @@ class Gateway {
   void begin_drain();
   // What is not finished is cut; called again, it is closed at once.
   void cut();
-  // Whether every worker has stopped, at most `timeout` from now.
+  // Waits at most `timeout` for all workers to be drained; whether they are.
   [[nodiscard]] bool wait(std::chrono::nanoseconds timeout);
-  // Joins everything. All workers must have stopped or will.
+  // Joins everything, once all are drained. Without a drain before it, what is open has 200 ms.
   DrainReport stop();
   void reopen_log();
 

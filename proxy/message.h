@@ -18,6 +18,7 @@ enum class MessageKind : uint16_t {
   job_done,       // from the offload pool
   drain,          // from the control thread: finish what is there
   cut,            // from the control thread: the time to finish is over
+  stop,           // from the control thread, when all workers are drained: until then others may ask this one
 };
 
 // What the offload pool can do.

@@ -144,7 +144,11 @@ void UpstreamConnection::on_send(Worker& worker, const core::Completion& complet
     outbox.advance(static_cast<size_t>(completion.result));
     progress = outbox.empty() ? SendProgress::done : send(worker, outbox);
   }
-  if (progress != SendProgress::waiting) exchange_->on_upstream_sent(worker, progress);
+  if (progress == SendProgress::waiting) {
+    exchange_->on_upstream_progress(worker);
+  } else {
+    exchange_->on_upstream_sent(worker, progress);
+  }
 }
 
 // --- closing -----------------------------------------------------------------------------------------------------------------
@@ -162,7 +166,7 @@ void UpstreamConnection::begin_close(Worker& worker) {
 }
 
 void UpstreamConnection::settle(Worker& worker) {
-  if (state_ == State::closing && in_flight_.none()) worker.settled(*this);
+  if (state_ == State::closing && in_flight_.none() && !core::ListNode<SettledTag>::is_linked()) worker.settled(*this);
 }
 
 void UpstreamConnection::finish_close(Worker& worker) {

@@ -29,6 +29,8 @@ UpstreamPool::Outcome UpstreamPool::acquire(Worker& worker, Exchange& exchange, 
     worker.release(*connection);
     return Outcome::failed;
   }
+  // A second try must not meet a pooled connection that dies as well: an idle one makes room for a new one.
+  if (freshness == Freshness::fresh && !idle_.empty()) idle_.back()->begin_close(worker);
   if (waiting_count_ >= worker.config().bounds.upstream_waiting) return Outcome::busy;
   waiting_.push_back(exchange);
   ++waiting_count_;

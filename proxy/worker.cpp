@@ -49,7 +49,7 @@ core::Error Worker::prepare() {
   return core::Error::none;
 }
 
-bool Worker::is_stopped() const {
+bool Worker::is_drained() const {
   return draining_ && accepting_ == Accepting::stopped && downstreams_.taken() == 0 && upstreams_.taken() == 0 && exchanges_.taken() == 0;
 }
 
@@ -113,6 +113,7 @@ void Worker::on_message(core::Message& message) {
     case MessageKind::job_done: static_cast<ExchangeMessage&>(message).exchange->on_job_done(*this); break;
     case MessageKind::drain: begin_drain(); break;
     case MessageKind::cut: cut(); break;
+    case MessageKind::stop: stopped_ = true; break;
   }
 }
 

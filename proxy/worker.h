@@ -61,8 +61,12 @@ class Worker {
   // Why the worker can't run, or Error::none. Before the first turn.
   [[nodiscard]] core::Error prepare();
   void turn() { loop_.turn(*this); }
-  // Drained: nothing is open, nothing in flight.
-  [[nodiscard]] bool is_stopped() const;
+  [[nodiscard]] core::Duration begin_turn() { return loop_.begin_turn(*this); }
+  void finish_turn(core::Duration timeout) { loop_.finish_turn(*this, timeout); }
+  // Nothing is open, nothing in flight; but other workers may still ask about keys that this one owns.
+  [[nodiscard]] bool is_drained() const;
+  // Told to stop. No turn follows.
+  [[nodiscard]] bool is_stopped() const { return stopped_; }
 
   // --- what the machines use ---------------------------------------------------------------------------------------------
   [[nodiscard]] const Config& config() const { return *options_.config; }
@@ -172,6 +176,7 @@ class Worker {
 
   Accepting accepting_ = Accepting::pausing;
   bool draining_ = false;
+  bool stopped_ = false;
   core::Timer accept_timer_;
   std::vector<bool> doorbells_;  // peers that were posted to in this turn
   int64_t date_second_ = -1;

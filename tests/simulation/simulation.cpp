@@ -1,0 +1,295 @@
+#include "tests/simulation/simulation.h"
+
+#include <memory>
+#include <vector>
+
+#include "auth/mint.h"
+#include "proxy/worker.h"
+#include "tests/simulation/client.h"
+#include "tests/simulation/kernel_simulated.h"
+#include "tests/simulation/origin.h"
+
+namespace sluice::simulation {
+
+namespace {
+
+constexpr uint16_t gateway_port = 8000;
+constexpr uint16_t origin_port = 9001;
+
+Faults choose_faults(core::Random& random) {
+  Faults faults;
+  const uint64_t weather = random.below(4);
+  if (weather == 0) return faults;  // calm, and at once
+  faults.short_read = static_cast<unsigned>(random.below(40));
+  faults.short_write = static_cast<unsigned>(random.below(40));
+  faults.late = static_cast<unsigned>(random.below(60));
+  faults.stall = static_cast<unsigned>(random.below(20));
+  if (weather == 1) return faults;  // slow, but nothing breaks
+  faults.no_buffers = static_cast<unsigned>(random.below(20));
+  faults.cancel_misses = static_cast<unsigned>(random.below(50));
+  if (weather == 2) return faults;
+  faults.reset = static_cast<unsigned>(random.below(3));
+  faults.connect_fails = static_cast<unsigned>(random.below(20));
+  faults.no_sockets = static_cast<unsigned>(random.below(10));
+  return faults;
+}
+
+proxy::Config choose_config(core::Random& random) {
+  proxy::Config config;
+  config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, origin_port), .authority = "127.0.0.1:9001"};
+  config.jwt_secret = "mysecret";
+  config.demo_routes = proxy::DemoRoutes::on;
+  config.cores.assign(1 + random.below(3), -1);
+  config.timeouts = {.head = std::chrono::seconds{2}, .idle = std::chrono::seconds{5}, .body = std::chrono::seconds{4},
+                     .write = std::chrono::seconds{6}, .connect = std::chrono::seconds{1}, .upstream_head = std::chrono::seconds{3},
+                     .upstream_body = std::chrono::seconds{3}, .deadline = std::chrono::seconds{10}, .upstream_idle = std::chrono::seconds{3},
+                     .linger = std::chrono::seconds{1}, .drain = std::chrono::seconds{20}};
+  // Small enough that the bounds are met.
+  config.bounds = {.connections = static_cast<uint32_t>(300 + random.below(100)), .exchanges = static_cast<uint32_t>(8 + random.below(60)),
+                   .upstream_connections = static_cast<uint32_t>(1 + random.below(20)), .upstream_waiting = static_cast<uint32_t>(random.below(40)),
+                   .held = static_cast<uint32_t>(random.below(20)), .offload_jobs = 4, .limiter_keys = 64, .token_cache_entries = 16,
+                   .log_ring_bytes = 1 << 16, .requests_per_connection = static_cast<uint32_t>(1 + random.below(20)),
+                   .request_body_bytes = 1 << 20, .discard_bytes = 20'000};
+  if (random.chance(50)) {
+    config.limit = {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000};
+  } else {
+    config.limit = {.rate = {.requests = 1, .period_ns = 50'000'000}, .burst = static_cast<uint32_t>(random.below(10)), .delay = 0,
+                    .hold_max = std::chrono::seconds{2}};
+    config.limit.delay = static_cast<uint32_t>(random.below(config.limit.burst + 1));
+  }
+  return config;
+}
+
+class Run {
+ public:
+  Run(uint64_t seed, Tracing tracing)
+      : choice_(seed), world_(seed, choose_faults(choice_)), config_(choose_config(choice_)), origin_(world_, origin_port) {
+    world_.tracing = tracing == Tracing::on;
+    make_workers(seed);
+    make_clients();
+  }
+
+  Outcome run() {
+    const auto start = world_.now();
+    const bool drains_early = choice_.chance(30);
+    const auto drain_at = drains_early ? start + std::chrono::milliseconds{choice_.below(300)} : core::Instant::max();
+    bool draining = false;
+    bool cut = false;
+    bool stopping = false;
+    core::Instant cut_at = core::Instant::max();
+    Outcome outcome;
+    while (world_.violated().empty() && ++outcome.steps < 300'000) {
+      if (!draining && (world_.now() >= drain_at || everyone_is_done())) {
+        draining = true;
+        cut_at = world_.now() + config_.timeouts.drain;
+        for (auto& client : clients_) client->excuse();
+        control(drain_messages_, proxy::MessageKind::drain);
+      }
+      if (draining && !cut && world_.now() >= cut_at) {
+        cut = true;
+        control(cut_messages_, proxy::MessageKind::cut);
+      }
+      if (draining && !stopping && all_of_workers([](const auto& worker) { return worker->is_drained(); })) {
+        stopping = true;
+        control(stop_messages_, proxy::MessageKind::stop);
+      }
+      if (all_of_workers([](const auto& worker) { return worker->is_stopped(); })) break;
+      if (!step(!draining ? drain_at : !cut ? cut_at : core::Instant::max())) {
+        world_.violation("nothing moves and nothing will: " + stuck());
+      }
+    }
+    if (outcome.steps >= 300'000) world_.violation("it never ends: " + stuck());
+    if (world_.violated().empty()) check_the_end();
+    outcome.violation = world_.violated();
+    outcome.asked = tally_.asked;
+    outcome.answered = tally_.answered;
+    outcome.ok = tally_.by_status[200];
+    return outcome;
+  }
+
+ private:
+  void make_workers(uint64_t seed) {
+    const auto count = static_cast<uint32_t>(config_.cores.size());
+    offload_ = std::make_unique<proxy::OffloadPool>(count, config_.bounds.offload_jobs, static_cast<uint16_t>(count + 1), [](std::span<char> out) {
+      out[0] = '\n';
+      return size_t{1};
+    });
+    core::KernelUnavailable unavailable;
+    for (uint32_t index = 0; index < count; ++index) {
+      postboxes_.push_back(std::make_unique<core::Postbox>(count + 2, 4096));
+      kernels_.push_back(core::Kernel::open({}, unavailable));
+    }
+    drain_messages_.resize(count);
+    cut_messages_.resize(count);
+    stop_messages_.resize(count);
+    for (uint32_t index = 0; index < count; ++index) {
+      logs_.push_back(std::make_unique<metrics::LogRing>(1 << 16));
+      proxy::WorkerOptions options{.index = index, .config = &config_, .kernel = kernels_[index].get()};
+      options.listener = adopt(*kernels_[index], world_.listen(gateway_port, nullptr));
+      for (uint32_t peer = 0; peer < count; ++peer) options.peers.push_back({postboxes_[peer].get(), kernels_[peer].get()});
+      options.offload = offload_.get();
+      options.log = logs_.back().get();
+      options.seed = seed;
+      workers_.push_back(std::make_unique<proxy::Worker>(std::move(options)));
+      static_cast<void>(workers_.back()->prepare());
+      offload_->set_client(index, {postboxes_[index].get(), kernels_[index].get()});
+      timeouts_.push_back(workers_.back()->begin_turn());
+      submit(*kernels_[index], timeouts_.back());
+    }
+  }
+
+  void make_clients() {
+    const auto wall = std::chrono::floor<std::chrono::seconds>(kernels_[0]->wall_now());
+    const std::string token = auth::mint({.secret = config_.jwt_secret, .subject = "simulated", .issued_at = wall, .expires = wall + std::chrono::hours{1}});
+    const unsigned count = 1 + static_cast<unsigned>(choice_.below(30));
+    const unsigned addresses = 1 + static_cast<unsigned>(choice_.below(5));
+    const bool harmless = choice_.chance(50);
+    for (unsigned index = 0; index < count; ++index) {
+      ClientOptions options;
+      options.first_number = 1 + index * 1000;
+      options.address = 0x0a000001 + static_cast<uint32_t>(choice_.below(addresses));
+      options.port = gateway_port;
+      options.mood = choice_.chance(50) ? (choice_.chance(50) ? Mood::patient : Mood::pipelining) : static_cast<Mood>(choice_.below(moods));
+      options.requests = 1 + static_cast<unsigned>(choice_.below(8));
+      options.play_count = harmless ? harmless_plays : plays;
+      options.small = choice_.chance(70);
+      options.token = token;
+      clients_.push_back(std::make_unique<Client>(world_, options, tally_));
+      Client* client = clients_.back().get();
+      world_.after(std::chrono::microseconds{choice_.below(50'000)}, [client] { client->start(); });
+    }
+  }
+
+  // One thing happens; false if nothing can.
+  bool step(core::Instant wake) {
+    std::vector<uint32_t> runnable;
+    core::Instant next = std::min(world_.next_event(), wake);
+    for (uint32_t index = 0; index < kernels_.size(); ++index) {
+      if (workers_[index]->is_stopped()) continue;
+      pump(*kernels_[index], false);
+      check_sleeper(index);
+      if (is_runnable(*kernels_[index])) {
+        if (!world_.happens(world_.faults().stall)) runnable.push_back(index);
+        else next = std::min(next, world_.now() + std::chrono::microseconds{1 + world_.random().below(2000)});
+      } else {
+        next = std::min(next, wakes_at(*kernels_[index]));
+      }
+    }
+    if (world_.happens(20)) static_cast<void>(offload_->run_one(0));
+    if (!runnable.empty()) {
+      turn(runnable[world_.random().below(runnable.size())]);
+      return true;
+    }
+    if (world_.run_due()) return true;
+    if (offload_->run_one(0)) return true;
+    const uint64_t before = world_.changes;
+    bool ready = false;
+    for (uint32_t index = 0; index < kernels_.size(); ++index) {
+      if (workers_[index]->is_stopped()) continue;
+      pump(*kernels_[index], true);
+      ready |= is_runnable(*kernels_[index]);
+    }
+    if (ready || world_.changes != before) return true;
+    if (next == core::Instant::max()) return false;
+    world_.trace("time passes");
+    world_.advance_to(next);
+    world_.run_due();
+    return true;
+  }
+
+  // The worker's wait is over: it does its work, and waits again.
+  void turn(uint32_t index) {
+    proxy::Worker& worker = *workers_[index];
+    world_.trace("turn of worker " + std::to_string(index) + " after a wait of " + std::to_string(timeouts_[index].count()));
+    worker.finish_turn(timeouts_[index]);
+    for (const auto piece : logs_[index]->readable()) {
+      if (!piece.empty()) world_.trace(std::string{piece.data(), piece.size()});
+      logs_[index]->consume(piece.size());
+    }
+    if (worker.is_stopped()) return;
+    timeouts_[index] = worker.begin_turn();
+    submit(*kernels_[index], timeouts_[index]);
+  }
+
+  // A worker that sleeps while there is mail, and whose doorbell nobody has rung or is about to ring, sleeps too long.
+  void check_sleeper(uint32_t index) {
+    if (!is_asleep(*kernels_[index]) || !postboxes_[index]->has_mail()) return;
+    // Every turn ends with its doorbells rung, so nobody is about to.
+    world_.violation("worker " + std::to_string(index) + " sleeps on its mail");
+  }
+
+  void control(std::vector<core::Message>& messages, proxy::MessageKind kind) {
+    for (uint32_t index = 0; index < messages.size(); ++index) {
+      messages[index].kind = static_cast<uint16_t>(kind);
+      SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(messages.size()), messages[index]));
+      if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
+    }
+  }
+
+  [[nodiscard]] bool everyone_is_done() const {
+    return std::all_of(clients_.begin(), clients_.end(), [](const auto& client) { return client->is_done(); });
+  }
+  template <typename Is>
+  [[nodiscard]] bool all_of_workers(Is&& is) const {
+    return std::all_of(workers_.begin(), workers_.end(), is);
+  }
+
+  std::string stuck() {
+    std::string text;
+    for (const auto& worker : workers_) {
+      text += "worker " + std::to_string(worker->index()) + " has " + std::to_string(worker->downstreams_taken()) + " downstream, " +
+              std::to_string(worker->upstreams_taken()) + " upstream, " + std::to_string(worker->exchanges_taken()) + " exchanges";
+      worker->exchanges().for_each([&](proxy::Exchange& exchange) { text += std::string{" ["} + std::string{to_string(exchange.state())} + "]"; });
+      text += "; ";
+    }
+    for (const auto& client : clients_) {
+      if (!client->is_done()) text += client->describe() + "; ";
+    }
+    return text;
+  }
+
+  void check_the_end() {
+    const auto want = [&](bool fine, const std::string& what) {
+      if (!fine) world_.violation("at the end: " + what);
+    };
+    for (uint32_t index = 0; index < workers_.size(); ++index) {
+      proxy::Worker& worker = *workers_[index];
+      std::string why;
+      want(is_clean(*kernels_[index], why), why);
+      want(worker.buffers(core::BufferGroup::downstream).held() == 0, "request buffers are missing");
+      want(worker.buffers(core::BufferGroup::upstream).held() == 0, "response buffers are missing");
+      want(worker.timers_armed() == 0, std::to_string(worker.timers_armed()) + " timers are armed");
+      want(!postboxes_[index]->has_mail(), "mail is left");
+      const proxy::Counters& counters = worker.counters();
+      want(counters.stale_completions.get() == 0, "stale completions");
+      want(counters.exchanges.get() == 0 && counters.exchanges_held.get() == 0, "exchanges are still counted");
+      want(counters.connections_open.get() == 0 && counters.connections_idle.get() == 0, "connections are still counted");
+      want(counters.upstream_open.get() == 0 && counters.upstream_idle.get() == 0, "upstream connections are still counted");
+      want(counters.buffers_starved.get() == 0, "starved connections are still counted");
+    }
+    for (const auto& [number, times] : origin_.arrivals()) {
+      const unsigned most = tally_.idempotent[number] ? 1 + proxy::retries_max : 1;
+      want(times <= most, "request " + std::to_string(number) + " arrived " + std::to_string(times) + " times");
+    }
+  }
+
+  core::Random choice_;
+  World world_;
+  proxy::Config config_;
+  Origin origin_;
+  Tally tally_;
+  std::vector<std::unique_ptr<core::Postbox>> postboxes_;
+  std::vector<std::unique_ptr<core::Kernel>> kernels_;
+  std::unique_ptr<proxy::OffloadPool> offload_;
+  std::vector<std::unique_ptr<metrics::LogRing>> logs_;
+  std::vector<std::unique_ptr<proxy::Worker>> workers_;
+  std::vector<core::Duration> timeouts_;  // of the wait that each worker is in
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<core::Message> drain_messages_, cut_messages_, stop_messages_;
+};
+
+}  // namespace
+
+Outcome simulate(uint64_t seed, Tracing tracing) { return std::make_unique<Run>(seed, tracing)->run(); }
+
+}  // namespace sluice::simulation
