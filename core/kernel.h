@@ -41,6 +41,7 @@ struct Completion {
   int32_t result = 0;            // bytes moved, or the descriptor accepted; 0 of a receive is the other side's FIN
   BufferId buffer = no_buffer;   // of a pooled receive that got bytes
   bool more = false;             // of a multishot accept: it is still armed
+  bool unread = false;           // of a receive: the socket has more bytes
 };
 
 enum class AcceptMode : uint8_t { multishot, once };
@@ -101,6 +102,9 @@ class Kernel {
   Result<SocketAddress> peer_address(int socket);
   void shutdown_write(int socket);
   void shutdown_both(int socket);
+  // Breaks the connection with a RST, so that the other side can't take the end for a regular one. Completes whatever is
+  // armed, as shutdown_both() does.
+  void abort_connection(int socket);
   void close(int descriptor);
 
   // --- provided buffers ----------------------------------------------------------------------------------------------

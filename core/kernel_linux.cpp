@@ -158,6 +158,7 @@ std::span<const Completion> Kernel::State::reap() {
     completion.result = cqe->res < 0 ? 0 : cqe->res;
     completion.buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0 ? static_cast<BufferId>(cqe->flags >> IORING_CQE_BUFFER_SHIFT) : no_buffer;
     completion.more = (cqe->flags & IORING_CQE_F_MORE) != 0;
+    completion.unread = (cqe->flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
     if (completion.error == Error::no_buffers) counters.buffer_shortages.add();
   }
   io_uring_cq_advance(&ring, seen);
@@ -271,6 +272,13 @@ void Kernel::shutdown_write(int socket) {
 void Kernel::shutdown_both(int socket) {
   state_->counters.inline_calls.add();
   ::shutdown(socket, SHUT_RDWR);  // as above
+}
+
+void Kernel::abort_connection(int socket) {
+  state_->counters.inline_calls.add();
+  sockaddr nobody{};
+  nobody.sa_family = AF_UNSPEC;  // dissolves the association (connect(2)); an established TCP connection is reset
+  if (::connect(socket, &nobody, sizeof nobody) != 0) ::shutdown(socket, SHUT_RDWR);
 }
 
 void Kernel::close(int descriptor) {

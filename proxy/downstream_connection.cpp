@@ -216,7 +216,7 @@ void DownstreamConnection::on_drain(Worker& worker) {
   begin_close(worker);
 }
 
-void DownstreamConnection::begin_close(Worker& worker) {
+void DownstreamConnection::begin_close(Worker& worker, Ending ending) {
   if (state_ == State::closing) return;
   if (state_ == State::idle) leave_idle(worker);
   if (state_ == State::ready) {
@@ -226,7 +226,11 @@ void DownstreamConnection::begin_close(Worker& worker) {
   if (core::ListNode<StarvedTag>::is_linked()) worker.unpark(*this);
   state_ = State::closing;
   worker.wheel().disarm(timer_);
-  if (!in_flight_.none()) worker.kernel().shutdown_both(socket_);
+  if (ending == Ending::reset) {
+    worker.kernel().abort_connection(socket_);
+  } else if (!in_flight_.none()) {
+    worker.kernel().shutdown_both(socket_);
+  }
   settle(worker);
 }
 

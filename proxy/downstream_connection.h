@@ -40,6 +40,9 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
     closing,     // shut down, waiting for what is in flight
   };
 
+  // How the client sees the end. An answer whose end is the end of the connection, and which is not whole, ends in a reset.
+  enum class Ending : uint8_t { fin, reset };
+
   // What the end of an exchange means for the connection.
   enum class Afterwards : uint8_t { keep_alive, linger, close };
 
@@ -53,7 +56,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   // The exchange is over and gone; `buffer` holds `size` bytes of what follows, or nothing.
   void next(Worker& worker, core::Buffer buffer, uint32_t size);
   void begin_linger(Worker& worker);
-  void begin_close(Worker& worker);
+  void begin_close(Worker& worker, Ending ending = Ending::fin);
 
   [[nodiscard]] const core::SocketAddress& address() const { return address_; }
   [[nodiscard]] uint32_t requests() const { return requests_; }

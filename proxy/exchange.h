@@ -81,7 +81,7 @@ class Exchange : public core::ListNode<WaitingTag> {
   void on_upstream_progress(Worker& worker);   // some of it was taken, more is under way
   void on_upstream_sent(Worker& worker, SendProgress progress);
   void on_upstream_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
-  void on_upstream_closed(Worker& worker);
+  void on_upstream_closed(Worker& worker, core::Error error);  // Error::none: by FIN
   void on_upstream_gone(Worker& worker);
   void on_timer(Worker& worker);
   void on_cut(Worker& worker);                 // the drain's deadline has come

@@ -169,6 +169,7 @@ void Exchange::abort(Worker& worker, Reason reason) {
   reason_ = reason;
   if (!response_begun()) response_status_ = 499;
   drop_upstream(worker);
+  if (response_begun() && response_framing_ == http::Framing::until_close) downstream_->begin_close(worker, DownstreamConnection::Ending::reset);
   finish(worker, Afterwards::close);
 }
 

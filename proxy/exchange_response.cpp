@@ -218,10 +218,10 @@ void Exchange::on_downstream_sent(Worker& worker) {
   }
 }
 
-void Exchange::on_upstream_closed(Worker& worker) {
+void Exchange::on_upstream_closed(Worker& worker, core::Error error) {
   SLUICE_ASSERT(state_ == State::relaying);
   if (response_begun()) {
-    if (response_parser_.ends_at_close()) {
+    if (response_parser_.ends_at_close() && error == core::Error::none) {
       end_response_at_close(worker);
     } else {
       // An incomplete message is never made to look complete.
@@ -251,7 +251,7 @@ void Exchange::end_response_at_close(Worker& worker) {
 void Exchange::finish_response(Worker& worker) {
   response_side_ = ResponseSide::done;
   worker.wheel().disarm(timer_);
-  if (upstream_reusable_ && request_side_ == RequestSide::done) {
+  if (upstream_reusable_ && request_side_ == RequestSide::done && !upstream_->has_unread_bytes()) {
     UpstreamConnection& connection = *upstream_;
     upstream_ = nullptr;
     worker.pool().release(worker, connection);

@@ -99,9 +99,10 @@ void UpstreamConnection::on_receive(Worker& worker, const core::Completion& comp
       if (completion.error == core::Error::no_buffers) {
         worker.park(*this);
       } else if (completion.result > 0) {
+        unread_ = completion.unread;
         exchange_->on_upstream_bytes(worker, buffer, static_cast<uint32_t>(completion.result));
       } else {
-        exchange_->on_upstream_closed(worker);
+        exchange_->on_upstream_closed(worker, completion.error);
       }
       return;  // the buffer is the exchange's now
     case State::idle:

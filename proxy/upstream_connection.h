@@ -44,6 +44,8 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
   void learn_idle_limit(core::Duration limit) { idle_limit_ = limit; }
 
   [[nodiscard]] State state() const { return state_; }
+  // Whether more has come than was received so far: after a whole response, bytes that answer nothing.
+  [[nodiscard]] bool has_unread_bytes() const { return unread_; }
   [[nodiscard]] bool is_reused() const { return served_ > 0; }
   [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }  // since it was assigned
 
@@ -64,6 +66,7 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
   State state_ = State::connecting;
   core::InFlight<Op> in_flight_;
   int socket_ = -1;
+  bool unread_ = false;           // bytes were left in the socket by the last receive
   uint32_t served_ = 0;
   uint64_t bytes_sent_ = 0;
   Exchange* exchange_ = nullptr;  // unless idle

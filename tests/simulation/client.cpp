@@ -48,7 +48,7 @@ void Client::start() {
 void Client::watch_the_clock() {
   world_.after(patience, [this] {
     if (done_) return;
-    if (!expected_.empty() && world_.now() - expected_.front().asked_at > patience) {
+    if (!expected_.empty() && world_.now() - std::max(last_news_, expected_.front().asked_at) > patience) {
       world_.violation("no answer: " + describe());
       return;
     }
@@ -122,7 +122,7 @@ void Client::add_request() {
   } else {
     out_ += encoded;
   }
-  expected_.push_back({.tag = tag, .is_head = name == "HEAD", .is_refused = options_.mood == Mood::tokenless, .asked_at = world_.now()});
+  expected_.push_back({.tag = tag, .is_head = name == "HEAD", .has_body = with_body, .is_refused = options_.mood == Mood::tokenless, .asked_at = world_.now()});
   tally_.idempotent[tag.number] = name != "POST";
   ++tally_.asked;
   ++sent_requests_;
@@ -182,6 +182,7 @@ void Client::on_socket(SocketId socket) {
   if (done_) return;
   World::Socket& state = world_.socket(socket);
   if (!state.received.empty()) {
+    last_news_ = world_.now();
     // A slow reader takes a little at a time.
     const bool slow = state.window < 2000;
     in_ += world_.take(socket, slow ? 1 + world_.random().below(500) : state.received.size());
@@ -264,7 +265,7 @@ bool Client::check(const Message& answer, unsigned status) {
     if (expected.is_refused ? status >= 400 : trouble) {
       const bool harmless = !expected.is_refused && options_.play_count <= harmless_plays && world_is_calm() && !excused_ && !stalled_;
       // A request that can't be sent again may meet a pooled connection in the moment in which the endpoint closes it.
-      const bool unlucky = status == 502 && (!tally_.idempotent[expected.tag.number] || expected.tag.request_bytes > 0);
+      const bool unlucky = status == 502 && (!tally_.idempotent[expected.tag.number] || expected.has_body);
       // Few connections and slow answers make a long queue.
       const bool queued = status == 504 && answer.body.find("\"deadline\"") != std::string::npos;
       if (harmless && status != 429 && status != 503 && !unlucky && !queued) return fail("a failure in a calm world");
@@ -273,6 +274,9 @@ bool Client::check(const Message& answer, unsigned status) {
     return fail("an answer of the gateway's own that makes no sense");
   }
   if (expected.is_refused) return fail("a request that must be refused went through");
+  // What an endpoint sends after its answer, and after the connection went to the next request, can't be told from an
+  // answer (RFC 9112 9.2 has no request ids): only that endpoint's own requests suffer. Bytes that had come are refused.
+  if (*tag == "0.0.0.0" && options_.play_count > harmless_plays) return true;
   if (*tag != expected.tag.text()) return fail("the answer of another exchange, " + *tag);
   if (status != 200 && status != 204 && status != 304) return fail("a status the origin did not send");
   if (status == 200 && !expected.is_head && answer.body != body_of(expected.tag, true, expected.tag.response_bytes)) {

@@ -59,6 +59,7 @@ class Client : public Actor {
   struct Expected {
     Tag tag;
     bool is_head = false;
+    bool has_body = false;
     bool is_local = false;       // one of the gateway's own routes
     bool is_refused = false;     // rude or without a token
     core::Instant asked_at{};
@@ -83,6 +84,7 @@ class Client : public Actor {
   std::string in_;
   std::deque<Expected> expected_;
   unsigned sent_requests_ = 0;
+  core::Instant last_news_{};
   bool stalled_ = false;
   bool told_to_close_ = false;
   bool excused_ = false;

@@ -94,13 +94,13 @@ struct Kernel::State {
     }
     submissions.push_back(operation);
   }
-  void complete(const Operation& operation, Error error, int32_t result, BufferId buffer = no_buffer, bool more = false) {
+  void complete(const Operation& operation, Error error, int32_t result, BufferId buffer = no_buffer, bool more = false, bool unread = false) {
     const Duration delay = world.happens(world.faults().late) ? std::chrono::microseconds{world.random().below(3000)} : Duration{0};
     Instant ready_at = world.now() + delay;
     for (const Waiting& earlier : completed) {  // what is of one operation stays in order
       if (earlier.completion.token == operation.token) ready_at = std::max(ready_at, earlier.ready_at);
     }
-    completed.push_back({ready_at, {operation.token, error, result, buffer, more}});
+    completed.push_back({ready_at, {operation.token, error, result, buffer, more, unread}});
   }
   bool execute(Operation& operation);
   bool execute_receive(Operation& operation);
@@ -179,7 +179,7 @@ bool Kernel::State::execute_receive(Operation& operation) {
   if (world.happens(world.faults().short_read)) size = 1 + world.random().below(size);
   const std::string bytes = world.take(operation.socket, size);
   std::memcpy(into.data(), bytes.data(), bytes.size());
-  complete(operation, Error::none, static_cast<int32_t>(bytes.size()), id);
+  complete(operation, Error::none, static_cast<int32_t>(bytes.size()), id, false, !socket.received.empty());
   return true;
 }
 
@@ -309,6 +309,11 @@ void Kernel::shutdown_write(int socket) {
 void Kernel::shutdown_both(int socket) {
   const KernelScope scope;
   state_->world.shutdown_both(state_->find(socket));
+}
+
+void Kernel::abort_connection(int socket) {
+  const KernelScope scope;
+  state_->world.reset(state_->find(socket));
 }
 
 void Kernel::close(int descriptor) {

@@ -188,6 +188,7 @@ class Run {
       if (workers_[index]->is_stopped()) continue;
       pump(*kernels_[index], true);
       ready |= is_runnable(*kernels_[index]);
+      next = std::min({next, wakes_at(*kernels_[index]), world_.next_event()});
     }
     if (ready || world_.changes != before) return true;
     if (next == core::Instant::max()) return false;
