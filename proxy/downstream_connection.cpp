@@ -164,6 +164,10 @@ void DownstreamConnection::on_timer(Worker& worker) {
   switch (state_) {
     case State::exchanging: exchange_->on_downstream_timeout(worker); break;
     case State::idle:
+      // Bytes are here, and in all this time there was no buffer to read them into.
+      if (core::ListNode<StarvedTag>::is_linked()) worker.counters().connections_shed.add();
+      begin_close(worker);
+      break;
     case State::lingering: begin_close(worker); break;
     case State::ready:
     case State::closing: break;

@@ -42,6 +42,7 @@ struct Tally {
   uint64_t answered = 0;
   std::map<unsigned, uint64_t> by_status;
   std::map<uint32_t, bool> idempotent;  // by tag
+  bool poisoned = false;                // an endpoint's surplus answer was taken for one: its connections are a step behind
 };
 
 class Client : public Actor {
