@@ -269,7 +269,7 @@ bool Client::check(const Message& answer, unsigned status) {
       // A request that can't be sent again may meet a pooled connection in the moment in which the endpoint closes it.
       const bool unlucky = status == 502 && (!tally_.idempotent[expected.tag.number] || expected.has_body);
       // Few connections and slow answers make a long queue.
-      const bool queued = status == 504 && answer.body.find("\"deadline\"") != std::string::npos;
+      const bool queued = status == 504 && answer.field("proxy-status")->find("\"deadline\"") != std::string::npos;
       if (harmless && status != 429 && status != 503 && !unlucky && !queued) return fail("a failure in a calm world");
       return true;
     }

@@ -99,6 +99,7 @@ class Run {
       }
     }
     if (outcome.steps >= 300'000) world_.violation("it never ends: " + stuck());
+    if (!world_.violated().empty()) world_.trace(stuck());
     if (world_.violated().empty()) check_the_end();
     outcome.violation = world_.violated();
     outcome.asked = tally_.asked;
@@ -207,6 +208,7 @@ class Run {
       if (!piece.empty()) world_.trace(std::string{piece.data(), piece.size()});
       logs_[index]->consume(piece.size());
     }
+    if (worker.forgets_the_starved()) world_.violation("worker " + std::to_string(index) + " has buffers and lets connections starve");
     if (worker.is_stopped()) return;
     timeouts_[index] = worker.begin_turn();
     submit(*kernels_[index], timeouts_[index]);
