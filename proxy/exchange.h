@@ -90,7 +90,6 @@ class Exchange : public core::ListNode<WaitingTag> {
   void attach(UpstreamConnection& connection) { upstream_ = &connection; }
   // Whether it does no harm to send it again: idempotent, and all of it is still here.
   [[nodiscard]] bool may_be_replayed() const;
-  [[nodiscard]] core::Timer& timer() { return timer_; }
   [[nodiscard]] State state() const { return state_; }
 
  private:

@@ -121,11 +121,7 @@ void Exchange::on_timer(Worker& worker) {
       break;
     case State::waiting_connection:
       worker.pool().withdraw(*this);
-      if (past_deadline) {
-        reply_error(worker, 504, Event::deadline, persistence_);
-      } else {
-        on_pool_ready(worker);
-      }
+      reply_error(worker, 504, Event::deadline, persistence_);
       break;
     case State::connecting:
       drop_upstream(worker);

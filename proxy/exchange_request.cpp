@@ -32,7 +32,7 @@ void Exchange::acquire_connection(Worker& worker, Freshness freshness) {
       break;
     case UpstreamPool::Outcome::queued:
       state_ = State::waiting_connection;
-      if (deadline_ != core::Instant::max()) worker.wheel().arm(timer_, deadline_);
+      if (worker.config().timeouts.deadline > core::Duration{0}) arm(worker, worker.config().timeouts.deadline);
       break;
     case UpstreamPool::Outcome::busy:
     case UpstreamPool::Outcome::failed:

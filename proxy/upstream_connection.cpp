@@ -176,7 +176,6 @@ void UpstreamConnection::finish_close(Worker& worker) {
   worker.counters().upstream_open.subtract();
   if (exchange_ != nullptr) exchange_->on_upstream_gone(worker);
   worker.release(*this);
-  worker.pool().on_connection_gone(worker);
 }
 
 }  // namespace sluice::proxy

@@ -60,10 +60,13 @@ void UpstreamPool::forget(Worker& worker, UpstreamConnection& connection) {
   worker.counters().upstream_idle.subtract();
 }
 
-// The freed slot is there from the next turn on; the first in the queue tries again then.
-void UpstreamPool::on_connection_gone(Worker& worker) {
-  if (waiting_.empty()) return;
-  worker.wheel().arm(waiting_.front()->timer(), worker.now());
+// Asked at the end of each turn: a wake-up that is passed on from exchange to exchange gets lost with the one that leaves.
+void UpstreamPool::serve_waiting(Worker& worker) {
+  while (!waiting_.empty() && !worker.upstreams().full()) {
+    Exchange& next = *waiting_.front();
+    withdraw(next);
+    next.on_pool_ready(worker);
+  }
 }
 
 void UpstreamPool::close_idle(Worker& worker) {

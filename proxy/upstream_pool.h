@@ -29,7 +29,7 @@ class UpstreamPool {
   void release(Worker& worker, UpstreamConnection& connection);
 
   void forget(Worker& worker, UpstreamConnection& connection);  // an idle one closes
-  void on_connection_gone(Worker& worker);                      // there is room for a new one
+  void serve_waiting(Worker& worker);                           // while there is room for new ones
   void close_idle(Worker& worker);
 
   // At most a fifth of the requests are tried again, and always three a second.

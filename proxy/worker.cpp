@@ -135,6 +135,7 @@ void Worker::after_batch() {
   downstreams_.reclaim();
   upstreams_.reclaim();
   exchanges_.reclaim();
+  pool_.serve_waiting(*this);
 
   while (!starved_downstreams_.empty() && request_buffers_.can_serve()) {
     DownstreamConnection& connection = *starved_downstreams_.front();
@@ -151,7 +152,7 @@ void Worker::after_batch() {
   core::IntrusiveList<DownstreamConnection, ReadyTag> turn;
   turn.splice_back(ready_);
   while (DownstreamConnection* connection = turn.pop_front()) connection->on_ready(*this);
-  if (!ready_.empty() || !settled_downstreams_.empty() || !settled_upstreams_.empty()) loop_.stay_awake();
+  if (!ready_.empty() || !settled_downstreams_.empty() || !settled_upstreams_.empty() || can_feed_the_starved()) loop_.stay_awake();
 }
 
 void Worker::park(DownstreamConnection& connection) {

@@ -130,7 +130,7 @@ class Worker {
   [[nodiscard]] uint32_t upstreams_taken() const { return upstreams_.taken(); }
   [[nodiscard]] uint32_t exchanges_taken() const { return exchanges_.taken(); }
   // A connection waits for a buffer although there is one.
-  [[nodiscard]] bool forgets_the_starved() {
+  [[nodiscard]] bool can_feed_the_starved() {
     return (!starved_downstreams_.empty() && request_buffers_.can_serve() && request_buffers_.held() + 1 < request_buffers_.count()) ||
            (!starved_upstreams_.empty() && response_buffers_.can_serve() && response_buffers_.held() + 1 < response_buffers_.count());
   }

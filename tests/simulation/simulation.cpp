@@ -208,9 +208,11 @@ class Run {
       if (!piece.empty()) world_.trace(std::string{piece.data(), piece.size()});
       logs_[index]->consume(piece.size());
     }
-    if (worker.forgets_the_starved()) world_.violation("worker " + std::to_string(index) + " has buffers and lets connections starve");
     if (worker.is_stopped()) return;
     timeouts_[index] = worker.begin_turn();
+    if (timeouts_[index] > core::Duration{0} && worker.can_feed_the_starved()) {
+      world_.violation("worker " + std::to_string(index) + " sleeps, has buffers, and lets connections starve");
+    }
     submit(*kernels_[index], timeouts_[index]);
   }
 

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# The command line as a user meets it: exit codes, one clear line for each mistake, the last line of a drain.
+# usage: cli_test.sh PATH_TO_SLUICE
+set -u
+sluice=$1
+failures=0
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+export JWT_SECRET=mysecret
+
+expect() {  # code, text, command...
+  local code=$1 text=$2 output status
+  shift 2
+  output=$("$@" 2>&1 </dev/null)
+  status=$?
+  if [ $status != "$code" ] || [[ $output != *"$text"* ]]; then
+    printf 'FAILED: %s\n  exit %s (wanted %s), output: %s\n  wanted in it: %s\n' "$*" "$status" "$code" "$output" "$text"
+    failures=$((failures + 1))
+  fi
+}
+
+expect 2 'JWT_SECRET is not set' env -u JWT_SECRET "$sluice" run
+expect 2 'JWT_SECRET is empty' env JWT_SECRET= "$sluice" run
+expect 2 'write for example 10/s' "$sluice" run --rate 10
+expect 2 'lets nothing through' "$sluice" run --rate 0/s
+expect 2 '--burst "-1"' "$sluice" run --burst=-1
+expect 2 'delay 6 is above burst 5' "$sluice" run --delay 6
+expect 2 'is not an address' "$sluice" run --listen 8000
+expect 2 'is not a URL' "$sluice" run --upstream 127.0.0.1:9001
+expect 2 'has no address' "$sluice" run --upstream http://no-such-name.invalid
+expect 2 'write for example 500ms' "$sluice" run --upstream-timeout 2
+expect 2 '--cores "0"' "$sluice" run --cores 0
+expect 2 'only ' "$sluice" run --cores 250
+expect 2 "can't open log file /no/such/folder/x" "$sluice" run --listen 127.0.0.1:0 --log /no/such/folder/x
+expect 2 '--no-such-flag' "$sluice" run --no-such-flag
+expect 2 'subcommand' "$sluice"
+expect 0 'sluice 0' "$sluice" --version
+expect 2 'NAME=VALUE' "$sluice" token --claim x
+expect 2 'is none of HS256' "$sluice" token --alg RS256
+token=$("$sluice" token --sub alice --ttl 15m --claim team=a)
+[ "$(tr -cd . <<<"$token" | wc -c)" = 2 ] || { echo "FAILED: token: $token"; failures=$((failures + 1)); }
+
+# A gateway and its service, by hand: ready, served, told to go, gone with a report.
+"$sluice" backend --listen 127.0.0.1:0 2>"$folder/backend" &
+backend=$!
+until grep -q 'on port' "$folder/backend"; do :; done
+port=$(grep -o 'port [0-9]*' "$folder/backend" | cut -d' ' -f2)
+"$sluice" run --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$port" --log "$folder/log" 2>"$folder/gateway" &
+gateway=$!
+until grep -q 'listening on' "$folder/gateway"; do kill -0 $gateway 2>/dev/null || break; done
+url=http://$(grep -o 'listening on [0-9.:]*' "$folder/gateway" | cut -d' ' -f3)
+until grep -q 'memory:' "$folder/gateway"; do :; done
+grep -q 'warning: the secret has 8 bytes' "$folder/gateway" || { echo 'FAILED: no warning about the short secret'; failures=$((failures + 1)); }
+grep -q 'are public' "$folder/gateway" || { echo 'FAILED: it is not said that metrics are public'; failures=$((failures + 1)); }
+expect 0 'Hello from the example service' curl -s -H "Authorization: Bearer $token" "$url/api/hello"
+expect 5 'another program uses this port' "$sluice" run --listen "${url#http://}"
+curl -s -o "$folder/slow" -H "Authorization: Bearer $token" "$url/slow?ms=700" &
+slow=$!
+until curl -s "$url/metrics" | grep -q 'gateway_requests_in_flight 2'; do :; done
+kill -TERM $gateway
+wait $gateway
+status=$?
+wait $slow
+grep -q 'took so long' "$folder/slow" || { echo 'FAILED: the slow request was not finished'; failures=$((failures + 1)); }
+[ $status = 0 ] || { echo "FAILED: exit code $status after a clean drain"; failures=$((failures + 1)); }
+grep -q '1 requests finished while draining, 0 cut' "$folder/gateway" || { echo 'FAILED: no report:'; cat "$folder/gateway"; failures=$((failures + 1)); }
+grep -q '"path":"/api/hello","status":200' "$folder/log" || { echo 'FAILED: no line in the log'; failures=$((failures + 1)); }
+grep -q "$token" "$folder/log" "$folder/gateway" && { echo 'FAILED: a token in the log'; failures=$((failures + 1)); }
+
+# A second signal ends at once, and the exit code says that something was cut.
+"$sluice" run --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$port" --log none 2>"$folder/gateway" &
+gateway=$!
+until grep -q 'memory:' "$folder/gateway"; do :; done
+url=http://$(grep -o 'listening on [0-9.:]*' "$folder/gateway" | cut -d' ' -f3)
+curl -s -o /dev/null -H "Authorization: Bearer $token" "$url/slow?ms=600000" &
+until curl -s "$url/metrics" | grep -q 'gateway_requests_in_flight 2'; do :; done
+kill -INT $gateway
+until grep -q draining "$folder/gateway"; do :; done
+kill -INT $gateway
+wait $gateway
+status=$?
+[ $status = 3 ] || { echo "FAILED: exit code $status after a cut drain"; cat "$folder/gateway"; failures=$((failures + 1)); }
+kill $backend
+wait 2>/dev/null
+[ $failures = 0 ] && echo 'command line: all well'
+exit $failures

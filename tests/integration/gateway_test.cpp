@@ -1,0 +1,346 @@
+// The gateway as it ships, over real sockets on free ports, with the example service behind it and real clients before it.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <thread>
+
+#include "auth/mint.h"
+#include "cli/example_service.h"
+#include "core/affinity.h"
+#include "proxy/gateway.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::string_view secret = "mysecret";
+
+class Connection {
+ public:
+  explicit Connection(uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const auto address = core::SocketAddress::ipv4(0x7f000001, port);
+    connected_ = ::connect(socket_, address.data(), address.size()) == 0;
+  }
+  ~Connection() { ::close(socket_); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  [[nodiscard]] bool is_connected() const { return connected_; }
+  void send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return;
+      bytes.remove_prefix(static_cast<size_t>(sent));
+    }
+  }
+  // Until the text ends with `end` or the connection closes.
+  std::string read_until(std::string_view end) {
+    while (!text_.ends_with(end)) {
+      if (!receive()) break;
+    }
+    return std::exchange(text_, {});
+  }
+  std::string read_all() {
+    while (receive()) {
+    }
+    return std::exchange(text_, {});
+  }
+  void finish() { ::shutdown(socket_, SHUT_WR); }
+
+ private:
+  bool receive() {
+    pollfd readable{.fd = socket_, .events = POLLIN, .revents = 0};
+    if (::poll(&readable, 1, 20'000) <= 0) return false;
+    std::array<char, 65536> piece;
+    const ssize_t got = ::recv(socket_, piece.data(), piece.size(), 0);
+    if (got <= 0) return false;
+    text_.append(piece.data(), static_cast<size_t>(got));
+    return true;
+  }
+  int socket_;
+  bool connected_ = false;
+  std::string text_;
+};
+
+std::string token() {
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  return auth::mint({.secret = secret, .subject = "tester", .issued_at = now, .expires = now + std::chrono::hours{1}});
+}
+
+std::string request(const std::string& line, const std::string& fields = "", const std::string& body = "") {
+  return line + " HTTP/1.1\r\nHost: sluice.test\r\nAuthorization: Bearer " + token() + "\r\n" + fields + "\r\n" + body;
+}
+
+class GatewayTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_FALSE(service_.listen(core::SocketAddress::ipv4(0x7f000001, 0)));
+    service_.start();
+    config_.listen = core::SocketAddress::ipv4(0x7f000001, 0);
+    config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, service_.port());
+    config_.upstream.authority = "127.0.0.1:" + std::to_string(service_.port());
+    config_.jwt_secret = secret;
+    config_.log_path = "none";
+    config_.demo_routes = proxy::DemoRoutes::on;
+    config_.limit = {.rate = {1, 100}, .burst = 1'000'000, .delay = 1'000'000};
+    config_.bounds = {.connections = 600, .exchanges = 128, .upstream_connections = 64, .limiter_keys = 1000};
+    const auto cores = core::available_cores();
+    config_.cores = {cores.front(), cores.back()};
+  }
+  void start() {
+    gateway_ = std::make_unique<proxy::Gateway>(config_);
+    const auto failure = gateway_->start();
+    ASSERT_FALSE(failure) << failure->text;
+  }
+  void TearDown() override {
+    if (gateway_ == nullptr) return;
+    const std::string metrics = ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    if (!metrics.empty()) {
+      for (const char* line : {"\ngateway_engine_io_workers 0\n", "\ngateway_engine_stale_completions_total 0\n", "\ngateway_engine_unexpected_errors_total 0\n"}) {
+        EXPECT_NE(metrics.find(line), std::string::npos) << line;
+      }
+    }
+    gateway_->stop();
+  }
+  std::string ask(const std::string& bytes) {
+    Connection connection{gateway_->port()};
+    connection.send(bytes);
+    return connection.read_all();
+  }
+  std::string url(const std::string& path) { return "http://127.0.0.1:" + std::to_string(gateway_->port()) + path; }
+
+  cli::ExampleService service_;
+  proxy::Config config_;
+  std::unique_ptr<proxy::Gateway> gateway_;
+};
+
+std::string run(const std::string& command) {
+  std::string output;
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  std::array<char, 4096> piece;
+  size_t got = 0;
+  while ((got = std::fread(piece.data(), 1, piece.size(), pipe)) > 0) output.append(piece.data(), got);
+  ::pclose(pipe);
+  return output;
+}
+
+TEST_F(GatewayTest, request_goes_through_and_is_refused_without_a_token) {
+  start();
+  EXPECT_TRUE(ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 OK\r\n"));
+  const std::string refused = ask("GET /api/hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 401 Unauthorized\r\n"));
+  EXPECT_NE(refused.find("WWW-Authenticate: Bearer realm=\"sluice\"\r\n"), std::string::npos);
+  EXPECT_TRUE(ask("GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(GatewayTest, pipelined_requests_are_answered_in_order) {
+  start();
+  Connection connection{gateway_->port()};
+  std::string all;
+  for (int i = 0; i < 20; ++i) all += request("GET /bytes?n=" + std::to_string(i));
+  connection.send(all + request("GET /health", "Connection: close\r\n"));
+  const std::string answers = connection.read_all();
+  size_t at = 0;
+  for (int i = 1; i < 20; ++i) {
+    const size_t found = answers.find("Content-Length: " + std::to_string(i) + "\r\n", at);
+    ASSERT_NE(found, std::string::npos) << i;
+    at = found;
+  }
+}
+
+TEST_F(GatewayTest, large_bodies_arrive_whole_both_ways) {
+  start();
+  std::string body(5'000'000, 'x');
+  for (size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 2654435761U >> 13);
+  for (const bool chunked : {false, true}) {
+    std::string encoded = body;
+    if (chunked) {
+      encoded.clear();
+      for (size_t at = 0; at < body.size(); at += 70'000) {
+        const size_t size = std::min<size_t>(70'000, body.size() - at);
+        char line[16];
+        std::snprintf(line, sizeof line, "%zx\r\n", size);
+        encoded += line + body.substr(at, size) + "\r\n";
+      }
+      encoded += "0\r\n\r\n";
+    }
+    const std::string framing = chunked ? "Transfer-Encoding: chunked\r\n" : "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    const std::string answer = ask(request("POST /echo", framing + "Connection: close\r\n", encoded));
+    const size_t head = answer.find("\r\n\r\n");
+    ASSERT_NE(head, std::string::npos);
+    EXPECT_TRUE(answer.substr(head + 4) == body) << "chunked " << chunked;
+  }
+  const std::string answer = ask(request("GET /bytes?n=30000000", "Connection: close\r\n"));
+  EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, 30'000'000U);
+}
+
+TEST_F(GatewayTest, old_client_gets_the_body_without_chunks) {
+  start();
+  const std::string answer = ask("GET /chunked?n=100000 HTTP/1.0\r\nAuthorization: Bearer " + token() + "\r\n\r\n");
+  EXPECT_EQ(answer.find("Transfer-Encoding"), std::string::npos);
+  EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, 100'000U);
+}
+
+TEST_F(GatewayTest, body_is_asked_for_once_token_and_endpoint_are_well) {
+  start();
+  Connection connection{gateway_->port()};
+  connection.send(request("POST /echo", "Content-Length: 5\r\nExpect: 100-continue\r\n"));
+  EXPECT_EQ(connection.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  connection.send("hello");
+  EXPECT_TRUE(connection.read_until("hello").starts_with("HTTP/1.1 200 OK\r\n"));
+  Connection refused{gateway_->port()};
+  refused.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_TRUE(refused.read_all().starts_with("HTTP/1.1 401 "));
+}
+
+TEST_F(GatewayTest, slow_and_missing_endpoints_have_their_status) {
+  config_.timeouts.upstream_head = std::chrono::milliseconds{100};
+  start();
+  EXPECT_TRUE(ask(request("GET /slow?ms=60000", "Connection: close\r\n")).starts_with("HTTP/1.1 504 Gateway Timeout\r\n"));
+  gateway_->stop();
+  config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, 1);
+  start();
+  const std::string refused = ask(request("GET /", "Connection: close\r\n"));
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
+  EXPECT_NE(refused.find("\"code\":\"upstream.refused\""), std::string::npos);
+  EXPECT_EQ(refused.find("127.0.0.1"), std::string::npos) << "no address is revealed";
+}
+
+TEST_F(GatewayTest, bounds_of_heads_and_bodies_answer_and_close) {
+  config_.bounds.request_body_bytes = 1000;
+  config_.timeouts.head = std::chrono::milliseconds{200};
+  start();
+  EXPECT_TRUE(ask(request("POST /echo", "Content-Length: 1001\r\n", std::string(1001, 'x'))).starts_with("HTTP/1.1 413 "));
+  EXPECT_TRUE(ask(request("POST /echo", "Transfer-Encoding: chunked\r\n", "7d0\r\n" + std::string(2000, 'x') + "\r\n0\r\n\r\n")).starts_with("HTTP/1.1 413 "));
+  EXPECT_TRUE(ask("GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 414 "));
+  EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: a\r\nA: " + std::string(40'000, 'a') + "\r\n\r\n").starts_with("HTTP/1.1 431 "));
+  EXPECT_TRUE(ask("GET / HTT").starts_with("HTTP/1.1 408 "));
+  EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").starts_with("HTTP/1.1 400 "));
+  EXPECT_TRUE(ask("CONNECT a:80 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 405 "));
+}
+
+TEST_F(GatewayTest, limit_admits_exactly_burst_and_one_over_all_cores) {
+  config_.limit = {.rate = {1, 3'600'000'000'000}, .burst = 5, .delay = 5};
+  start();
+  // Many connections at once; whichever core they land on, one core owns the key.
+  const std::string command = "ab -q -n 60 -c 12 -H 'Authorization: Bearer " + token() + "' " + url("/api/hello");
+  const std::string output = run(command);
+  EXPECT_NE(output.find("Complete requests:      60"), std::string::npos) << output;
+  EXPECT_NE(output.find("Non-2xx responses:      54"), std::string::npos) << output;
+  const std::string refused = ask(request("GET /", "Connection: close\r\n"));
+  EXPECT_NE(refused.find("Retry-After: "), std::string::npos);
+}
+
+TEST_F(GatewayTest, burst_is_shaped_to_the_rate) {
+  config_.limit = {.rate = {1, 20'000'000}, .burst = 5, .delay = 0};
+  start();
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string output = run("ab -q -n 6 -c 6 -H 'Authorization: Bearer " + token() + "' " + url("/api/hello"));
+  EXPECT_EQ(output.find("Non-2xx"), std::string::npos) << output;
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds{100}) << "six at one each 20 ms";
+}
+
+TEST_F(GatewayTest, curl_is_served) {
+  start();
+  const std::string auth = " -H 'Authorization: Bearer " + token() + "' ";
+  EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/bytes?n=1000000") + "'"), "200 1000000");
+  EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/chunked?n=1000000") + "'"), "200 1000000");
+  EXPECT_EQ(run("curl -s -I -o /dev/null -w '%{http_code}'" + auth + "'" + url("/bytes?n=10") + "'"), "200");
+  EXPECT_EQ(run("head -c 300000 /dev/zero | curl -s -T - -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/echo") + "'"), "200 300000");
+  EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code}'" + auth + "--path-as-is '" + url("/status/404/../204") + "'"), "204");
+}
+
+TEST_F(GatewayTest, metrics_satisfy_promtool) {
+  start();
+  ask(request("GET /api/hello", "Connection: close\r\n"));
+  const std::string output = run("curl -s " + url("/metrics") + " | promtool check metrics && echo fine");
+  EXPECT_EQ(output, "fine\n");
+}
+
+TEST_F(GatewayTest, cores_serve_while_the_pool_works) {
+  start();
+  std::atomic<int> working{4};
+  std::vector<std::thread> workers;
+  for (int i = 0; i < 4; ++i) {
+    workers.emplace_back([&] {
+      EXPECT_TRUE(ask(request("GET /demo/work?ms=300", "Connection: close\r\n")).starts_with("HTTP/1.1 200 "));
+      --working;
+    });
+  }
+  int served = 0;
+  while (working > 0) {
+    EXPECT_TRUE(ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 "));
+    ++served;
+  }
+  for (auto& worker : workers) worker.join();
+  EXPECT_GT(served, 10);
+  EXPECT_TRUE(ask(request("GET /demo/work?ms=1001", "Connection: close\r\n")).starts_with("HTTP/1.1 400 "));
+}
+
+TEST_F(GatewayTest, drain_finishes_what_is_in_flight_and_says_so) {
+  start();
+  Connection slow{gateway_->port()};
+  slow.send(request("GET /slow?ms=300"));
+  Connection idle{gateway_->port()};
+  idle.send(request("GET /api/hello"));
+  idle.read_until("}\n");
+  // The slow one has reached the endpoint once the gateway counts it.
+  while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_requests_in_flight 2") == std::string::npos) {
+  }
+  gateway_->begin_drain();
+  EXPECT_EQ(idle.read_all(), "") << "an idle connection closes";
+  const std::string answer = slow.read_all();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+  EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(gateway_->wait(std::chrono::seconds{10}));
+  const auto report = gateway_->stop();
+  EXPECT_EQ(report.finished, 1U);
+  EXPECT_EQ(report.cut, 0U);
+  EXPECT_FALSE(Connection{gateway_->port()}.is_connected());
+  gateway_.reset();
+}
+
+TEST_F(GatewayTest, cut_refuses_what_waits_and_counts_it) {
+  start();
+  Connection slow{gateway_->port()};
+  slow.send(request("GET /slow?ms=600000"));
+  while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_requests_in_flight 2") == std::string::npos) {
+  }
+  gateway_->begin_drain();
+  gateway_->cut();
+  EXPECT_TRUE(slow.read_all().starts_with("HTTP/1.1 503 "));
+  EXPECT_TRUE(gateway_->wait(std::chrono::seconds{10}));
+  EXPECT_EQ(gateway_->stop().cut, 1U);
+  gateway_.reset();
+}
+
+TEST_F(GatewayTest, second_gateway_on_the_port_is_told) {
+  start();
+  config_.listen = core::SocketAddress::ipv4(0x7f000001, gateway_->port());
+  proxy::Gateway second{config_};
+  const auto failure = second.start();
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->exit_code, proxy::exit_cannot_bind);
+  EXPECT_NE(failure->text.find("another program uses this port"), std::string::npos);
+}
+
+TEST_F(GatewayTest, idle_connections_beyond_the_bound_give_way) {
+  config_.bounds.connections = 300;
+  start();
+  std::vector<std::unique_ptr<Connection>> idle;
+  for (int i = 0; i < 1500; ++i) {
+    idle.push_back(std::make_unique<Connection>(gateway_->port()));
+    ASSERT_TRUE(idle.back()->is_connected());
+  }
+  EXPECT_TRUE(ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 "));
+  EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_connections_shed_total 0\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,128 @@
+// The tree keeps its own rules: who includes whom, how long functions and files are, what is never written.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path root = SLUICE_SOURCE_DIR;
+
+struct Line {
+  size_t number;
+  std::string text;
+};
+
+std::vector<Line> lines_of(const fs::path& path) {
+  std::ifstream file{path};
+  std::vector<Line> lines;
+  std::string text;
+  while (std::getline(file, text)) lines.push_back({lines.size() + 1, text});
+  return lines;
+}
+
+std::vector<fs::path> sources(const std::vector<std::string>& folders) {
+  std::vector<fs::path> found;
+  for (const auto& folder : folders) {
+    for (const auto& entry : fs::recursive_directory_iterator{root / folder}) {
+      if (entry.path().extension() == ".h" || entry.path().extension() == ".cpp") found.push_back(entry.path());
+    }
+  }
+  return found;
+}
+
+const std::vector<std::string> production = {"core", "http", "auth", "limiter", "metrics", "proxy", "cli"};
+
+// A folder, and what it may include of others: folders, or single headers.
+const std::map<std::string, std::set<std::string>>& allowed() {
+  static const std::map<std::string, std::set<std::string>> table = {
+      {"core", {}},
+      {"http", {"core/assert.h", "core/error.h", "core/limits.h"}},
+      {"auth", {"core", "http/message.h", "http/field.h"}},
+      {"limiter", {"core"}},
+      {"metrics", {"core"}},
+      {"proxy", {"core", "http", "auth", "limiter", "metrics"}},
+      {"cli", {"core", "http", "auth", "limiter", "metrics", "proxy"}},
+  };
+  return table;
+}
+
+TEST(Tidy, folders_include_only_what_the_design_lets_them) {
+  for (const auto& folder : production) {
+    for (const auto& path : sources({folder})) {
+      for (const auto& [number, text] : lines_of(path)) {
+        if (!text.starts_with("#include \"")) continue;
+        const std::string header = text.substr(10, text.find('"', 10) - 10);
+        const std::string from = header.substr(0, header.find('/'));
+        const auto& may = allowed().at(folder);
+        EXPECT_TRUE(from == folder || may.contains(from) || may.contains(header)) << path.string() << ":" << number << " includes " << header;
+      }
+    }
+  }
+}
+
+TEST(Tidy, only_the_kernel_seam_knows_liburing_and_system_calls_of_the_data_path) {
+  for (const auto& path : sources(production)) {
+    if (path.filename() == "kernel_linux.cpp") continue;
+    for (const auto& [number, text] : lines_of(path)) {
+      EXPECT_EQ(text.find("liburing.h"), std::string::npos) << path.string() << ":" << number;
+      const bool is_machine = path.filename().string().starts_with("exchange") || path.filename().string().find("connection") != std::string::npos ||
+                              path.filename() == "worker.cpp" || path.filename() == "upstream_pool.cpp";
+      if (!is_machine) continue;
+      for (const char* call : {" ::send(", " ::recv(", " ::close(", " ::read(", " ::write(", " ::shutdown(", "clock_gettime", "steady_clock", "system_clock::now", "std::function", "shared_ptr", "virtual ", "std::mutex", "thread_local"}) {
+        EXPECT_EQ(text.find(call), std::string::npos) << path.string() << ":" << number << " has " << call;
+      }
+    }
+  }
+}
+
+// A function is taken to be what lies between a line that ends in '{' at the outermost indentation of its kind and the
+// matching '}' on that indentation.
+TEST(Tidy, functions_have_at_most_70_lines_and_files_400) {
+  for (const auto& path : sources(production)) {
+    const auto lines = lines_of(path);
+    EXPECT_LE(lines.size(), 400U) << path.string();
+    for (size_t i = 0; i < lines.size(); ++i) {
+      const std::string& text = lines[i].text;
+      const size_t indent = text.find_first_not_of(' ');
+      if (indent == std::string::npos || !text.ends_with("{") || text.find('(') == std::string::npos || text.starts_with("struct") || text.starts_with("class")) continue;
+      const std::string closing = std::string(indent, ' ') + "}";
+      for (size_t end = i + 1; end < lines.size(); ++end) {
+        const size_t depth = lines[end].text.find_first_not_of(' ');
+        if (depth != std::string::npos && depth < indent && lines[end].text[depth] != '#') break;  // a continued line, not a head
+        if (!lines[end].text.starts_with(closing)) continue;
+        EXPECT_LE(end - i + 1, 72U) << path.string() << ":" << lines[i].number;
+        break;
+      }
+    }
+  }
+}
+
+TEST(Tidy, headers_open_with_what_they_are) {
+  for (const auto& path : sources(production)) {
+    if (path.extension() != ".h") continue;
+    const auto lines = lines_of(path);
+    ASSERT_FALSE(lines.empty());
+    EXPECT_TRUE(lines[0].text.starts_with("// ")) << path.string();
+  }
+}
+
+TEST(Tidy, nothing_is_left_for_later_and_no_test_sleeps) {
+  auto folders = production;
+  folders.push_back("tests");
+  folders.push_back("bench");
+  const std::set<std::string> words = {std::string{"TO"} + "DO", std::string{"FIX"} + "ME", std::string{"sleep"} + "_for", std::string{"u"} + "sleep("};
+  for (const auto& path : sources(folders)) {
+    for (const auto& [number, text] : lines_of(path)) {
+      for (const auto& word : words) EXPECT_EQ(text.find(word), std::string::npos) << path.string() << ":" << number << " has " << word;
+    }
+  }
+}
+
+}  // namespace
