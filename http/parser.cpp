@@ -266,7 +266,8 @@ Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
   }
 
   // HeadScanner has checked the form of the line: token SP target SP version.
-  const std::string_view line{head.data(), std::string_view{head.data(), head.size()}.find('\r')};
+  std::string_view line{head.data(), head.size()};
+  line = line.substr(0, line.find('\r'));
   const size_t target_begin = line.find(' ') + 1;
   const size_t target_size = line.size() - target_begin - 9;
   if (target_size > limits::target_bytes_max) return Rule::target_too_long;

@@ -1,0 +1,118 @@
+// The hot parts, one by one.
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <cstring>
+#include <memory>
+
+#include "auth/authenticator.h"
+#include "auth/mint.h"
+#include "core/timer_wheel.h"
+#include "http/head_scanner.h"
+#include "http/parser.h"
+#include "http/serializer.h"
+#include "limiter/owner.h"
+#include "limiter/shard.h"
+#include "metrics/access_log.h"
+
+namespace {
+
+using namespace sluice;
+
+// 500 bytes, 10 fields.
+const std::string request =
+    "GET /api/orders/12345?expand=lines&limit=20 HTTP/1.1\r\nHost: api.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101\r\n"
+    "Accept: application/json, text/plain, */*\r\nAccept-Language: en-GB,en;q=0.7,de;q=0.3\r\nAccept-Encoding: gzip, deflate, br\r\n"
+    "Referer: https://shop.example/orders\r\nOrigin: https://shop.example\r\nConnection: keep-alive\r\nCache-Control: no-cache\r\n"
+    "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n\r\n";
+const std::string response =
+    "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: application/json\r\nContent-Length: 13\r\nCache-Control: no-store\r\n\r\n";
+
+void request_head_from_bytes_to_upstream_head(benchmark::State& state) {
+  auto head = std::make_unique<http::RequestHead>();
+  std::string bytes = request;
+  std::array<std::byte, 4096> out;
+  for (auto _ : state) {
+    std::memcpy(bytes.data(), request.data(), request.size());  // the target is normalised in place
+    http::HeadScanner scanner;
+    scanner.reset(http::HeadKind::request);
+    const auto outcome = scanner.scan(bytes);
+    http::Parser parser;
+    benchmark::DoNotOptimize(parser.parse_request({bytes.data(), outcome.end}, *head));
+    http::drop_request_fields(head->fields);
+    http::Writer writer{out};
+    http::write_request_head(writer, *head, {.client_address = "10.1.2.3", .request_id = "0123456789abcdef0123456789abcdef", .traceparent = ""});
+    benchmark::DoNotOptimize(writer.size());
+  }
+}
+BENCHMARK(request_head_from_bytes_to_upstream_head);
+
+void response_head_from_bytes_to_downstream_head(benchmark::State& state) {
+  auto head = std::make_unique<http::ResponseHead>();
+  std::string bytes = response;
+  std::array<std::byte, 4096> out;
+  for (auto _ : state) {
+    http::HeadScanner scanner;
+    scanner.reset(http::HeadKind::response);
+    const auto outcome = scanner.scan(bytes);
+    http::Parser parser;
+    benchmark::DoNotOptimize(parser.parse_response({bytes.data(), outcome.end}, http::Method::get, *head));
+    http::drop_response_fields(head->fields);
+    http::Writer writer{out};
+    http::write_response_head(writer, *head, {.framing = head->framing, .request_id = "0123456789abcdef0123456789abcdef"});
+    benchmark::DoNotOptimize(writer.size());
+  }
+}
+BENCHMARK(response_head_from_bytes_to_downstream_head);
+
+void token_from_field_to_principal(benchmark::State& state) {
+  const auto now = auth::EpochSeconds{std::chrono::seconds{1'700'000'000}};
+  const std::string token = auth::mint({.secret = "a-secret-of-thirty-two-bytes-or-so", .subject = "alice", .issued_at = now, .expires = now + std::chrono::hours{1}});
+  std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\n\r\n";
+  http::RequestHead head;
+  http::Parser parser;
+  static_cast<void>(parser.parse_request({bytes.data(), bytes.size()}, head));
+  const bool cached = state.range(0) != 0;
+  auth::Authenticator authenticator{{.verifier = {.secret = "a-secret-of-thirty-two-bytes-or-so"}, .cache_ttl = std::chrono::seconds{cached ? 300 : 0}}};
+  for (auto _ : state) benchmark::DoNotOptimize(authenticator.authenticate(head.fields, now));
+}
+BENCHMARK(token_from_field_to_principal)->ArgName("cached")->Arg(1)->Arg(0);
+
+void limit_check(benchmark::State& state) {
+  const auto keys = static_cast<uint64_t>(state.range(0));
+  limiter::Shard shard{static_cast<uint32_t>(keys * 2)};
+  const limiter::Ownership ownership{1, 99};
+  const limiter::Policy policy{.rate = {1, 1'000'000'000}, .burst = 10};
+  core::Instant now{std::chrono::seconds{1}};
+  uint64_t address = 0;
+  for (auto _ : state) {
+    address = (address * 6364136223846793005 + 1442695040888963407);
+    now += core::Duration{100};
+    benchmark::DoNotOptimize(shard.decide(ownership.key_of({(address >> 32) % keys, false}), policy, now));
+  }
+}
+BENCHMARK(limit_check)->ArgName("keys")->Arg(100)->Arg(1'000'000);
+
+void timer_armed_and_disarmed(benchmark::State& state) {
+  core::TimerWheel wheel{core::Instant{}};
+  core::Timer timer;
+  for (auto _ : state) {
+    wheel.arm(timer, core::Instant{std::chrono::seconds{60}});
+    wheel.disarm(timer);
+  }
+}
+BENCHMARK(timer_armed_and_disarmed);
+
+void access_log_line(benchmark::State& state) {
+  metrics::LineFormatter formatter;
+  std::array<char, metrics::line_bytes_max> out;
+  const metrics::AccessRecord record{.finished_at = core::WallTime{std::chrono::seconds{1'700'000'000}}, .request_id = "0123456789abcdef0123456789abcdef",
+                                     .method = "GET", .path = "/api/orders/12345", .status = 200, .reason = "-", .route = "default",
+                                     .endpoint = "10.0.0.1:9001", .client = "10.1.2.3", .principal = "alice", .latency = core::Duration{1'234'567}};
+  for (auto _ : state) benchmark::DoNotOptimize(formatter.format(record, out));
+}
+BENCHMARK(access_log_line);
+
+}  // namespace
+
+BENCHMARK_MAIN();
