@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 #include "core/affinity.h"
 #include "http/uri.h"
@@ -99,14 +100,26 @@ std::variant<proxy::Endpoint, Complaint> parse_upstream(const std::string& text)
   return proxy::Endpoint{.address = *address, .authority = authority};
 }
 
+std::variant<std::string, Complaint> read_secret() {
+  const char* secret = std::getenv("JWT_SECRET");
+  if (secret != nullptr && *secret != 0) return std::string{secret};
+  // What systemd's LoadCredential=jwt-secret:... provides; only this service can read it.
+  if (const char* folder = std::getenv("CREDENTIALS_DIRECTORY"); secret == nullptr && folder != nullptr) {
+    const std::string path = std::string{folder} + "/jwt-secret";
+    std::ifstream file{path};
+    std::string text;
+    if (std::getline(file, text) && !text.empty()) return text;
+    return Complaint{"the credential " + path + " is missing or empty, and JWT_SECRET is not set"};
+  }
+  return Complaint{"JWT_SECRET is " + std::string{secret == nullptr ? "not set" : "empty"} +
+                   "; set it to the secret that your tokens are signed with, for example JWT_SECRET=mysecret sluice run"};
+}
+
 std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags) {
   proxy::Config config;
-  const char* secret = std::getenv("JWT_SECRET");
-  if (secret == nullptr || *secret == 0) {
-    return Complaint{"JWT_SECRET is " + std::string{secret == nullptr ? "not set" : "empty"} +
-                     "; set it to the secret that your tokens are signed with, for example JWT_SECRET=mysecret sluice run"};
-  }
-  config.jwt_secret = secret;
+  auto secret = read_secret();
+  if (const auto* complaint = std::get_if<Complaint>(&secret)) return *complaint;
+  config.jwt_secret = std::get<std::string>(secret);
   if (!flags.listen.empty()) {
     const auto address = core::SocketAddress::parse(flags.listen);
     if (!address) return Complaint{"--listen \"" + flags.listen + "\" is not an address like 0.0.0.0:8000, [::]:8000 or :8000"};

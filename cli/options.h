@@ -29,6 +29,8 @@ struct Complaint {
 // Reads JWT_SECRET, resolves the upstream's name.
 [[nodiscard]] std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags);
 
+// JWT_SECRET, or else the first line of the file jwt-secret in $CREDENTIALS_DIRECTORY.
+[[nodiscard]] std::variant<std::string, Complaint> read_secret();
 // "2s", "500ms", "1m"; a unit is required.
 [[nodiscard]] std::variant<core::Duration, Complaint> parse_duration(const std::string& text);
 // "http://HOST[:PORT]", nothing behind it.

@@ -14,8 +14,8 @@ int token_command(const TokenFlags& flags) {
     say(text);
     return proxy::exit_usage;
   };
-  const char* secret = std::getenv("JWT_SECRET");
-  if (secret == nullptr || *secret == 0) return complain("JWT_SECRET is not set; it is the secret that the token is signed with");
+  const auto secret = read_secret();
+  if (const auto* complaint = std::get_if<Complaint>(&secret)) return complain(complaint->text);
   const auto algorithm = auth::parse_hmac_algorithm(flags.algorithm);
   if (!algorithm) return complain("--alg \"" + flags.algorithm + "\" is none of HS256, HS384, HS512");
   std::string ttl_text = flags.ttl;
@@ -28,7 +28,7 @@ int token_command(const TokenFlags& flags) {
     ttl = std::chrono::duration_cast<std::chrono::seconds>(std::get<core::Duration>(parsed));
   }
   if (ttl.count() <= 0) return complain("--ttl \"" + flags.ttl + "\" is no time to live; write for example 30s, 15m or 1h");
-  auth::MintOptions options{.secret = secret, .algorithm = *algorithm, .subject = flags.subject};
+  auth::MintOptions options{.secret = std::get<std::string>(secret), .algorithm = *algorithm, .subject = flags.subject};
   options.issued_at = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   options.expires = options.issued_at + ttl;
   for (const std::string& claim : flags.claims) {

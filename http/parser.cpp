@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "core/assert.h"
-#include "http/token.h"
 #include "http/uri.h"
 
 namespace sluice::http {
@@ -204,7 +203,6 @@ Rule Parser::finish_fields(Fields& fields, Version version, Framing& framing, ui
   bool has_encoding = false;
   bool says_close = false;
   for (const Field& field : fields) {
-    if (!is_token(fields.name(field))) return Rule::field_name;
     switch (field.id) {
       case FieldName::content_length:
         if (has_length) return Rule::content_length;

@@ -21,6 +21,9 @@ expect() {  # code, text, command...
 
 expect 2 'JWT_SECRET is not set' env -u JWT_SECRET "$sluice" run
 expect 2 'JWT_SECRET is empty' env JWT_SECRET= "$sluice" run
+printf 'from-a-credential-of-more-than-32-bytes\n' >"$folder/jwt-secret"
+expect 2 'write for example 10/s' env -u JWT_SECRET CREDENTIALS_DIRECTORY="$folder" "$sluice" run --rate 10
+expect 2 'is missing or empty' env -u JWT_SECRET CREDENTIALS_DIRECTORY=/nowhere "$sluice" run
 expect 2 'write for example 10/s' "$sluice" run --rate 10
 expect 2 'lets nothing through' "$sluice" run --rate 0/s
 expect 2 '--burst "-1"' "$sluice" run --burst=-1

@@ -342,5 +342,19 @@ TEST_F(GatewayTest, idle_connections_beyond_the_bound_give_way) {
   EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_connections_shed_total 0\n"), std::string::npos);
 }
 
+TEST_F(GatewayTest, client_that_leaves_frees_its_place_at_once) {
+  start();
+  {
+    Connection leaving{gateway_->port()};
+    leaving.send(request("GET /slow?ms=600000"));
+    while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_requests_in_flight 2") == std::string::npos) {
+    }
+  }
+  while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_requests_in_flight 1") == std::string::npos) {
+  }
+  const std::string metrics = ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_NE(metrics.find("status=\"499\",reason=\"downstream.closed\"} 1"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace sluice
