@@ -18,7 +18,7 @@ class BoundedString {
 
   void assign(std::string_view text) {
     size_ = static_cast<uint16_t>(std::min(text.size(), Capacity));
-    std::memcpy(bytes_, text.data(), size_);
+    if (size_ > 0) std::memcpy(bytes_, text.data(), size_);  // memcpy takes no null pointer, whatever the size
   }
   void clear() { size_ = 0; }
   [[nodiscard]] std::string_view view() const { return {bytes_, size_}; }

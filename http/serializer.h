@@ -21,6 +21,7 @@ class Writer {
 
   Writer& put(std::string_view text) {
     SLUICE_ASSERT(text.size() <= room());
+    if (text.empty()) return *this;  // memcpy takes no null pointer, whatever the size
     std::memcpy(cursor_, text.data(), text.size());
     cursor_ += text.size();
     return *this;

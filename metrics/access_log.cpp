@@ -22,7 +22,7 @@ class Line {
   [[nodiscard]] char* cursor() const { return cursor_; }
 
   Line& raw(std::string_view text) {
-    std::memcpy(cursor_, text.data(), text.size());
+    if (!text.empty()) std::memcpy(cursor_, text.data(), text.size());
     cursor_ += text.size();
     return *this;
   }

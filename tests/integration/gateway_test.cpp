@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <csignal>
+#include <cstddef>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -340,6 +343,29 @@ TEST_F(GatewayTest, idle_connections_beyond_the_bound_give_way) {
   }
   EXPECT_TRUE(ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 "));
   EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_connections_shed_total 0\n"), std::string::npos);
+}
+
+// sd_notify(3)'s protocol, without a service manager: the socket is the test's own.
+TEST(Notify, service_manager_hears_ready_and_stopping) {
+  const int manager = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string name = "sluice-test-" + std::to_string(::getpid());
+  name.copy(address.sun_path + 1, name.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  ASSERT_EQ(::bind(manager, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  const std::string pid = run("NOTIFY_SOCKET=@" + name + " JWT_SECRET=mysecret " SLUICE_BINARY " run --listen 127.0.0.1:0 --log none --cores 1 >/dev/null 2>&1 & echo $!");
+  const auto next = [&] {
+    pollfd readable{.fd = manager, .events = POLLIN, .revents = 0};
+    if (::poll(&readable, 1, 20'000) <= 0) return std::string{"nothing"};
+    std::array<char, 256> text;
+    const ssize_t got = ::recv(manager, text.data(), text.size(), 0);
+    return std::string{text.data(), static_cast<size_t>(std::max<ssize_t>(got, 0))};
+  };
+  EXPECT_EQ(next(), "READY=1");
+  ::kill(std::stoi(pid), SIGTERM);
+  EXPECT_EQ(next(), "STOPPING=1");
+  ::close(manager);
 }
 
 TEST_F(GatewayTest, client_that_leaves_frees_its_place_at_once) {
