@@ -26,6 +26,7 @@ void Exposition::put(std::string_view text) {
     overflowed_ = true;
     return;
   }
+  if (text.empty()) return;  // memcpy takes no null pointer, whatever the size
   std::memcpy(memory_.data() + size_, text.data(), text.size());
   size_ += text.size();
 }

@@ -45,6 +45,7 @@ void Exchange::reply(Worker& worker, const LocalReply& local) {
 
 // The answer is out. Whatever the client still sends of its request must be read, or the next one could not be found.
 void Exchange::after_answer(Worker& worker) {
+  if (worker.is_draining() && reason_ != Event::drain) worker.counters().drain_finished.add();
   const bool understood = head_end_ != 0;
   const bool received = understood && request_parser_.body_complete();
   if (received && persistence_ == http::Persistence::keep_alive) {
@@ -231,7 +232,6 @@ void Exchange::record(Worker& worker) {
                            .reason = reason_.number(),
                            .status = response_status_});
   counters.request_duration.record(latency);
-  if (worker.is_draining() && reason_ != Event::drain) counters.drain_finished.add();
 
   const auto between = [](core::Instant from, core::Instant to) {
     return from == core::Instant{} || to < from ? core::Duration{0} : to - from;

@@ -26,7 +26,7 @@ TEST(AccessLog, line_is_valid_json_whatever_was_sent) {
     for (uint64_t n = random.below(i % 10 == 0 ? 9000 : 60); n > 0; --n) path += static_cast<char>(random.next());
     const AccessRecord record{.finished_at = core::WallTime{std::chrono::seconds{1'700'000'000} + std::chrono::milliseconds{random.below(100'000)}},
                               .request_id = "id", .method = "GET", .path = path, .status = 200, .reason = "-", .route = "default",
-                              .client = "::1", .principal = path.substr(0, 128), .latency = core::Duration{1'234'567}};
+                              .client = "::1", .principal = std::string_view{path}.substr(0, 128), .latency = core::Duration{1'234'567}};
     std::array<char, line_bytes_max> out;
     const size_t size = formatter.format(record, out);
     ASSERT_LE(size, out.size());
