@@ -21,6 +21,14 @@ void put_hex(char* out, uint64_t value) {
   for (int i = 15; i >= 0; --i, value >>= 4) out[i] = digits[value & 15];
 }
 
+// What is freed has disarmed its timer.
+template <typename T>
+T& owner_of(const core::Timer& timer, core::Slab<T>& slab) {
+  T* owner = slab.find(timer.token().slot, timer.token().generation);
+  SLUICE_ASSERT(owner != nullptr);
+  return *owner;
+}
+
 }  // namespace
 
 Worker::Worker(WorkerOptions options)
@@ -87,11 +95,10 @@ void Worker::on_completion(const core::Completion& completion) {
 }
 
 void Worker::on_timer(core::Timer& timer) {
-  const auto [kind, generation, slot] = timer.token();
-  switch (static_cast<Operation>(kind)) {
-    case Operation::downstream_timer: downstreams_.find(slot, generation)->on_timer(*this); break;
-    case Operation::upstream_timer: upstreams_.find(slot, generation)->on_timer(*this); break;
-    case Operation::exchange_timer: exchanges_.find(slot, generation)->on_timer(*this); break;
+  switch (static_cast<Operation>(timer.token().kind)) {
+    case Operation::downstream_timer: owner_of(timer, downstreams_).on_timer(*this); break;
+    case Operation::upstream_timer: owner_of(timer, upstreams_).on_timer(*this); break;
+    case Operation::exchange_timer: owner_of(timer, exchanges_).on_timer(*this); break;
     case Operation::accept_timer:
       if (accepting_ == Accepting::cancelling) cancel_accept();
       break;  // otherwise before_wait() arms again
