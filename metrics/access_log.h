@@ -11,7 +11,8 @@
 
 namespace sluice::metrics {
 
-// Views need only live during the call.
+// Views need only live during the call. What a client chose (path, principal) may hold any byte and is escaped; the rest is
+// of our own making: tokens, codes, names, addresses of at most 300 bytes.
 struct AccessRecord {
   core::WallTime finished_at{};
   std::string_view request_id;

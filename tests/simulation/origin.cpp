@@ -102,6 +102,12 @@ void Origin::check(const Message& request, const Tag& tag) {
   for (const char* name : {"connection", "x-evil", "keep-alive", "x_under", "expect", "upgrade", "te"}) {
     if (request.field(name) != nullptr) world_.violation(std::string{"a request arrived with a field that is not passed on: "} + name);
   }
+  const std::string* trace = request.field("traceparent");
+  const bool well_formed = trace != nullptr && trace->size() == 55 && trace->compare(0, 3, "00-") == 0 &&
+                           trace->find_first_not_of("0123456789abcdef-") == std::string::npos && (*trace)[35] == '-' && (*trace)[52] == '-';
+  if (!well_formed) world_.violation("a bad traceparent");
+  const std::string* id = request.field("x-request-id");
+  if (id != nullptr && (id->size() != 32 || id->find_first_not_of("0123456789abcdef") != std::string::npos)) world_.violation("a bad request id");
   if (request.body != body_of(tag, false, tag.request_bytes)) {
     world_.violation("request " + tag.text() + " arrived with another body (" + std::to_string(request.body.size()) + " bytes)");
   }

@@ -135,7 +135,7 @@ TEST(Request, each_rule_has_a_verdict_however_the_bytes_are_cut) {
     };
     const Rule whole = read_request(entry.bytes, head);
     EXPECT_TRUE(same(whole, entry.rule)) << entry.why << ": " << reason_code(whole);
-    for (const size_t piece : {1, 2, 3, 7}) {
+    for (const size_t piece : {size_t{1}, size_t{2}, size_t{3}, size_t{7}}) {
       EXPECT_EQ(read_request(entry.bytes, head, piece), whole) << entry.why << " in pieces of " << piece;
     }
   }
