@@ -34,9 +34,11 @@ int main(int argc, char** argv) {
   files.rlim_cur = files.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &files);
   const std::string request = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
-  const long before = resident_kib(argv[3]);
+  long before = 0;
   std::vector<int> sockets;
-  for (int i = 0; i < count; ++i) {
+  for (int i = -1; i < count; ++i) {
+    // The first one only shows that the gateway has come up.
+    if (i == 0) before = resident_kib(argv[3]);
     const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
     char answer[1024];
     if (::connect(socket, address.data(), address.size()) != 0 ||
