@@ -9,9 +9,7 @@ namespace sluice::auth {
 
 namespace {
 
-std::string encode(std::string_view text) {
-  return base64url_encode({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
-}
+std::string encode(std::string_view text) { return base64url_encode({reinterpret_cast<const unsigned char*>(text.data()), text.size()}); }
 
 std::string json_text(std::string_view text) {
   std::string out = "\"";
@@ -41,8 +39,9 @@ std::string mint_raw(std::string_view header, std::string_view payload, std::str
 
 std::string mint(const MintOptions& options) {
   const std::string header = R"({"alg":")" + std::string{to_string(options.algorithm)} + R"(","typ":"JWT"})";
-  std::string payload = R"({"sub":)" + json_text(options.subject) + R"(,"iat":)" + std::to_string(options.issued_at.time_since_epoch().count()) +
-                        R"(,"exp":)" + std::to_string(options.expires.time_since_epoch().count());
+  std::string payload = R"({"sub":)" + json_text(options.subject) + R"(,"iat":)" +
+                        std::to_string(options.issued_at.time_since_epoch().count()) + R"(,"exp":)" +
+                        std::to_string(options.expires.time_since_epoch().count());
   for (const auto& [name, value] : options.claims) payload += "," + json_text(name) + ":" + json_text(value);
   return mint_raw(header, payload + "}", options.secret, options.algorithm);
 }

@@ -8,16 +8,16 @@ namespace sluice::auth {
 
 enum class Refusal : uint8_t {
   none,
-  missing,          // no Authorization field
-  duplicate,        // more than one
-  scheme,           // not Bearer
-  malformed,        // not three parts of canonical base64url around JSON objects, or bytes that no token has
-  too_long,         // over 8 KiB
-  algorithm,        // not the one that the key is for; "none" is among them
-  critical,         // a "crit" header: extensions that must be understood (RFC 7515 4.1.11)
-  duplicate_member, // a JSON name twice in one object
+  missing,           // no Authorization field
+  duplicate,         // more than one
+  scheme,            // not Bearer
+  malformed,         // not three parts of canonical base64url around JSON objects, or bytes that no token has
+  too_long,          // over 8 KiB
+  algorithm,         // not the one that the key is for; "none" is among them
+  critical,          // a "crit" header: extensions that must be understood (RFC 7515 4.1.11)
+  duplicate_member,  // a JSON name twice in one object
   signature,
-  claim_type,       // exp or nbf is not a whole number of seconds
+  claim_type,  // exp or nbf is not a whole number of seconds
   no_expiry,
   expired,
   not_yet,

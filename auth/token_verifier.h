@@ -19,9 +19,9 @@ namespace sluice::auth {
 inline constexpr size_t token_bytes_max = 8 * 1024;
 
 struct VerifierOptions {
-  std::string secret;                                                    // HMAC key, any length above 0
+  std::string secret;  // HMAC key, any length above 0
   std::vector<HmacAlgorithm> algorithms{HmacAlgorithm::hs256, HmacAlgorithm::hs384, HmacAlgorithm::hs512};
-  std::chrono::seconds skew{30};                                         // clocks may differ by this much
+  std::chrono::seconds skew{30};  // clocks may differ by this much
 };
 
 struct Verification {

@@ -41,8 +41,8 @@ int main(int argc, char** argv) {
     if (i == 0) before = resident_kib(argv[3]);
     const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
     char answer[1024];
-    if (::connect(socket, address.data(), address.size()) != 0 ||
-        ::send(socket, request.data(), request.size(), MSG_NOSIGNAL) < 0 || ::recv(socket, answer, sizeof answer, 0) <= 0) {
+    if (::connect(socket, address.data(), address.size()) != 0 || ::send(socket, request.data(), request.size(), MSG_NOSIGNAL) < 0 ||
+        ::recv(socket, answer, sizeof answer, 0) <= 0) {
       std::fprintf(stderr, "connection %d failed\n", i);
       return 1;
     }

@@ -21,7 +21,8 @@ using namespace sluice;
 
 // 500 bytes, 10 fields.
 const std::string request =
-    "GET /api/orders/12345?expand=lines&limit=20 HTTP/1.1\r\nHost: api.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101\r\n"
+    "GET /api/orders/12345?expand=lines&limit=20 HTTP/1.1\r\nHost: api.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) "
+    "Gecko/20100101\r\n"
     "Accept: application/json, text/plain, */*\r\nAccept-Language: en-GB,en;q=0.7,de;q=0.3\r\nAccept-Encoding: gzip, deflate, br\r\n"
     "Referer: https://shop.example/orders\r\nOrigin: https://shop.example\r\nConnection: keep-alive\r\nCache-Control: no-cache\r\n"
     "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n\r\n";
@@ -41,7 +42,8 @@ void request_head_from_bytes_to_upstream_head(benchmark::State& state) {
     benchmark::DoNotOptimize(parser.parse_request({bytes.data(), outcome.end}, *head));
     http::drop_request_fields(head->fields);
     http::Writer writer{out};
-    http::write_request_head(writer, *head, {.client_address = "10.1.2.3", .request_id = "0123456789abcdef0123456789abcdef", .traceparent = ""});
+    http::write_request_head(writer, *head,
+                             {.client_address = "10.1.2.3", .request_id = "0123456789abcdef0123456789abcdef", .traceparent = ""});
     benchmark::DoNotOptimize(writer.size());
   }
 }
@@ -67,13 +69,15 @@ BENCHMARK(response_head_from_bytes_to_downstream_head);
 
 void token_from_field_to_principal(benchmark::State& state) {
   const auto now = auth::EpochSeconds{std::chrono::seconds{1'700'000'000}};
-  const std::string token = auth::mint({.secret = "a-secret-of-thirty-two-bytes-or-so", .subject = "alice", .issued_at = now, .expires = now + std::chrono::hours{1}});
+  const std::string token = auth::mint(
+      {.secret = "a-secret-of-thirty-two-bytes-or-so", .subject = "alice", .issued_at = now, .expires = now + std::chrono::hours{1}});
   std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\n\r\n";
   http::RequestHead head;
   http::Parser parser;
   static_cast<void>(parser.parse_request({bytes.data(), bytes.size()}, head));
   const bool cached = state.range(0) != 0;
-  auth::Authenticator authenticator{{.verifier = {.secret = "a-secret-of-thirty-two-bytes-or-so"}, .cache_ttl = std::chrono::seconds{cached ? 300 : 0}}};
+  auth::Authenticator authenticator{
+      {.verifier = {.secret = "a-secret-of-thirty-two-bytes-or-so"}, .cache_ttl = std::chrono::seconds{cached ? 300 : 0}}};
   for (auto _ : state) benchmark::DoNotOptimize(authenticator.authenticate(head.fields, now));
 }
 BENCHMARK(token_from_field_to_principal)->ArgName("cached")->Arg(1)->Arg(0);
@@ -106,9 +110,17 @@ BENCHMARK(timer_armed_and_disarmed);
 void access_log_line(benchmark::State& state) {
   metrics::LineFormatter formatter;
   std::array<char, metrics::line_bytes_max> out;
-  const metrics::AccessRecord record{.finished_at = core::WallTime{std::chrono::seconds{1'700'000'000}}, .request_id = "0123456789abcdef0123456789abcdef",
-                                     .method = "GET", .path = "/api/orders/12345", .status = 200, .reason = "-", .route = "default",
-                                     .endpoint = "10.0.0.1:9001", .client = "10.1.2.3", .principal = "alice", .latency = core::Duration{1'234'567}};
+  const metrics::AccessRecord record{.finished_at = core::WallTime{std::chrono::seconds{1'700'000'000}},
+                                     .request_id = "0123456789abcdef0123456789abcdef",
+                                     .method = "GET",
+                                     .path = "/api/orders/12345",
+                                     .status = 200,
+                                     .reason = "-",
+                                     .route = "default",
+                                     .endpoint = "10.0.0.1:9001",
+                                     .client = "10.1.2.3",
+                                     .principal = "alice",
+                                     .latency = core::Duration{1'234'567}};
   for (auto _ : state) benchmark::DoNotOptimize(formatter.format(record, out));
 }
 BENCHMARK(access_log_line);

@@ -82,7 +82,8 @@ class Client {
       if (outcome.state == http::HeadScanner::Outcome::State::broken) return Step::broken;
       head_.assign(in_, 0, outcome.end);
       in_.erase(0, outcome.end);
-      if (parser_.parse_request({head_.data() + outcome.begin, outcome.end - outcome.begin}, request_) != http::Rule::none) return Step::broken;
+      if (parser_.parse_request({head_.data() + outcome.begin, outcome.end - outcome.begin}, request_) != http::Rule::none)
+        return Step::broken;
       has_head_ = true;
       body_.clear();
       if (request_.expectation == http::Expectation::continue_100) out_ += "HTTP/1.1 100 Continue\r\n\r\n";

@@ -60,7 +60,8 @@ std::optional<Complaint> apply_cores(const RunFlags& flags, proxy::Config& confi
   config.cores = core::available_cores();
   if (flags.cores.empty()) return std::nullopt;
   const auto count = parse_number(flags.cores, core::limits::workers_max);
-  if (!count || *count == 0) return Complaint{"--cores \"" + flags.cores + "\" is not a number from 1 to " + std::to_string(core::limits::workers_max)};
+  if (!count || *count == 0)
+    return Complaint{"--cores \"" + flags.cores + "\" is not a number from 1 to " + std::to_string(core::limits::workers_max)};
   if (*count > config.cores.size()) {
     return Complaint{"--cores " + flags.cores + ": only " + std::to_string(config.cores.size()) + " may be used (see taskset, cpuset)"};
   }

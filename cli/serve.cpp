@@ -43,9 +43,10 @@ void notify(std::string_view state) {
 
 std::string in_words(const proxy::Config& config) {
   const auto& rate = config.limit.rate;
-  const std::string each = rate.period_ns % 1'000'000 == 0 ? std::to_string(rate.period_ns / 1'000'000) + " ms" : std::to_string(rate.period_ns) + " ns";
-  return std::to_string(rate.requests) + " request" + (rate.requests == 1 ? "" : "s") + " each " + each + ", burst " + std::to_string(config.limit.burst) +
-         ", delay " + std::to_string(config.limit.delay) + ", per client address";
+  const std::string each =
+      rate.period_ns % 1'000'000 == 0 ? std::to_string(rate.period_ns / 1'000'000) + " ms" : std::to_string(rate.period_ns) + " ns";
+  return std::to_string(rate.requests) + " request" + (rate.requests == 1 ? "" : "s") + " each " + each + ", burst " +
+         std::to_string(config.limit.burst) + ", delay " + std::to_string(config.limit.delay) + ", per client address";
 }
 
 // Waits for one signal, at most `milliseconds` (-1: for ever); 0 if none came.
@@ -61,7 +62,8 @@ int drain(proxy::Gateway& gateway, int signals) {
   using std::chrono::steady_clock;
   notify("STOPPING=1");
   say("draining: finishing what is in flight, at most " +
-      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(gateway.config().timeouts.drain).count()) + " s; a second signal ends at once");
+      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(gateway.config().timeouts.drain).count()) +
+      " s; a second signal ends at once");
   const auto started = steady_clock::now();
   gateway.begin_drain();
   constexpr auto look = std::chrono::milliseconds{20};

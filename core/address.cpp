@@ -41,13 +41,9 @@ std::optional<SocketAddress> SocketAddress::parse(std::string_view text) {
   return SocketAddress{address};
 }
 
-uint16_t SocketAddress::port() const {
-  return ntohs(family() == AF_INET6 ? storage_.v6.sin6_port : storage_.v4.sin_port);
-}
+uint16_t SocketAddress::port() const { return ntohs(family() == AF_INET6 ? storage_.v6.sin6_port : storage_.v4.sin_port); }
 
-bool SocketAddress::is_mapped_ipv4() const {
-  return family() == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&storage_.v6.sin6_addr);
-}
+bool SocketAddress::is_mapped_ipv4() const { return family() == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&storage_.v6.sin6_addr); }
 
 SocketAddress::Prefix SocketAddress::prefix() const {
   if (family() == AF_INET) return {ntohl(storage_.v4.sin_addr.s_addr), false};

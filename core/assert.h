@@ -8,8 +8,9 @@ namespace sluice::core {
 
 }  // namespace sluice::core
 
-#define SLUICE_ASSERT(expression) \
-  (__builtin_expect(static_cast<bool>(expression), 1) ? static_cast<void>(0) : ::sluice::core::assertion_failed(#expression, __FILE__, __LINE__))
+#define SLUICE_ASSERT(expression)                                            \
+  (__builtin_expect(static_cast<bool>(expression), 1) ? static_cast<void>(0) \
+                                                      : ::sluice::core::assertion_failed(#expression, __FILE__, __LINE__))
 
 #ifdef NDEBUG
 #define SLUICE_DEBUG_ASSERT(expression) static_cast<void>(sizeof(static_cast<bool>(expression)))

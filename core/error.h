@@ -12,20 +12,20 @@ namespace sluice::core {
 
 enum class Error : uint8_t {
   none,
-  would_block,        // EAGAIN: nothing to read, or no room to write, now
-  no_buffers,         // ENOBUFS: the provided-buffer ring was empty when data came
-  reset,              // ECONNRESET, EPIPE, ECONNABORTED: the other side is gone
-  refused,            // ECONNREFUSED
-  timed_out,          // ETIMEDOUT, ETIME
-  unreachable,        // EHOSTUNREACH, ENETUNREACH and their kin
-  cancelled,          // ECANCELED
-  too_many_files,     // EMFILE, ENFILE
-  no_memory,          // ENOMEM, ENOBUFS of a socket call
-  interrupted,        // EINTR
-  address_in_use,     // EADDRINUSE, EADDRNOTAVAIL
-  permission,         // EACCES, EPERM
-  unsupported,        // ENOSYS, EINVAL, EOPNOTSUPP
-  unexpected,         // anything else: counted, the connection is closed
+  would_block,     // EAGAIN: nothing to read, or no room to write, now
+  no_buffers,      // ENOBUFS: the provided-buffer ring was empty when data came
+  reset,           // ECONNRESET, EPIPE, ECONNABORTED: the other side is gone
+  refused,         // ECONNREFUSED
+  timed_out,       // ETIMEDOUT, ETIME
+  unreachable,     // EHOSTUNREACH, ENETUNREACH and their kin
+  cancelled,       // ECANCELED
+  too_many_files,  // EMFILE, ENFILE
+  no_memory,       // ENOMEM, ENOBUFS of a socket call
+  interrupted,     // EINTR
+  address_in_use,  // EADDRINUSE, EADDRNOTAVAIL
+  permission,      // EACCES, EPERM
+  unsupported,     // ENOSYS, EINVAL, EOPNOTSUPP
+  unexpected,      // anything else: counted, the connection is closed
 };
 
 [[nodiscard]] std::string_view to_string(Error error);

@@ -38,10 +38,10 @@ inline constexpr unsigned buffer_groups = 2;
 struct Completion {
   Token token;
   Error error = Error::none;
-  int32_t result = 0;            // bytes moved, or the descriptor accepted; 0 of a receive is the other side's FIN
-  BufferId buffer = no_buffer;   // of a pooled receive that got bytes
-  bool more = false;             // of a multishot accept: it is still armed
-  bool unread = false;           // of a receive: the socket has more bytes
+  int32_t result = 0;           // bytes moved, or the descriptor accepted; 0 of a receive is the other side's FIN
+  BufferId buffer = no_buffer;  // of a pooled receive that got bytes
+  bool more = false;            // of a multishot accept: it is still armed
+  bool unread = false;          // of a receive: the socket has more bytes
 };
 
 enum class AcceptMode : uint8_t { multishot, once };
@@ -53,7 +53,7 @@ enum class Readiness : uint8_t { expected, unexpected };
 enum class Continuation : uint8_t { none, follows };
 
 struct EngineCounters {
-  Counter enters;            // io_uring_enter calls
+  Counter enters;  // io_uring_enter calls
   Counter completions;
   Counter submissions;
   Counter overflows;         // completion queue overflows: the queue is too small

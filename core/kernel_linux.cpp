@@ -1,11 +1,11 @@
 // The kernel seam over io_uring. Set-up flags and the reason for each stand in open_ring(); no version is compared, what
 // the kernel lacks shows when the ring is set up.
 #include <liburing.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include <array>
@@ -37,7 +37,8 @@ std::string explain_setup_failure(int number) {
   std::string text = "io_uring is not available: ";
   switch (number) {
     case ENOSYS: return text + "this kernel (or a container's seccomp profile) has no io_uring_setup; Linux 6.1 or later is needed";
-    case EPERM: return text + "not permitted; set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the container's seccomp profile";
+    case EPERM:
+      return text + "not permitted; set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the container's seccomp profile";
     case ENOMEM: return text + "out of memory; raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=) or the memory limit of the control group";
     case EINVAL: return text + "this kernel lacks a needed set-up flag (IORING_SETUP_DEFER_TASKRUN); Linux 6.1 or later is needed";
     default: return text + std::strerror(number);
@@ -78,7 +79,7 @@ Kernel::State::~State() {
 
 int Kernel::State::open_ring(const KernelOptions& options) {
   io_uring_params parameters{};
-  parameters.flags = IORING_SETUP_SINGLE_ISSUER   // one thread submits: no lock in the kernel
+  parameters.flags = IORING_SETUP_SINGLE_ISSUER    // one thread submits: no lock in the kernel
                      | IORING_SETUP_DEFER_TASKRUN  // completions run when we enter, in batches, not as interruptions
                      | IORING_SETUP_SUBMIT_ALL     // one bad entry does not hold back the rest of a batch
                      | IORING_SETUP_CQSIZE         // room for multishot accepts: never overflow
@@ -217,9 +218,7 @@ void Kernel::send(Token token, int socket, std::span<const std::byte> bytes, Con
                      MSG_NOSIGNAL | (continuation == Continuation::follows ? MSG_MORE : 0));
 }
 
-void Kernel::watch_hangup(Token token, int socket) {
-  io_uring_prep_poll_add(state_->entry(token.pack()), socket, hangup_events);
-}
+void Kernel::watch_hangup(Token token, int socket) { io_uring_prep_poll_add(state_->entry(token.pack()), socket, hangup_events); }
 
 void Kernel::cancel(Token token) {
   io_uring_sqe* sqe = state_->entry(token_ignored);

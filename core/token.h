@@ -14,9 +14,7 @@ struct Token {
   uint32_t generation = 0;  // 24 bits
   uint32_t slot = 0;
 
-  [[nodiscard]] constexpr uint64_t pack() const {
-    return uint64_t{kind} << 56 | uint64_t{generation & generation_mask} << 32 | slot;
-  }
+  [[nodiscard]] constexpr uint64_t pack() const { return uint64_t{kind} << 56 | uint64_t{generation & generation_mask} << 32 | slot; }
   [[nodiscard]] static constexpr Token unpack(uint64_t bits) {
     return {static_cast<uint8_t>(bits >> 56), static_cast<uint32_t>(bits >> 32) & generation_mask, static_cast<uint32_t>(bits)};
   }

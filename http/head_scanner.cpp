@@ -71,9 +71,7 @@ HeadScanner::Outcome HeadScanner::scan(std::string_view bytes) {
     position_ = static_cast<uint32_t>(find_control(bytes, position_));
     if (position_ >= bytes.size()) return unfinished(bytes);
     switch (bytes[position_]) {
-      case '\t':
-        ++position_;
-        break;
+      case '\t': ++position_; break;
       case '\r': {
         if (position_ + 1 >= bytes.size()) return unfinished(bytes);
         if (bytes[position_ + 1] != '\n') return broken(Rule::bare_cr);

@@ -18,8 +18,8 @@ enum class Version : uint8_t { http_1_0, http_1_1 };
 
 // Where a body ends (RFC 9112 6.3).
 enum class Framing : uint8_t {
-  none,         // no body
-  length,       // content_length bytes
+  none,    // no body
+  length,  // content_length bytes
   chunked,
   until_close,  // responses only
 };

@@ -210,7 +210,8 @@ Rule Parser::finish_fields(Fields& fields, Version version, Framing& framing, ui
         if (const Rule rule = parse_length(fields.value(field), length); rule != Rule::none) return rule;
         break;
       case FieldName::transfer_encoding:
-        if (has_encoding || version == Version::http_1_0 || !equals_ignoring_case(fields.value(field), "chunked")) return Rule::transfer_encoding;
+        if (has_encoding || version == Version::http_1_0 || !equals_ignoring_case(fields.value(field), "chunked"))
+          return Rule::transfer_encoding;
         has_encoding = true;
         break;
       case FieldName::connection:
@@ -242,7 +243,8 @@ Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
 
   bool has_length = false;
   out.content_length = 0;
-  if (const Rule rule = finish_fields(out.fields, out.version, out.framing, out.content_length, out.persistence, has_length); rule != Rule::none) {
+  if (const Rule rule = finish_fields(out.fields, out.version, out.framing, out.content_length, out.persistence, has_length);
+      rule != Rule::none) {
     return rule;
   }
   out.authority = {};
@@ -353,7 +355,7 @@ void drop_named_by_connection(Fields& fields) {
 bool is_hop_by_hop(FieldName id) {
   switch (id) {
     case FieldName::connection:
-    case FieldName::content_length:     // set anew from the framing
+    case FieldName::content_length:  // set anew from the framing
     case FieldName::keep_alive:
     case FieldName::proxy_authenticate:
     case FieldName::proxy_authorization:

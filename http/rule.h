@@ -9,32 +9,32 @@ namespace sluice::http {
 
 enum class Rule : uint8_t {
   none,
-  leading_bytes,          // more than one blank line before a request (RFC 9112 2.2 allows ignoring one)
-  request_line,           // not exactly: method SP target SP version (RFC 9112 3)
-  status_line,            // not exactly: version SP status SP reason (RFC 9112 4)
-  method,                 // a method nobody knows
-  version,                // neither HTTP/1.0 nor HTTP/1.1
-  target,                 // form does not fit the method, or a byte that no target has (RFC 9112 3.2)
-  target_encoding,        // a bad percent-encoding, or %00
+  leading_bytes,    // more than one blank line before a request (RFC 9112 2.2 allows ignoring one)
+  request_line,     // not exactly: method SP target SP version (RFC 9112 3)
+  status_line,      // not exactly: version SP status SP reason (RFC 9112 4)
+  method,           // a method nobody knows
+  version,          // neither HTTP/1.0 nor HTTP/1.1
+  target,           // form does not fit the method, or a byte that no target has (RFC 9112 3.2)
+  target_encoding,  // a bad percent-encoding, or %00
   target_too_long,
   head_too_large,
   too_many_fields,
-  field_name,             // not a token, or blanks before the colon (RFC 9112 5.1)
-  field_value,            // a control byte
-  obs_fold,               // a folded line (RFC 9112 5.2)
-  bare_cr,                // RFC 9112 2.2
-  bare_lf,                // RFC 9112 2.2; llhttp agrees only in strict mode
+  field_name,   // not a token, or blanks before the colon (RFC 9112 5.1)
+  field_value,  // a control byte
+  obs_fold,     // a folded line (RFC 9112 5.2)
+  bare_cr,      // RFC 9112 2.2
+  bare_lf,      // RFC 9112 2.2; llhttp agrees only in strict mode
   control_byte,
-  host_missing,           // RFC 9112 3.2
-  host_duplicate,         // RFC 9112 3.2
-  host_invalid,           // userinfo, a bad port, a byte that no authority has (RFC 9110 4.2.4, 7.2)
-  content_length,         // not a number, too large, or given twice (RFC 9112 6.3)
-  length_and_encoding,    // Content-Length with Transfer-Encoding: request smuggling (RFC 9112 6.1)
-  transfer_encoding,      // anything but a single final "chunked" (RFC 9112 6.1)
-  chunk_size,             // RFC 9112 7.1
-  chunk_extension,        // more than 256 bytes of them in a message
-  trailer,                // malformed, or more than 8 KiB
-  expectation,            // an Expect other than 100-continue (RFC 9110 10.1.1)
+  host_missing,         // RFC 9112 3.2
+  host_duplicate,       // RFC 9112 3.2
+  host_invalid,         // userinfo, a bad port, a byte that no authority has (RFC 9110 4.2.4, 7.2)
+  content_length,       // not a number, too large, or given twice (RFC 9112 6.3)
+  length_and_encoding,  // Content-Length with Transfer-Encoding: request smuggling (RFC 9112 6.1)
+  transfer_encoding,    // anything but a single final "chunked" (RFC 9112 6.1)
+  chunk_size,           // RFC 9112 7.1
+  chunk_extension,      // more than 256 bytes of them in a message
+  trailer,              // malformed, or more than 8 KiB
+  expectation,          // an Expect other than 100-continue (RFC 9110 10.1.1)
   body_too_large,
 };
 

@@ -44,7 +44,7 @@ struct RequestAdditions {
   std::string_view client_address;  // X-Forwarded-For
   std::string_view host;            // Host, when the request brought none (HTTP/1.0)
   std::string_view request_id;
-  std::string_view traceparent;     // empty: the client's own is passed on
+  std::string_view traceparent;  // empty: the client's own is passed on
 };
 void write_request_head(Writer& writer, const RequestHead& head, const RequestAdditions& additions);
 

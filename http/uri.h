@@ -11,8 +11,8 @@ namespace sluice::http {
 
 struct Target {
   Rule rule = Rule::none;
-  std::string_view text;       // path and query as forwarded, or "*"
-  std::string_view path;       // normalised
+  std::string_view text;  // path and query as forwarded, or "*"
+  std::string_view path;  // normalised
   std::string_view query;
   std::string_view authority;  // of the absolute form, else empty
 };

@@ -86,7 +86,8 @@ size_t LineFormatter::format(const AccessRecord& record, std::span<char> out) {
     std::memcpy(second_text_, text.data(), sizeof second_text_);
   }
   const auto rest = static_cast<uint64_t>(milliseconds % 1000);
-  const char decimals[] = {static_cast<char>('0' + rest / 100), static_cast<char>('0' + rest / 10 % 10), static_cast<char>('0' + rest % 10)};
+  const char decimals[] = {static_cast<char>('0' + rest / 100), static_cast<char>('0' + rest / 10 % 10),
+                           static_cast<char>('0' + rest % 10)};
 
   Line line{out.data()};
   line.raw(R"({"ts":")").raw({second_text_, sizeof second_text_}).raw({decimals, 3}).raw(R"(Z","request_id":)").plain(record.request_id);

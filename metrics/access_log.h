@@ -17,23 +17,23 @@ struct AccessRecord {
   core::WallTime finished_at{};
   std::string_view request_id;
   std::string_view method;
-  std::string_view path;       // without the query: it may hold secrets
+  std::string_view path;  // without the query: it may hold secrets
   uint16_t status = 0;
-  std::string_view reason;     // "-" for an ordinary answer
+  std::string_view reason;  // "-" for an ordinary answer
   std::string_view route;
-  std::string_view endpoint;   // empty if none was chosen
+  std::string_view endpoint;  // empty if none was chosen
   std::string_view client;
   std::string_view principal;  // empty if there is none
   uint64_t bytes_in = 0;       // of the request's body
   uint64_t bytes_out = 0;      // of everything sent to the client
   uint32_t core = 0;
   uint32_t retries = 0;
-  core::Duration latency{};    // from the first byte of the head to the last byte of the answer
-  core::Duration read{};       // first byte to complete head
-  core::Duration limit{};      // waiting for the limiter, held included
-  core::Duration connect{};    // getting a connection
-  core::Duration upstream{};   // request sent to response head
-  core::Duration relay{};      // response head to the end
+  core::Duration latency{};   // from the first byte of the head to the last byte of the answer
+  core::Duration read{};      // first byte to complete head
+  core::Duration limit{};     // waiting for the limiter, held included
+  core::Duration connect{};   // getting a connection
+  core::Duration upstream{};  // request sent to response head
+  core::Duration relay{};     // response head to the end
 };
 
 inline constexpr size_t path_bytes_logged_max = 1024;

@@ -69,10 +69,14 @@ void Exposition::put_label(const Label& label, bool first) {
   put(label.name);
   put("=\"");
   for (const char c : label.value) {
-    if (c == '\\') put("\\\\");
-    else if (c == '"') put("\\\"");
-    else if (c == '\n') put("\\n");
-    else put({&c, 1});
+    if (c == '\\')
+      put("\\\\");
+    else if (c == '"')
+      put("\\\"");
+    else if (c == '\n')
+      put("\\n");
+    else
+      put({&c, 1});
   }
   put("\"");
 }
@@ -112,8 +116,10 @@ void Exposition::histogram(std::initializer_list<Label> labels, std::span<const 
     for (const Histogram* part : parts) cumulative += part->bucket(bucket);
     std::array<char, 32> text;
     Exposition bound{text};
-    if (bucket < Histogram::bounds_ns.size()) bound.put_seconds(static_cast<uint64_t>(Histogram::bounds_ns[bucket]));
-    else bound.put("+Inf");
+    if (bucket < Histogram::bounds_ns.size())
+      bound.put_seconds(static_cast<uint64_t>(Histogram::bounds_ns[bucket]));
+    else
+      bound.put("+Inf");
     put_name(labels, "_bucket", bound.text());
     put_number(cumulative);
     put("\n");

@@ -39,7 +39,9 @@ int LogWriter::open_sink() const {
   return ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
 }
 
-void LogWriter::start() { thread_ = std::thread{[this] { run(); }}; }
+void LogWriter::start() {
+  thread_ = std::thread{[this] { run(); }};
+}
 
 void LogWriter::stop() {
   if (!thread_.joinable()) return;

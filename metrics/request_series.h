@@ -56,7 +56,8 @@ class RequestSeries {
     return uint64_t{key.status} << 32 | uint64_t{key.route} << 16 | uint64_t{key.method} << 8 | key.reason;
   }
   static SeriesKey unpack(uint64_t bits) {
-    return {static_cast<uint16_t>(bits >> 16), static_cast<uint8_t>(bits >> 8), static_cast<uint8_t>(bits), static_cast<uint16_t>(bits >> 32)};
+    return {static_cast<uint16_t>(bits >> 16), static_cast<uint8_t>(bits >> 8), static_cast<uint8_t>(bits),
+            static_cast<uint16_t>(bits >> 32)};
   }
   static_assert(capacity == 1 << 10, "the hash above keeps ten bits");
 

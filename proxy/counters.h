@@ -15,31 +15,31 @@ struct Counters {
   core::Counter connections_accepted;
   core::Counter connections_open;
   core::Counter connections_idle;
-  core::Counter connections_shed;      // idle ones, closed to make room
-  core::Counter connections_refused;   // closed at once: no room at all
+  core::Counter connections_shed;     // idle ones, closed to make room
+  core::Counter connections_refused;  // closed at once: no room at all
   core::Counter accept_failures;
 
-  core::Counter exchanges;             // in flight
-  core::Counter exchanges_held;        // shaped, now
-  core::Counter buffers_starved;       // receives parked for want of a buffer, now
+  core::Counter exchanges;        // in flight
+  core::Counter exchanges_held;   // shaped, now
+  core::Counter buffers_starved;  // receives parked for want of a buffer, now
 
-  core::Counter limit_remote;          // checks that asked another core
+  core::Counter limit_remote;  // checks that asked another core
 
   core::Counter upstream_connects;
   core::Counter upstream_connect_failures;
   core::Counter upstream_open;
   core::Counter upstream_idle;
   core::Counter upstream_reuses;
-  core::Counter upstream_stale;        // pooled connections that turned out to be closed
+  core::Counter upstream_stale;  // pooled connections that turned out to be closed
   core::Counter retries;
-  core::Counter retries_refused;       // by the budget
+  core::Counter retries_refused;  // by the budget
 
   core::Counter offload_jobs;
   core::Counter offload_refused;
 
   core::Counter drain_finished;
   core::Counter drain_cut;
-  core::Counter stale_completions;     // must stay 0
+  core::Counter stale_completions;  // must stay 0
   core::Counter unexpected_errors;
 };
 

@@ -70,10 +70,10 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   void on_send(Worker& worker, const core::Completion& completion);
   void on_watch(Worker& worker);
   void on_timer(Worker& worker);
-  void on_ready(Worker& worker);          // its turn has come
+  void on_ready(Worker& worker);  // its turn has come
   void on_buffer_available(Worker& worker);
   void on_drain(Worker& worker);
-  void finish_close(Worker& worker);      // the one place where the descriptor is closed and the slot given back
+  void finish_close(Worker& worker);  // the one place where the descriptor is closed and the slot given back
 
  private:
   enum class Op : uint8_t { receive, send, watch };
@@ -89,12 +89,12 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   core::InFlight<Op> in_flight_;
   int socket_ = -1;
   uint32_t requests_ = 0;
-  uint32_t waiting_size_ = 0;       // ready: bytes in waiting_
+  uint32_t waiting_size_ = 0;  // ready: bytes in waiting_
   uint32_t lingered_bytes_ = 0;
   uint64_t bytes_sent_ = 0;
-  Exchange* exchange_ = nullptr;    // exchanging, and closing until the exchange has let go
-  Outbox* outbox_ = nullptr;        // while a send is in flight
-  core::Buffer waiting_;            // ready
+  Exchange* exchange_ = nullptr;  // exchanging, and closing until the exchange has let go
+  Outbox* outbox_ = nullptr;      // while a send is in flight
+  core::Buffer waiting_;          // ready
   core::Timer timer_;
   core::SocketAddress address_;
 };

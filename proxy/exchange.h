@@ -70,21 +70,21 @@ class Exchange : public core::ListNode<WaitingTag> {
   // --- events ------------------------------------------------------------------------------------------------------------
   void on_downstream_bytes(Worker& worker, uint32_t size);
   void on_downstream_sent(Worker& worker);
-  void on_downstream_closed(Worker& worker);   // the client is gone, or its connection broke
+  void on_downstream_closed(Worker& worker);  // the client is gone, or its connection broke
   void on_downstream_timeout(Worker& worker);
-  void on_downstream_gone(Worker& worker);     // nothing of its connection refers to us any more
+  void on_downstream_gone(Worker& worker);  // nothing of its connection refers to us any more
   void on_limit_answer(Worker& worker);
   void on_job_done(Worker& worker);
   void on_pool_ready(Worker& worker);
   void on_connection(Worker& worker);
   void on_connect_failed(Worker& worker, core::Error error);
-  void on_upstream_progress(Worker& worker);   // some of it was taken, more is under way
+  void on_upstream_progress(Worker& worker);  // some of it was taken, more is under way
   void on_upstream_sent(Worker& worker, SendProgress progress);
   void on_upstream_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
   void on_upstream_closed(Worker& worker, core::Error error);  // Error::none: by FIN
   void on_upstream_gone(Worker& worker);
   void on_timer(Worker& worker);
-  void on_cut(Worker& worker);                 // the drain's deadline has come
+  void on_cut(Worker& worker);  // the drain's deadline has come
 
   // --- for the pool --------------------------------------------------------------------------------------------------------
   void attach(UpstreamConnection& connection) { upstream_ = &connection; }
@@ -152,10 +152,10 @@ class Exchange : public core::ListNode<WaitingTag> {
 
   // The request. Its buffer holds: [head][body bytes, or what follows the request][free]; the send area the first flight.
   core::Buffer request_buffer_;
-  uint32_t received_ = 0;        // end of what has come
+  uint32_t received_ = 0;  // end of what has come
   uint32_t head_end_ = 0;
-  uint32_t payload_size_ = 0;    // body bytes that came with the head, at head_end_
-  uint32_t follow_begin_ = 0;    // once the request is complete: where the next one begins
+  uint32_t payload_size_ = 0;                // body bytes that came with the head, at head_end_
+  uint32_t follow_begin_ = 0;                // once the request is complete: where the next one begins
   std::span<const std::byte> first_flight_;  // head and body as sent, if all of it is in the send area
   http::HeadScanner request_scanner_;
   http::Parser request_parser_;
@@ -191,7 +191,7 @@ class Exchange : public core::ListNode<WaitingTag> {
   uint64_t sent_before_ = 0;
   uint64_t bytes_out_ = 0;
   uint64_t discarded_ = 0;
-  core::Duration body_wait_{};       // time spent waiting for the client's body, and what it brought meanwhile
+  core::Duration body_wait_{};  // time spent waiting for the client's body, and what it brought meanwhile
   uint64_t body_wait_bytes_ = 0;
   core::Instant body_asked_at_{};
   core::Instant started_at_{}, head_at_{}, admitted_at_{}, connected_at_{}, sent_at_{}, response_at_{};

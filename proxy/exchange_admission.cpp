@@ -155,12 +155,18 @@ void Exchange::apply_limit(Worker& worker, const limiter::Decision& decision) {
       proceed(worker);
       break;
     case limiter::Decision::Kind::refuse:
-      reply(worker, {.status = 429, .reason = Event::limit_address, .persistence = persistence_, .retry_after = decision.wait,
+      reply(worker, {.status = 429,
+                     .reason = Event::limit_address,
+                     .persistence = persistence_,
+                     .retry_after = decision.wait,
                      .limit = &worker.config().limit});
       break;
     case limiter::Decision::Kind::hold:
       if (worker.counters().exchanges_held.get() >= worker.config().bounds.held) {
-        reply(worker, {.status = 429, .reason = Event::limit_hold, .persistence = persistence_, .retry_after = decision.wait,
+        reply(worker, {.status = 429,
+                       .reason = Event::limit_hold,
+                       .persistence = persistence_,
+                       .retry_after = decision.wait,
                        .limit = &worker.config().limit});
         break;
       }
@@ -182,7 +188,8 @@ void Exchange::proceed(Worker& worker) {
       break;
     case RouteKind::health:
       if (worker.is_draining()) {
-        reply(worker, {.status = 503, .reason = Event::drain, .persistence = http::Persistence::close, .retry_after = std::chrono::seconds{1}});
+        reply(worker,
+              {.status = 503, .reason = Event::drain, .persistence = http::Persistence::close, .retry_after = std::chrono::seconds{1}});
       } else {
         reply(worker, {.persistence = persistence_, .body = "{\"status\":\"ok\"}\n"});
       }

@@ -75,7 +75,8 @@ void Exchange::discard(Worker& worker, uint32_t size) {
   if (state_ == State::replying) return;  // the answer comes first; after_answer() goes on from here
   if (piece.complete && persistence_ == http::Persistence::keep_alive) {
     finish(worker, Afterwards::keep_alive);
-  } else if (persistence_ == http::Persistence::close || piece.rule != http::Rule::none || discarded_ > worker.config().bounds.discard_bytes) {
+  } else if (persistence_ == http::Persistence::close || piece.rule != http::Rule::none ||
+             discarded_ > worker.config().bounds.discard_bytes) {
     finish(worker, Afterwards::linger);
   } else if (upstream_ == nullptr) {
     downstream_->receive(worker, request_area().subspan(base), worker.config().timeouts.linger);
@@ -166,7 +167,8 @@ void Exchange::abort(Worker& worker, Reason reason) {
   reason_ = reason;
   if (!response_begun()) response_status_ = 499;
   drop_upstream(worker);
-  if (response_begun() && response_framing_ == http::Framing::until_close) downstream_->begin_close(worker, DownstreamConnection::Ending::reset);
+  if (response_begun() && response_framing_ == http::Framing::until_close)
+    downstream_->begin_close(worker, DownstreamConnection::Ending::reset);
   finish(worker, Afterwards::close);
 }
 

@@ -41,9 +41,7 @@ void Exchange::acquire_connection(Worker& worker, Freshness freshness) {
   }
 }
 
-void Exchange::on_pool_ready(Worker& worker) {
-  acquire_connection(worker, retries_ > 0 ? Freshness::fresh : Freshness::pooled_will_do);
-}
+void Exchange::on_pool_ready(Worker& worker) { acquire_connection(worker, retries_ > 0 ? Freshness::fresh : Freshness::pooled_will_do); }
 
 void Exchange::on_connect_failed(Worker& worker, core::Error error) {
   SLUICE_ASSERT(state_ == State::connecting);
@@ -103,7 +101,8 @@ void Exchange::on_connection(Worker& worker) {
 
 void Exchange::send_upstream(Worker& worker) {
   on_upstream_progress(worker);
-  if (const SendProgress progress = upstream_->send(worker, to_upstream_); progress != SendProgress::waiting) on_upstream_sent(worker, progress);
+  if (const SendProgress progress = upstream_->send(worker, to_upstream_); progress != SendProgress::waiting)
+    on_upstream_sent(worker, progress);
 }
 
 // An endpoint that does not read is one that does not answer.

@@ -93,8 +93,7 @@ void Exchange::on_informational(Worker& worker, uint32_t end) {
 void Exchange::start_response(Worker& worker, uint32_t head_end) {
   std::byte* payload = response_buffer_.receive_area().data() + head_end;
   const size_t available = response_received_ - head_end;
-  const http::BodyPiece piece =
-      response_parser_.take_body({reinterpret_cast<char*>(payload), available}, reinterpret_cast<char*>(payload));
+  const http::BodyPiece piece = response_parser_.take_body({reinterpret_cast<char*>(payload), available}, reinterpret_cast<char*>(payload));
   if (piece.rule != http::Rule::none) {
     drop_upstream(worker);
     reply_error(worker, 502, Event::upstream_malformed, persistence_);
@@ -156,8 +155,7 @@ void Exchange::add_response_payload(std::byte* payload, size_t size, bool comple
 
 void Exchange::relay_response_body(Worker& worker, uint32_t size) {
   std::byte* payload = response_buffer_.receive_area().data();
-  const http::BodyPiece piece =
-      response_parser_.take_body({reinterpret_cast<char*>(payload), size}, reinterpret_cast<char*>(payload));
+  const http::BodyPiece piece = response_parser_.take_body({reinterpret_cast<char*>(payload), size}, reinterpret_cast<char*>(payload));
   if (piece.rule != http::Rule::none) {
     abort(worker, Event::upstream_malformed);
     return;

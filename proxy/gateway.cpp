@@ -35,10 +35,10 @@ struct Gateway::Parts {
   MetricsSources sources;
   uint64_t seed = 0;
 
-  std::barrier<> opened;     // every worker has its ring, or has said why not
-  std::barrier<> prepared;   // every worker is ready, or has said why not; the control thread too
+  std::barrier<> opened;    // every worker has its ring, or has said why not
+  std::barrier<> prepared;  // every worker is ready, or has said why not; the control thread too
   std::vector<std::thread> threads;
-  std::mutex mutex;          // of what follows; never taken while serving
+  std::mutex mutex;  // of what follows; never taken while serving
   std::condition_variable drained_changed;
   uint32_t drained = 0;
   std::optional<StartFailure> failure;
@@ -108,7 +108,8 @@ core::SocketAddress with_port(const core::SocketAddress& address, uint16_t port)
 
 }  // namespace
 
-Gateway::Gateway(Config config) : config_(std::move(config)), parts_(std::make_unique<Parts>(static_cast<uint32_t>(config_.cores.size()))) {}
+Gateway::Gateway(Config config)
+    : config_(std::move(config)), parts_(std::make_unique<Parts>(static_cast<uint32_t>(config_.cores.size()))) {}
 
 Gateway::~Gateway() {
   if (parts_ != nullptr && !parts_->threads.empty()) stop();
@@ -139,7 +140,8 @@ std::optional<StartFailure> Gateway::fit_descriptors() {
   if (wanted <= limit.rlim_cur) return std::nullopt;
   const uint64_t for_each = limit.rlim_cur > own ? (limit.rlim_cur - own) / workers : 0;
   if (for_each < 64) {
-    return StartFailure{exit_usage, "only " + std::to_string(limit.rlim_cur) + " open files are allowed; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)"};
+    return StartFailure{
+        exit_usage, "only " + std::to_string(limit.rlim_cur) + " open files are allowed; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)"};
   }
   config_.bounds.upstream_connections = std::min(config_.bounds.upstream_connections, static_cast<uint32_t>(for_each / 4));
   config_.bounds.connections = static_cast<uint32_t>(for_each) - config_.bounds.upstream_connections - 8;
@@ -150,7 +152,8 @@ uint64_t Gateway::memory_bound_bytes() const {
   const Bounds& bounds = config_.bounds;
   const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) + uint64_t{bounds.connections} * sizeof(DownstreamConnection) +
                         uint64_t{bounds.exchanges} * sizeof(Exchange) + uint64_t{bounds.upstream_connections} * sizeof(UpstreamConnection) +
-                        uint64_t{bounds.limiter_keys} * 32 + auth::TokenCache::size_bytes(bounds.token_cache_entries) + bounds.log_ring_bytes;
+                        uint64_t{bounds.limiter_keys} * 32 + auth::TokenCache::size_bytes(bounds.token_cache_entries) +
+                        bounds.log_ring_bytes;
   return each * config_.cores.size();
 }
 
@@ -232,7 +235,8 @@ void Gateway::run_worker(uint32_t index) {
     try {
       parts.workers[index] = std::make_unique<Worker>(std::move(options));
       if (const core::Error error = parts.workers[index]->prepare(); error != core::Error::none) {
-        fail({exit_no_io_uring, "io_uring has no provided-buffer rings here (" + std::string{to_string(error)} + "); Linux 6.1 or later is needed"});
+        fail({exit_no_io_uring,
+              "io_uring has no provided-buffer rings here (" + std::string{to_string(error)} + "); Linux 6.1 or later is needed"});
       }
     } catch (const std::exception& failure) {
       fail({exit_usage, std::string{"can't prepare worker "} + std::to_string(index) + ": " + failure.what()});

@@ -205,7 +205,8 @@ void put_process(Exposition& out, const MetricsSources& sources) {
   out.family("process_resident_memory_bytes", Kind::gauge, "Resident memory.");
   out.sample({}, resident_pages * 4096);
   std::error_code failure;
-  const auto descriptors = std::distance(std::filesystem::directory_iterator{"/proc/self/fd", failure}, std::filesystem::directory_iterator{});
+  const auto descriptors =
+      std::distance(std::filesystem::directory_iterator{"/proc/self/fd", failure}, std::filesystem::directory_iterator{});
   out.family("process_open_fds", Kind::gauge, "Open descriptors.");
   out.sample({}, static_cast<uint64_t>(descriptors));
 }

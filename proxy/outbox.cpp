@@ -8,8 +8,8 @@ SendProgress continue_sending(core::Kernel& kernel, bool batch_is_small, core::T
     while (!outbox.empty()) {
       const auto sent = kernel.send_now(socket, outbox.front(), outbox.continuation());
       if (!sent) {
-        if (sent.error() == core::Error::would_block || sent.error() == core::Error::interrupted || sent.error() == core::Error::no_memory ||
-            sent.error() == core::Error::no_buffers) {
+        if (sent.error() == core::Error::would_block || sent.error() == core::Error::interrupted ||
+            sent.error() == core::Error::no_memory || sent.error() == core::Error::no_buffers) {
           break;
         }
         return SendProgress::broken;

@@ -18,7 +18,7 @@ enum class Event : uint8_t {
   write_timeout,
   downstream_closed,
   limit_address,
-  limit_hold,            // it would have been held for too long, or too many are held
+  limit_hold,  // it would have been held for too long, or too many are held
   upstream_malformed,
   upstream_closed,
   upstream_refused,
@@ -29,7 +29,7 @@ enum class Event : uint8_t {
   deadline,
   drain,
   offload_busy,
-  bad_argument,          // of one of Sluice's own routes
+  bad_argument,  // of one of Sluice's own routes
 };
 
 class Reason {

@@ -66,13 +66,13 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
   State state_ = State::connecting;
   core::InFlight<Op> in_flight_;
   int socket_ = -1;
-  bool unread_ = false;           // bytes were left in the socket by the last receive
+  bool unread_ = false;  // bytes were left in the socket by the last receive
   uint32_t served_ = 0;
   uint64_t bytes_sent_ = 0;
   Exchange* exchange_ = nullptr;  // unless idle
   Outbox* outbox_ = nullptr;      // while a send is in flight
   core::Duration idle_limit_{};
-  core::Timer timer_;             // idle
+  core::Timer timer_;  // idle
 };
 
 [[nodiscard]] std::string_view to_string(UpstreamConnection::State state);

@@ -51,9 +51,8 @@ Worker::Worker(WorkerOptions options)
       downstreams_(config().bounds.connections + accept_margin + slack),
       upstreams_(config().bounds.upstream_connections),
       exchanges_(config().bounds.exchanges + slack),
-      authenticator_({.verifier = {.secret = config().jwt_secret},
-                      .cache_entries = config().bounds.token_cache_entries,
-                      .seed = options_.seed}),
+      authenticator_(
+          {.verifier = {.secret = config().jwt_secret}, .cache_entries = config().bounds.token_cache_entries, .seed = options_.seed}),
       ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed),
       shard_(config().bounds.limiter_keys),
       doorbells_(options_.peers.size()) {
@@ -84,9 +83,12 @@ void Worker::on_completion(const core::Completion& completion) {
     case Operation::downstream_send:
     case Operation::downstream_watch:
       if (DownstreamConnection* connection = downstreams_.find(slot, generation); connection != nullptr) {
-        if (operation == Operation::downstream_receive) connection->on_receive(*this, completion);
-        else if (operation == Operation::downstream_send) connection->on_send(*this, completion);
-        else connection->on_watch(*this);
+        if (operation == Operation::downstream_receive)
+          connection->on_receive(*this, completion);
+        else if (operation == Operation::downstream_send)
+          connection->on_send(*this, completion);
+        else
+          connection->on_watch(*this);
         return;
       }
       break;
@@ -94,9 +96,12 @@ void Worker::on_completion(const core::Completion& completion) {
     case Operation::upstream_receive:
     case Operation::upstream_send:
       if (UpstreamConnection* connection = upstreams_.find(slot, generation); connection != nullptr) {
-        if (operation == Operation::upstream_receive) connection->on_receive(*this, completion);
-        else if (operation == Operation::upstream_send) connection->on_send(*this, completion);
-        else connection->on_connect(*this, completion);
+        if (operation == Operation::upstream_receive)
+          connection->on_receive(*this, completion);
+        else if (operation == Operation::upstream_send)
+          connection->on_send(*this, completion);
+        else
+          connection->on_connect(*this, completion);
         return;
       }
       break;
@@ -273,9 +278,7 @@ void Worker::begin_drain() {
   draining_ = true;
   switch (accepting_) {
     case Accepting::multishot:
-    case Accepting::once:
-      cancel_accept();
-      break;
+    case Accepting::once: cancel_accept(); break;
     case Accepting::pausing: stop_listening(); break;
     case Accepting::cancelling:
     case Accepting::stopped: break;

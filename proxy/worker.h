@@ -43,12 +43,12 @@ struct WorkerOptions {
   uint32_t index = 0;
   const Config* config = nullptr;
   core::Kernel* kernel = nullptr;
-  int listener = -1;              // closed by the worker when it stops listening
-  std::vector<Peer> peers;        // all workers, this one too, by index
+  int listener = -1;        // closed by the worker when it stops listening
+  std::vector<Peer> peers;  // all workers, this one too, by index
   OffloadPool* offload = nullptr;
-  metrics::LogRing* log = nullptr;              // nullptr: no log
-  metrics::LogWriter* log_writer = nullptr;     // nullptr in tests
-  uint64_t seed = 0;              // the same for all workers
+  metrics::LogRing* log = nullptr;           // nullptr: no log
+  metrics::LogWriter* log_writer = nullptr;  // nullptr in tests
+  uint64_t seed = 0;                         // the same for all workers
 };
 
 class Worker {
@@ -78,7 +78,9 @@ class Worker {
   [[nodiscard]] auth::EpochSeconds epoch_seconds() { return std::chrono::floor<std::chrono::seconds>(kernel().wall_now()); }
   [[nodiscard]] bool batch_is_small() const { return loop_.batch_is_small(); }
   [[nodiscard]] bool is_draining() const { return draining_; }
-  [[nodiscard]] core::BufferPool& buffers(core::BufferGroup group) { return group == core::BufferGroup::downstream ? request_buffers_ : response_buffers_; }
+  [[nodiscard]] core::BufferPool& buffers(core::BufferGroup group) {
+    return group == core::BufferGroup::downstream ? request_buffers_ : response_buffers_;
+  }
   [[nodiscard]] core::Slab<Exchange>& exchanges() { return exchanges_; }
   [[nodiscard]] core::Slab<UpstreamConnection>& upstreams() { return upstreams_; }
   [[nodiscard]] UpstreamPool& pool() { return pool_; }
@@ -87,9 +89,15 @@ class Worker {
   [[nodiscard]] limiter::Shard& shard() { return shard_; }
   [[nodiscard]] core::IntrusiveList<DownstreamConnection, IdleTag>& idle_connections() { return idle_; }
 
-  [[nodiscard]] core::Token token(Operation operation, const DownstreamConnection& object) const { return downstreams_.token(static_cast<uint8_t>(operation), object); }
-  [[nodiscard]] core::Token token(Operation operation, const UpstreamConnection& object) const { return upstreams_.token(static_cast<uint8_t>(operation), object); }
-  [[nodiscard]] core::Token token(Operation operation, const Exchange& object) const { return exchanges_.token(static_cast<uint8_t>(operation), object); }
+  [[nodiscard]] core::Token token(Operation operation, const DownstreamConnection& object) const {
+    return downstreams_.token(static_cast<uint8_t>(operation), object);
+  }
+  [[nodiscard]] core::Token token(Operation operation, const UpstreamConnection& object) const {
+    return upstreams_.token(static_cast<uint8_t>(operation), object);
+  }
+  [[nodiscard]] core::Token token(Operation operation, const Exchange& object) const {
+    return exchanges_.token(static_cast<uint8_t>(operation), object);
+  }
 
   // A receive that found no buffer waits here for one.
   void park(DownstreamConnection& connection);

@@ -19,7 +19,7 @@ class Far {  // the other end
   virtual std::string read() = 0;                    // what is there
   virtual bool saw_fin() = 0;                        // after everything was read
   virtual bool saw_reset() = 0;
-  virtual void finish() = 0;                         // sends FIN
+  virtual void finish() = 0;  // sends FIN
   virtual void reset() = 0;
 };
 

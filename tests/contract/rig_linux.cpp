@@ -19,7 +19,8 @@ int make_listener(core::SocketAddress& bound) {
   const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   core::SocketAddress address = core::SocketAddress::ipv4(0x7f000001, 0);
   socklen_t size = core::SocketAddress::capacity;
-  if (::bind(listener, address.data(), address.size()) != 0 || ::listen(listener, 64) != 0 || ::getsockname(listener, address.data(), &size) != 0) {
+  if (::bind(listener, address.data(), address.size()) != 0 || ::listen(listener, 64) != 0 ||
+      ::getsockname(listener, address.data(), &size) != 0) {
     throw std::runtime_error{"no listener"};
   }
   bound = address;
@@ -30,7 +31,9 @@ class SocketFar : public Far {
  public:
   explicit SocketFar(int socket) : socket_(socket) { ::fcntl(socket_, F_SETFL, ::fcntl(socket_, F_GETFL) | O_NONBLOCK); }
   ~SocketFar() override { ::close(socket_); }
-  size_t write(std::string_view bytes) override { return static_cast<size_t>(std::max<ssize_t>(0, ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL))); }
+  size_t write(std::string_view bytes) override {
+    return static_cast<size_t>(std::max<ssize_t>(0, ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL)));
+  }
   std::string read() override {
     std::string all;
     std::array<char, 65536> piece;

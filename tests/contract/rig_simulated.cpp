@@ -40,7 +40,9 @@ class SimulatedRig : public Rig {
   int listener() override { return listener_; }
   core::SocketAddress far_listener() override { return core::SocketAddress::ipv4(0x7f000001, 9001); }
   core::SocketAddress nobody() override { return core::SocketAddress::ipv4(0x7f000001, 9); }
-  std::unique_ptr<Far> connect() override { return std::make_unique<SimulatedFar>(world_, world_.connect_actor(&quiet_, 8000, 0x7f000001)); }
+  std::unique_ptr<Far> connect() override {
+    return std::make_unique<SimulatedFar>(world_, world_.connect_actor(&quiet_, 8000, 0x7f000001));
+  }
   std::vector<core::Completion> wait(size_t count) override {
     std::vector<core::Completion> all;
     for (int rounds = 0; rounds < 200 && all.size() < count; ++rounds) {

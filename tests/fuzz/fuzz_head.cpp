@@ -67,7 +67,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Parser response_parser;
     if (response_parser.parse_response({response.data(), outcome.end}, Method::get, *answer) == Rule::none) {
       require(answer->status >= 100 && answer->status <= 599);
-      static_cast<void>(response_parser.take_body({response.data() + outcome.end, response.size() - outcome.end}, response.data() + outcome.end));
+      static_cast<void>(
+          response_parser.take_body({response.data() + outcome.end, response.size() - outcome.end}, response.data() + outcome.end));
     }
   }
   return 0;

@@ -8,9 +8,9 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
-#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <thread>
@@ -105,7 +105,8 @@ class GatewayTest : public ::testing::Test {
     if (gateway_ == nullptr) return;
     const std::string metrics = ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     if (!metrics.empty()) {
-      for (const char* line : {"\ngateway_engine_io_workers 0\n", "\ngateway_engine_stale_completions_total 0\n", "\ngateway_engine_unexpected_errors_total 0\n"}) {
+      for (const char* line : {"\ngateway_engine_io_workers 0\n", "\ngateway_engine_stale_completions_total 0\n",
+                               "\ngateway_engine_unexpected_errors_total 0\n"}) {
         EXPECT_NE(metrics.find(line), std::string::npos) << line;
       }
     }
@@ -220,7 +221,8 @@ TEST_F(GatewayTest, bounds_of_heads_and_bodies_answer_and_close) {
   config_.timeouts.head = std::chrono::milliseconds{200};
   start();
   EXPECT_TRUE(ask(request("POST /echo", "Content-Length: 1001\r\n", std::string(1001, 'x'))).starts_with("HTTP/1.1 413 "));
-  EXPECT_TRUE(ask(request("POST /echo", "Transfer-Encoding: chunked\r\n", "7d0\r\n" + std::string(2000, 'x') + "\r\n0\r\n\r\n")).starts_with("HTTP/1.1 413 "));
+  EXPECT_TRUE(ask(request("POST /echo", "Transfer-Encoding: chunked\r\n", "7d0\r\n" + std::string(2000, 'x') + "\r\n0\r\n\r\n"))
+                  .starts_with("HTTP/1.1 413 "));
   EXPECT_TRUE(ask("GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 414 "));
   EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: a\r\nA: " + std::string(40'000, 'a') + "\r\n\r\n").starts_with("HTTP/1.1 431 "));
   EXPECT_TRUE(ask("GET / HTT").starts_with("HTTP/1.1 408 "));
@@ -255,7 +257,9 @@ TEST_F(GatewayTest, curl_is_served) {
   EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/bytes?n=1000000") + "'"), "200 1000000");
   EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/chunked?n=1000000") + "'"), "200 1000000");
   EXPECT_EQ(run("curl -s -I -o /dev/null -w '%{http_code}'" + auth + "'" + url("/bytes?n=10") + "'"), "200");
-  EXPECT_EQ(run("head -c 300000 /dev/zero | curl -s -T - -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/echo") + "'"), "200 300000");
+  EXPECT_EQ(
+      run("head -c 300000 /dev/zero | curl -s -T - -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/echo") + "'"),
+      "200 300000");
   EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code}'" + auth + "--path-as-is '" + url("/status/404/../204") + "'"), "204");
 }
 
@@ -342,7 +346,8 @@ TEST_F(GatewayTest, idle_connections_beyond_the_bound_give_way) {
     ASSERT_TRUE(idle.back()->is_connected());
   }
   EXPECT_TRUE(ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 "));
-  EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_connections_shed_total 0\n"), std::string::npos);
+  EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_connections_shed_total 0\n"),
+            std::string::npos);
 }
 
 // sd_notify(3)'s protocol, without a service manager: the socket is the test's own.
@@ -354,7 +359,9 @@ TEST(Notify, service_manager_hears_ready_and_stopping) {
   name.copy(address.sun_path + 1, name.size());
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
   ASSERT_EQ(::bind(manager, reinterpret_cast<const sockaddr*>(&address), size), 0);
-  const std::string pid = run("NOTIFY_SOCKET=@" + name + " JWT_SECRET=mysecret " SLUICE_BINARY " run --listen 127.0.0.1:0 --log none --cores 1 >/dev/null 2>&1 & echo $!");
+  const std::string pid =
+      run("NOTIFY_SOCKET=@" + name +
+          " JWT_SECRET=mysecret " SLUICE_BINARY " run --listen 127.0.0.1:0 --log none --cores 1 >/dev/null 2>&1 & echo $!");
   const auto next = [&] {
     pollfd readable{.fd = manager, .events = POLLIN, .revents = 0};
     if (::poll(&readable, 1, 20'000) <= 0) return std::string{"nothing"};

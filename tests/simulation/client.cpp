@@ -32,11 +32,13 @@ constexpr std::array rude_requests = {
 }  // namespace
 
 std::string Client::describe() const {
-  return "client of " + std::to_string(options_.first_number) + ", mood " + std::to_string(static_cast<unsigned>(options_.mood)) + ", waits for " +
-         std::to_string(expected_.size()) + (expected_.empty() ? "" : " first " + expected_.front().tag.text());
+  return "client of " + std::to_string(options_.first_number) + ", mood " + std::to_string(static_cast<unsigned>(options_.mood)) +
+         ", waits for " + std::to_string(expected_.size()) + (expected_.empty() ? "" : " first " + expected_.front().tag.text());
 }
 
-bool Client::world_is_calm() const { return world_.faults().reset == 0 && world_.faults().connect_fails == 0 && world_.faults().no_sockets == 0; }
+bool Client::world_is_calm() const {
+  return world_.faults().reset == 0 && world_.faults().connect_fails == 0 && world_.faults().no_sockets == 0;
+}
 
 void Client::start() {
   socket_ = world_.connect_actor(this, options_.port, options_.address);
@@ -83,11 +85,14 @@ void Client::add_request() {
   const std::string name = method;
   const bool chunked = with_body && !is_old && world_.happens(50);
   const std::string body = body_of(tag, false, tag.request_bytes);
-  std::string head = name + (world_.happens(10) ? " http://sluice.test/a/../b" : " /things/" + std::to_string(tag.number)) + "?q=1 HTTP/1." + (is_old ? "0" : "1") + "\r\n";
+  std::string head = name + (world_.happens(10) ? " http://sluice.test/a/../b" : " /things/" + std::to_string(tag.number)) +
+                     "?q=1 HTTP/1." + (is_old ? "0" : "1") + "\r\n";
   head += "Host: sluice.test\r\nX-Tag: " + tag.text() + "\r\n";
   if (options_.mood != Mood::tokenless) head += "Authorization: Bearer " + options_.token + "\r\n";
-  if (world_.happens(30)) head += "Connection: keep-alive, X-Evil\r\nX-Evil: 1\r\nX_Under: 1\r\nX-Forwarded-For: 1.2.3.4\r\nTE: trailers\r\n";
-  else if (is_old && world_.happens(50)) head += "Connection: keep-alive\r\n";
+  if (world_.happens(30))
+    head += "Connection: keep-alive, X-Evil\r\nX-Evil: 1\r\nX_Under: 1\r\nX-Forwarded-For: 1.2.3.4\r\nTE: trailers\r\n";
+  else if (is_old && world_.happens(50))
+    head += "Connection: keep-alive\r\n";
   std::string encoded;
   if (chunked) {
     head += "Transfer-Encoding: chunked\r\n";
@@ -122,7 +127,11 @@ void Client::add_request() {
   } else {
     out_ += encoded;
   }
-  expected_.push_back({.tag = tag, .is_head = name == "HEAD", .has_body = with_body, .is_refused = options_.mood == Mood::tokenless, .asked_at = world_.now()});
+  expected_.push_back({.tag = tag,
+                       .is_head = name == "HEAD",
+                       .has_body = with_body,
+                       .is_refused = options_.mood == Mood::tokenless,
+                       .asked_at = world_.now()});
   tally_.idempotent[tag.number] = name != "POST";
   ++tally_.asked;
   ++sent_requests_;
@@ -137,7 +146,8 @@ void Client::add_rude_request() {
 
 void Client::add_local_request() {
   constexpr std::array targets = {"/health", "/metrics", "/demo/work?ms=0"};
-  out_ += std::string{"GET "} + targets[world_.random().below(targets.size())] + " HTTP/1.1\r\nHost: sluice.test\r\nAuthorization: Bearer " + options_.token + "\r\n\r\n";
+  out_ += std::string{"GET "} + targets[world_.random().below(targets.size())] +
+          " HTTP/1.1\r\nHost: sluice.test\r\nAuthorization: Bearer " + options_.token + "\r\n\r\n";
   expected_.push_back({.is_local = true, .asked_at = world_.now()});
   ++sent_requests_;
 }
@@ -149,9 +159,12 @@ void Client::write_more() {
   if (may_ask && out_.empty()) {
     const unsigned count = options_.mood == Mood::pipelining ? 1 + static_cast<unsigned>(world_.random().below(4)) : 1;
     for (unsigned i = 0; i < count && sent_requests_ < options_.requests && !stalled_; ++i) {
-      if (options_.mood == Mood::rude && world_.happens(50)) add_rude_request();
-      else if (options_.mood == Mood::nosy) add_local_request();
-      else add_request();
+      if (options_.mood == Mood::rude && world_.happens(50))
+        add_rude_request();
+      else if (options_.mood == Mood::nosy)
+        add_local_request();
+      else
+        add_request();
     }
   }
   if (!out_.empty()) {
@@ -170,8 +183,10 @@ void Client::write_more() {
     left_ = true;
     world_.after(std::chrono::microseconds{world_.random().below(3000)}, [this] {
       if (done_) return;
-      if (options_.mood == Mood::leaving) world_.close(socket_);
-      else world_.reset(socket_);
+      if (options_.mood == Mood::leaving)
+        world_.close(socket_);
+      else
+        world_.reset(socket_);
       finish();
     });
   }
@@ -203,7 +218,8 @@ void Client::on_socket(SocketId socket) {
   // A request that found every buffer taken until the idle timeout was never read.
   const bool waited_for_a_buffer = !expected_.empty() && world_.now() - expected_.front().asked_at > std::chrono::seconds{4};
   const bool reason = told_to_close_ || excused_ || left_ || !world_is_calm() || stalled_ || options_.mood == Mood::half_closing ||
-                      options_.mood == Mood::rude || state.reset || refused_with_body_ || waited_for_a_buffer || options_.play_count > harmless_plays;
+                      options_.mood == Mood::rude || state.reset || refused_with_body_ || waited_for_a_buffer ||
+                      options_.play_count > harmless_plays;
   if (!expected_.empty() && !reason) world_.violation("closed without an answer: " + describe());
   finish();
 }
@@ -211,7 +227,8 @@ void Client::on_socket(SocketId socket) {
 void Client::read_answers(bool closed) {
   while (!expected_.empty()) {
     const Expected& expected = expected_.front();
-    Taken taken = take_message(in_, expected.is_head ? Reading::response_to_head : Reading::response, closed && !world_.socket(socket_).reset);
+    Taken taken =
+        take_message(in_, expected.is_head ? Reading::response_to_head : Reading::response, closed && !world_.socket(socket_).reset);
     if (taken.state == Taken::State::broken) {
       world_.violation("a broken answer: " + taken.why + "; " + describe());
       return;
@@ -238,7 +255,8 @@ void Client::read_answers(bool closed) {
     ++tally_.answered;
     ++tally_.by_status[status];
     expected_.pop_front();
-    if (const std::string* connection = taken.message.field("connection"); connection != nullptr && *connection == "close") told_to_close_ = true;
+    if (const std::string* connection = taken.message.field("connection"); connection != nullptr && *connection == "close")
+      told_to_close_ = true;
     if (told_to_close_) expected_.clear();
   }
   const bool is_timeout = stalled_ && in_.compare(0, 13, "HTTP/1.1 408 ", 0, std::min<size_t>(13, in_.size())) == 0;  // for half a head

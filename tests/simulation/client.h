@@ -10,23 +10,23 @@
 namespace sluice::simulation {
 
 enum class Mood : uint8_t {
-  patient,      // one request after the other
-  pipelining,   // several at once
-  old,          // HTTP/1.0
-  leaving,      // closes at some moment
-  resetting,    // resets at some moment
-  half_closing, // sends FIN after its last request
-  stalling,     // stops in the middle of a head
-  stalling_body,// stops in the middle of a body
-  rude,         // sends what must be refused
-  expecting,    // Expect: 100-continue
-  nosy,         // asks for /metrics, /health and /demo/work
+  patient,        // one request after the other
+  pipelining,     // several at once
+  old,            // HTTP/1.0
+  leaving,        // closes at some moment
+  resetting,      // resets at some moment
+  half_closing,   // sends FIN after its last request
+  stalling,       // stops in the middle of a head
+  stalling_body,  // stops in the middle of a body
+  rude,           // sends what must be refused
+  expecting,      // Expect: 100-continue
+  nosy,           // asks for /metrics, /health and /demo/work
   tokenless,
 };
 inline constexpr unsigned moods = 12;
 
 struct ClientOptions {
-  uint32_t first_number = 0;   // tags are numbered from here
+  uint32_t first_number = 0;  // tags are numbered from here
   uint32_t address = 0;
   uint16_t port = 0;
   Mood mood = Mood::patient;
@@ -61,8 +61,8 @@ class Client : public Actor {
     Tag tag;
     bool is_head = false;
     bool has_body = false;
-    bool is_local = false;       // one of the gateway's own routes
-    bool is_refused = false;     // rude or without a token
+    bool is_local = false;    // one of the gateway's own routes
+    bool is_refused = false;  // rude or without a token
     core::Instant asked_at{};
   };
   void write_more();
@@ -81,7 +81,7 @@ class Client : public Actor {
   Tally& tally_;
   SocketId socket_ = no_socket;
   std::string out_;
-  std::string withheld_;        // a body that waits for 100
+  std::string withheld_;  // a body that waits for 100
   std::string in_;
   std::deque<Expected> expected_;
   unsigned sent_requests_ = 0;

@@ -94,7 +94,8 @@ struct Kernel::State {
     }
     submissions.push_back(operation);
   }
-  void complete(const Operation& operation, Error error, int32_t result, BufferId buffer = no_buffer, bool more = false, bool unread = false) {
+  void complete(const Operation& operation, Error error, int32_t result, BufferId buffer = no_buffer, bool more = false,
+                bool unread = false) {
     const Duration delay = world.happens(world.faults().late) ? std::chrono::microseconds{world.random().below(3000)} : Duration{0};
     Instant ready_at = world.now() + delay;
     for (const Waiting& earlier : completed) {  // what is of one operation stays in order
@@ -122,8 +123,10 @@ bool Kernel::State::execute(Operation& operation) {
         return false;
       }
       if (socket.connecting) return false;
-      if (socket.reset) complete(operation, Error::refused, 0);
-      else complete(operation, Error::none, 0);
+      if (socket.reset)
+        complete(operation, Error::refused, 0);
+      else
+        complete(operation, Error::none, 0);
       return true;
     case Type::receive:
     case Type::receive_pooled: return execute_receive(operation);
@@ -157,8 +160,10 @@ bool Kernel::State::execute_receive(Operation& operation) {
   if (!world.is_readable(operation.socket)) return false;
   if (socket.received.empty()) {
     // A FIN is seen as 0, a reset as an error; a shut-down socket reads 0.
-    if (socket.reset && !socket.read_shut) complete(operation, Error::reset, 0);
-    else complete(operation, Error::none, 0);
+    if (socket.reset && !socket.read_shut)
+      complete(operation, Error::reset, 0);
+    else
+      complete(operation, Error::none, 0);
     return true;
   }
   std::span<std::byte> into = operation.into;
@@ -354,14 +359,18 @@ std::span<const Completion> Kernel::submit_and_wait(Duration timeout) {
   state.batch.clear();
   std::vector<State::Waiting> later;
   for (State::Waiting& waiting : state.completed) {
-    const bool earlier_waits = std::any_of(later.begin(), later.end(), [&](const State::Waiting& other) { return other.completion.token == waiting.completion.token; });
-    if (waiting.ready_at <= world.now() && !earlier_waits && state.batch.size() < limits::completions_per_turn) state.batch.push_back(waiting.completion);
-    else later.push_back(waiting);
+    const bool earlier_waits = std::any_of(later.begin(), later.end(),
+                                           [&](const State::Waiting& other) { return other.completion.token == waiting.completion.token; });
+    if (waiting.ready_at <= world.now() && !earlier_waits && state.batch.size() < limits::completions_per_turn)
+      state.batch.push_back(waiting.completion);
+    else
+      later.push_back(waiting);
   }
   state.completed = std::move(later);
   // Completions of different operations come in any order.
   const auto movable = [&](const Completion& completion) {
-    return std::count_if(state.batch.begin(), state.batch.end(), [&](const Completion& other) { return other.token == completion.token; }) == 1;
+    return std::count_if(state.batch.begin(), state.batch.end(),
+                         [&](const Completion& other) { return other.token == completion.token; }) == 1;
   };
   for (size_t i = state.batch.size(); world.faults().late > 0 && i > 1; --i) {
     const size_t other = world.random().below(i);
@@ -409,7 +418,8 @@ void submit(core::Kernel& kernel, core::Duration timeout) {
 bool is_runnable(core::Kernel& kernel) {
   core::Kernel::State& state = kernel.state();
   if (state.rung || state.wake_at <= state.world.now()) return true;
-  return std::any_of(state.completed.begin(), state.completed.end(), [&](const auto& waiting) { return waiting.ready_at <= state.world.now(); });
+  return std::any_of(state.completed.begin(), state.completed.end(),
+                     [&](const auto& waiting) { return waiting.ready_at <= state.world.now(); });
 }
 
 core::Instant wakes_at(core::Kernel& kernel) {
@@ -429,9 +439,12 @@ void pump(core::Kernel& kernel, bool eagerly) {
 
 bool is_clean(core::Kernel& kernel, std::string& why) {
   core::Kernel::State& state = kernel.state();
-  if (!state.operations.empty() || !state.submissions.empty() || !state.completed.empty()) why = "operations are left in the kernel";
-  else if (!state.descriptors.empty()) why = std::to_string(state.descriptors.size()) + " descriptors are left open";
-  else return true;
+  if (!state.operations.empty() || !state.submissions.empty() || !state.completed.empty())
+    why = "operations are left in the kernel";
+  else if (!state.descriptors.empty())
+    why = std::to_string(state.descriptors.size()) + " descriptors are left open";
+  else
+    return true;
   return false;
 }
 

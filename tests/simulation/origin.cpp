@@ -40,7 +40,8 @@ void Origin::progress(SocketId socket) {
   if (world_.socket(socket).closed || connection.deaf) return;
   // Reads in its own time, so that the gateway meets an endpoint that does not take what it is sent.
   connection.in += world_.take(socket, 1 + world_.random().below(64 * 1024));
-  if (!world_.socket(socket).received.empty()) world_.after(std::chrono::microseconds{world_.random().below(500)}, [this, socket] { progress(socket); });
+  if (!world_.socket(socket).received.empty())
+    world_.after(std::chrono::microseconds{world_.random().below(500)}, [this, socket] { progress(socket); });
   while (!connection.waiting && !connection.close_when_sent && !connection.deaf) {
     if (answer_early(socket, connection)) break;
     Taken taken = take_message(connection.in, Reading::request, false);
@@ -64,7 +65,7 @@ void Origin::progress(SocketId socket) {
     ++arrivals_[tag->number];
     const bool is_head = taken.message.start_line.compare(0, 5, "HEAD ") == 0;
     const core::Duration pause = tag->play == Play::slow ? core::Duration{std::chrono::milliseconds{world_.random().below(1500)}}
-                                                        : core::Duration{std::chrono::microseconds{world_.random().below(300)}};
+                                                         : core::Duration{std::chrono::microseconds{world_.random().below(300)}};
     connection.waiting = true;
     world_.after(pause, [this, socket, tag = *tag, is_head] {
       connections_[socket].waiting = false;
@@ -73,7 +74,8 @@ void Origin::progress(SocketId socket) {
       progress(socket);
     });
   }
-  if (world_.socket(socket).fin_received && world_.socket(socket).received.empty() && !connection.waiting && connection.out.empty()) world_.close(socket);
+  if (world_.socket(socket).fin_received && world_.socket(socket).received.empty() && !connection.waiting && connection.out.empty())
+    world_.close(socket);
 }
 
 // Play::early answers as soon as the head is there; the body is read afterwards, if it comes.
@@ -96,7 +98,8 @@ bool Origin::answer_early(SocketId socket, Connection& connection) {
 
 void Origin::check(const Message& request, const Tag& tag) {
   const auto want_one = [&](std::string_view name) {
-    if (request.count(name) != 1) world_.violation("a request arrived with " + std::to_string(request.count(name)) + " fields " + std::string{name});
+    if (request.count(name) != 1)
+      world_.violation("a request arrived with " + std::to_string(request.count(name)) + " fields " + std::string{name});
   };
   for (const char* name : {"host", "x-forwarded-for", "x-request-id", "traceparent", "authorization"}) want_one(name);
   for (const char* name : {"connection", "x-evil", "keep-alive", "x_under", "expect", "upgrade", "te"}) {
@@ -107,7 +110,8 @@ void Origin::check(const Message& request, const Tag& tag) {
                            trace->find_first_not_of("0123456789abcdef-") == std::string::npos && (*trace)[35] == '-' && (*trace)[52] == '-';
   if (!well_formed) world_.violation("a bad traceparent");
   const std::string* id = request.field("x-request-id");
-  if (id != nullptr && (id->size() != 32 || id->find_first_not_of("0123456789abcdef") != std::string::npos)) world_.violation("a bad request id");
+  if (id != nullptr && (id->size() != 32 || id->find_first_not_of("0123456789abcdef") != std::string::npos))
+    world_.violation("a bad request id");
   if (request.body != body_of(tag, false, tag.request_bytes)) {
     world_.violation("request " + tag.text() + " arrived with another body (" + std::to_string(request.body.size()) + " bytes)");
   }
@@ -120,8 +124,12 @@ void Origin::answer(SocketId socket, const Tag& tag, bool is_head) {
   const std::string length = "Content-Length: " + std::to_string(body.size()) + "\r\n";
   switch (tag.play) {
     case Play::plain:
-    case Play::slow: connection.out += head(200, tag, length + "Keep-Alive: timeout=30\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n") + sent; break;
-    case Play::chunked: connection.out += head(200, tag, "Transfer-Encoding: chunked\r\n") + (is_head ? "" : in_chunks(world_, body)); break;
+    case Play::slow:
+      connection.out += head(200, tag, length + "Keep-Alive: timeout=30\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n") + sent;
+      break;
+    case Play::chunked:
+      connection.out += head(200, tag, "Transfer-Encoding: chunked\r\n") + (is_head ? "" : in_chunks(world_, body));
+      break;
     case Play::until_close:
       connection.out += head(200, tag, "") + sent;
       connection.close_when_sent = true;
@@ -154,7 +162,9 @@ void Origin::answer(SocketId socket, const Tag& tag, bool is_head) {
       connection.close_when_sent = true;
       break;
     case Play::reset_before: world_.reset(socket); return;
-    case Play::extra_bytes: connection.out += head(200, tag, length) + sent + "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Tag: 0.0.0.0\r\n\r\nstolen"; break;
+    case Play::extra_bytes:
+      connection.out += head(200, tag, length) + sent + "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Tag: 0.0.0.0\r\n\r\nstolen";
+      break;
     case Play::early: break;
   }
   flush(socket);

@@ -23,7 +23,7 @@ class Origin : public Actor {
     std::string in;
     std::string out;
     bool close_when_sent = false;
-    bool deaf = false;   // reads no more
+    bool deaf = false;  // reads no more
     bool waiting = false;
     bool early_done = false;
   };

@@ -40,20 +40,36 @@ proxy::Config choose_config(core::Random& random) {
   config.jwt_secret = "mysecret";
   config.demo_routes = proxy::DemoRoutes::on;
   config.cores.assign(1 + random.below(3), -1);
-  config.timeouts = {.head = std::chrono::seconds{2}, .idle = std::chrono::seconds{5}, .body = std::chrono::seconds{4},
-                     .write = std::chrono::seconds{6}, .connect = std::chrono::seconds{1}, .upstream_head = std::chrono::seconds{3},
-                     .upstream_body = std::chrono::seconds{3}, .deadline = std::chrono::seconds{10}, .upstream_idle = std::chrono::seconds{3},
-                     .linger = std::chrono::seconds{1}, .drain = std::chrono::seconds{20}};
+  config.timeouts = {.head = std::chrono::seconds{2},
+                     .idle = std::chrono::seconds{5},
+                     .body = std::chrono::seconds{4},
+                     .write = std::chrono::seconds{6},
+                     .connect = std::chrono::seconds{1},
+                     .upstream_head = std::chrono::seconds{3},
+                     .upstream_body = std::chrono::seconds{3},
+                     .deadline = std::chrono::seconds{10},
+                     .upstream_idle = std::chrono::seconds{3},
+                     .linger = std::chrono::seconds{1},
+                     .drain = std::chrono::seconds{20}};
   // Small enough that the bounds are met.
-  config.bounds = {.connections = static_cast<uint32_t>(300 + random.below(100)), .exchanges = static_cast<uint32_t>(8 + random.below(60)),
-                   .upstream_connections = static_cast<uint32_t>(1 + random.below(20)), .upstream_waiting = static_cast<uint32_t>(random.below(40)),
-                   .held = static_cast<uint32_t>(random.below(20)), .offload_jobs = 4, .limiter_keys = 64, .token_cache_entries = 16,
-                   .log_ring_bytes = 1 << 16, .requests_per_connection = static_cast<uint32_t>(1 + random.below(20)),
-                   .request_body_bytes = 1 << 20, .discard_bytes = 20'000};
+  config.bounds = {.connections = static_cast<uint32_t>(300 + random.below(100)),
+                   .exchanges = static_cast<uint32_t>(8 + random.below(60)),
+                   .upstream_connections = static_cast<uint32_t>(1 + random.below(20)),
+                   .upstream_waiting = static_cast<uint32_t>(random.below(40)),
+                   .held = static_cast<uint32_t>(random.below(20)),
+                   .offload_jobs = 4,
+                   .limiter_keys = 64,
+                   .token_cache_entries = 16,
+                   .log_ring_bytes = 1 << 16,
+                   .requests_per_connection = static_cast<uint32_t>(1 + random.below(20)),
+                   .request_body_bytes = 1 << 20,
+                   .discard_bytes = 20'000};
   if (random.chance(50)) {
     config.limit = {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000};
   } else {
-    config.limit = {.rate = {.requests = 1, .period_ns = 50'000'000}, .burst = static_cast<uint32_t>(random.below(10)), .delay = 0,
+    config.limit = {.rate = {.requests = 1, .period_ns = 50'000'000},
+                    .burst = static_cast<uint32_t>(random.below(10)),
+                    .delay = 0,
                     .hold_max = std::chrono::seconds{2}};
     config.limit.delay = static_cast<uint32_t>(random.below(config.limit.burst + 1));
   }
@@ -111,10 +127,11 @@ class Run {
  private:
   void make_workers(uint64_t seed) {
     const auto count = static_cast<uint32_t>(config_.cores.size());
-    offload_ = std::make_unique<proxy::OffloadPool>(count, config_.bounds.offload_jobs, static_cast<uint16_t>(count + 1), [](std::span<char> out) {
-      out[0] = '\n';
-      return size_t{1};
-    });
+    offload_ =
+        std::make_unique<proxy::OffloadPool>(count, config_.bounds.offload_jobs, static_cast<uint16_t>(count + 1), [](std::span<char> out) {
+          out[0] = '\n';
+          return size_t{1};
+        });
     core::KernelUnavailable unavailable;
     for (uint32_t index = 0; index < count; ++index) {
       postboxes_.push_back(std::make_unique<core::Postbox>(count + 2, 4096));
@@ -141,7 +158,8 @@ class Run {
 
   void make_clients() {
     const auto wall = std::chrono::floor<std::chrono::seconds>(kernels_[0]->wall_now());
-    const std::string token = auth::mint({.secret = config_.jwt_secret, .subject = "simulated", .issued_at = wall, .expires = wall + std::chrono::hours{1}});
+    const std::string token =
+        auth::mint({.secret = config_.jwt_secret, .subject = "simulated", .issued_at = wall, .expires = wall + std::chrono::hours{1}});
     const unsigned count = 1 + static_cast<unsigned>(choice_.below(30));
     const unsigned addresses = 1 + static_cast<unsigned>(choice_.below(5));
     const bool harmless = choice_.chance(50);
@@ -170,8 +188,10 @@ class Run {
       pump(*kernels_[index], false);
       check_sleeper(index);
       if (is_runnable(*kernels_[index])) {
-        if (!world_.happens(world_.faults().stall)) runnable.push_back(index);
-        else next = std::min(next, world_.now() + std::chrono::microseconds{1 + world_.random().below(2000)});
+        if (!world_.happens(world_.faults().stall))
+          runnable.push_back(index);
+        else
+          next = std::min(next, world_.now() + std::chrono::microseconds{1 + world_.random().below(2000)});
       } else {
         next = std::min(next, wakes_at(*kernels_[index]));
       }
@@ -244,7 +264,8 @@ class Run {
     for (const auto& worker : workers_) {
       text += "worker " + std::to_string(worker->index()) + " has " + std::to_string(worker->downstreams_taken()) + " downstream, " +
               std::to_string(worker->upstreams_taken()) + " upstream, " + std::to_string(worker->exchanges_taken()) + " exchanges";
-      worker->exchanges().for_each([&](proxy::Exchange& exchange) { text += std::string{" ["} + std::string{to_string(exchange.state())} + "]"; });
+      worker->exchanges().for_each(
+          [&](proxy::Exchange& exchange) { text += std::string{" ["} + std::string{to_string(exchange.state())} + "]"; });
       text += "; ";
     }
     for (const auto& client : clients_) {

@@ -7,7 +7,7 @@
 namespace sluice::simulation {
 
 struct Outcome {
-  std::string violation;    // empty: all was well
+  std::string violation;  // empty: all was well
   uint64_t steps = 0;
   uint64_t asked = 0;
   uint64_t answered = 0;

@@ -14,9 +14,12 @@ int main(int argc, char** argv) {
   Tracing tracing = Tracing::off;
   for (int i = 1; i < argc; ++i) {
     const bool has_value = i + 1 < argc;
-    if (std::strcmp(argv[i], "--seeds") == 0 && has_value) seeds = std::strtoull(argv[++i], nullptr, 10);
-    else if (std::strcmp(argv[i], "--first") == 0 && has_value) first = std::strtoull(argv[++i], nullptr, 10);
-    else if (std::strcmp(argv[i], "--trace") == 0) tracing = Tracing::on;
+    if (std::strcmp(argv[i], "--seeds") == 0 && has_value)
+      seeds = std::strtoull(argv[++i], nullptr, 10);
+    else if (std::strcmp(argv[i], "--first") == 0 && has_value)
+      first = std::strtoull(argv[++i], nullptr, 10);
+    else if (std::strcmp(argv[i], "--trace") == 0)
+      tracing = Tracing::on;
     else if (std::strcmp(argv[i], "--seed") == 0 && has_value) {
       first = std::strtoull(argv[++i], nullptr, 10);
       single = true;
@@ -42,8 +45,8 @@ int main(int argc, char** argv) {
       return 1;
     }
   }
-  std::printf("%llu seeds: %llu steps, %llu requests, %llu answers, %llu of them 200; no violation\n", static_cast<unsigned long long>(seeds),
-              static_cast<unsigned long long>(steps), static_cast<unsigned long long>(asked), static_cast<unsigned long long>(answered),
-              static_cast<unsigned long long>(ok));
+  std::printf("%llu seeds: %llu steps, %llu requests, %llu answers, %llu of them 200; no violation\n",
+              static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(steps), static_cast<unsigned long long>(asked),
+              static_cast<unsigned long long>(answered), static_cast<unsigned long long>(ok));
   return 0;
 }

@@ -7,7 +7,8 @@
 namespace sluice::simulation {
 
 std::string Tag::text() const {
-  return std::to_string(number) + "." + std::to_string(static_cast<unsigned>(play)) + "." + std::to_string(request_bytes) + "." + std::to_string(response_bytes);
+  return std::to_string(number) + "." + std::to_string(static_cast<unsigned>(play)) + "." + std::to_string(request_bytes) + "." +
+         std::to_string(response_bytes);
 }
 
 std::optional<Tag> Tag::parse(std::string_view text) {
@@ -21,7 +22,8 @@ std::optional<Tag> Tag::parse(std::string_view text) {
     cursor = end + 1;
   }
   if (parts[1] >= plays) return std::nullopt;
-  return Tag{static_cast<uint32_t>(parts[0]), static_cast<Play>(parts[1]), static_cast<uint32_t>(parts[2]), static_cast<uint32_t>(parts[3])};
+  return Tag{static_cast<uint32_t>(parts[0]), static_cast<Play>(parts[1]), static_cast<uint32_t>(parts[2]),
+             static_cast<uint32_t>(parts[3])};
 }
 
 std::string body_of(const Tag& tag, bool response, uint32_t size) {

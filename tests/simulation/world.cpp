@@ -43,7 +43,8 @@ void World::violation(const std::string& what) {
 
 void World::trace(const std::string& line) {
   if (!tracing) return;
-  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(now_ - core::Instant{std::chrono::seconds{1'000'000}}).count();
+  const auto microseconds =
+      std::chrono::duration_cast<std::chrono::microseconds>(now_ - core::Instant{std::chrono::seconds{1'000'000}}).count();
   std::printf("%10.3f ms  %s\n", static_cast<double>(microseconds) / 1000, line.c_str());
 }
 

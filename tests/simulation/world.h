@@ -17,15 +17,15 @@ namespace sluice::simulation {
 
 // How rough the sea is. All in percent.
 struct Faults {
-  unsigned short_read = 0;      // a read takes less than there is
-  unsigned short_write = 0;     // a write takes less than there is room for
-  unsigned late = 0;            // a ready operation completes later than it could
-  unsigned no_buffers = 0;      // a pooled receive finds the ring empty although it is not
+  unsigned short_read = 0;   // a read takes less than there is
+  unsigned short_write = 0;  // a write takes less than there is room for
+  unsigned late = 0;         // a ready operation completes later than it could
+  unsigned no_buffers = 0;   // a pooled receive finds the ring empty although it is not
   unsigned connect_fails = 0;
-  unsigned reset = 0;           // a delivery becomes a reset of the connection
+  unsigned reset = 0;  // a delivery becomes a reset of the connection
   unsigned cancel_misses = 0;
-  unsigned stall = 0;           // a worker that could run does not, for a while
-  unsigned no_sockets = 0;      // EMFILE
+  unsigned stall = 0;       // a worker that could run does not, for a while
+  unsigned no_sockets = 0;  // EMFILE
 };
 
 using SocketId = uint32_t;
@@ -68,7 +68,7 @@ class World {
   // --- sockets, for both sides -----------------------------------------------------------------------------------------------
   struct Socket {
     SocketId peer = no_socket;
-    Actor* actor = nullptr;            // nullptr: it belongs to a simulated kernel
+    Actor* actor = nullptr;  // nullptr: it belongs to a simulated kernel
     std::string received;
     bool fin_received = false;
     bool reset = false;
@@ -78,11 +78,11 @@ class World {
     bool connected = false;
     bool listening = false;
     bool closed = false;
-    uint64_t on_the_wire = 0;          // sent by the peer, not yet received here
-    uint64_t window = 0;               // the peer may have this much on the wire and unread
+    uint64_t on_the_wire = 0;  // sent by the peer, not yet received here
+    uint64_t window = 0;       // the peer may have this much on the wire and unread
     core::Instant last_delivery{};
     std::deque<SocketId> backlog;
-    uint32_t address = 0;              // of who connected, host order
+    uint32_t address = 0;  // of who connected, host order
     uint16_t port = 0;
   };
   SocketId make_socket(Actor* actor);
@@ -93,14 +93,17 @@ class World {
   // A simulated kernel connects to an actor's port; true when that will succeed.
   void connect_kernel(SocketId id, uint16_t port);
 
-  size_t send(SocketId from, std::string_view bytes);   // returns what was taken
+  size_t send(SocketId from, std::string_view bytes);  // returns what was taken
   [[nodiscard]] uint64_t room(SocketId from);
   std::string take(SocketId id, size_t size_max);
   void shutdown_write(SocketId id);
   void shutdown_both(SocketId id);
   void close(SocketId id);
   void reset(SocketId id);
-  [[nodiscard]] bool is_readable(SocketId id) { Socket& s = sockets_[id]; return !s.received.empty() || s.fin_received || s.reset || s.read_shut; }
+  [[nodiscard]] bool is_readable(SocketId id) {
+    Socket& s = sockets_[id];
+    return !s.received.empty() || s.fin_received || s.reset || s.read_shut;
+  }
 
   // Something happened that may complete operations.
   uint64_t changes = 0;

@@ -61,7 +61,8 @@ TEST(Tidy, folders_include_only_what_the_design_lets_them) {
         const std::string header = text.substr(10, text.find('"', 10) - 10);
         const std::string from = header.substr(0, header.find('/'));
         const auto& may = allowed().at(folder);
-        EXPECT_TRUE(from == folder || may.contains(from) || may.contains(header)) << path.string() << ":" << number << " includes " << header;
+        EXPECT_TRUE(from == folder || may.contains(from) || may.contains(header))
+            << path.string() << ":" << number << " includes " << header;
       }
     }
   }
@@ -72,10 +73,13 @@ TEST(Tidy, only_the_kernel_seam_knows_liburing_and_system_calls_of_the_data_path
     if (path.filename() == "kernel_linux.cpp") continue;
     for (const auto& [number, text] : lines_of(path)) {
       EXPECT_EQ(text.find("liburing.h"), std::string::npos) << path.string() << ":" << number;
-      const bool is_machine = path.filename().string().starts_with("exchange") || path.filename().string().find("connection") != std::string::npos ||
-                              path.filename() == "worker.cpp" || path.filename() == "upstream_pool.cpp";
+      const bool is_machine = path.filename().string().starts_with("exchange") ||
+                              path.filename().string().find("connection") != std::string::npos || path.filename() == "worker.cpp" ||
+                              path.filename() == "upstream_pool.cpp";
       if (!is_machine) continue;
-      for (const char* call : {" ::send(", " ::recv(", " ::close(", " ::read(", " ::write(", " ::shutdown(", "clock_gettime", "steady_clock", "system_clock::now", "std::function", "shared_ptr", "virtual ", "std::mutex", "thread_local"}) {
+      for (const char* call :
+           {" ::send(", " ::recv(", " ::close(", " ::read(", " ::write(", " ::shutdown(", "clock_gettime", "steady_clock",
+            "system_clock::now", "std::function", "shared_ptr", "virtual ", "std::mutex", "thread_local"}) {
         EXPECT_EQ(text.find(call), std::string::npos) << path.string() << ":" << number << " has " << call;
       }
     }
@@ -91,7 +95,9 @@ TEST(Tidy, functions_have_at_most_70_lines_and_files_400) {
     for (size_t i = 0; i < lines.size(); ++i) {
       const std::string& text = lines[i].text;
       const size_t indent = text.find_first_not_of(' ');
-      if (indent == std::string::npos || !text.ends_with("{") || text.find('(') == std::string::npos || text.starts_with("struct") || text.starts_with("class")) continue;
+      if (indent == std::string::npos || !text.ends_with("{") || text.find('(') == std::string::npos || text.starts_with("struct") ||
+          text.starts_with("class"))
+        continue;
       const std::string closing = std::string(indent, ' ') + "}";
       for (size_t end = i + 1; end < lines.size(); ++end) {
         const size_t depth = lines[end].text.find_first_not_of(' ');
@@ -117,7 +123,8 @@ TEST(Tidy, nothing_is_left_for_later_and_no_test_sleeps) {
   auto folders = production;
   folders.push_back("tests");
   folders.push_back("bench");
-  const std::set<std::string> words = {std::string{"TO"} + "DO", std::string{"FIX"} + "ME", std::string{"sleep"} + "_for", std::string{"u"} + "sleep("};
+  const std::set<std::string> words = {std::string{"TO"} + "DO", std::string{"FIX"} + "ME", std::string{"sleep"} + "_for",
+                                       std::string{"u"} + "sleep("};
   for (const auto& path : sources(folders)) {
     for (const auto& [number, text] : lines_of(path)) {
       for (const auto& word : words) EXPECT_EQ(text.find(word), std::string::npos) << path.string() << ":" << number << " has " << word;

@@ -92,7 +92,8 @@ TEST(Allocations, warm_request_path_makes_none) {
   auto kernel = core::Kernel::open({}, unavailable);
   core::Postbox postbox{4, 64};
   metrics::LogRing log{1 << 20};
-  proxy::WorkerOptions options{.config = &config, .kernel = kernel.get(), .listener = simulation::adopt(*kernel, world.listen(8000, nullptr))};
+  proxy::WorkerOptions options{
+      .config = &config, .kernel = kernel.get(), .listener = simulation::adopt(*kernel, world.listen(8000, nullptr))};
   options.peers.push_back({&postbox, kernel.get()});
   options.log = &log;
   proxy::Worker worker{std::move(options)};

@@ -27,7 +27,8 @@ TEST(TokenVerifier, rfc_7515_appendix_a1_verifies) {
   ASSERT_EQ(base64url_decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow", key), 64U);
   TokenVerifier verifier{{.secret = std::string{reinterpret_cast<const char*>(key.data()), key.size()}}};
   const std::string text =
-      "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+      "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+      "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
       ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
   EXPECT_EQ(verifier.verify(text, EpochSeconds{std::chrono::seconds{1300819379}}).refusal, Refusal::none);
   EXPECT_EQ(verifier.verify(text, now).refusal, Refusal::expired);
@@ -35,12 +36,14 @@ TEST(TokenVerifier, rfc_7515_appendix_a1_verifies) {
 
 TEST(TokenVerifier, every_algorithm_is_verified_with_its_own_digest) {
   for (const HmacAlgorithm algorithm : {HmacAlgorithm::hs256, HmacAlgorithm::hs384, HmacAlgorithm::hs512}) {
-    const std::string text = mint({.secret = secret, .algorithm = algorithm, .subject = "bob", .issued_at = now, .expires = now + std::chrono::hours{1}});
+    const std::string text =
+        mint({.secret = secret, .algorithm = algorithm, .subject = "bob", .issued_at = now, .expires = now + std::chrono::hours{1}});
     TokenVerifier verifier{{.secret = std::string{secret}}};
     const Verification verification = verifier.verify(text, now);
     EXPECT_EQ(verification.refusal, Refusal::none);
     EXPECT_EQ(verification.principal.subject.view(), "bob");
-    TokenVerifier other{{.secret = std::string{secret}, .algorithms = {algorithm == HmacAlgorithm::hs256 ? HmacAlgorithm::hs384 : HmacAlgorithm::hs256}}};
+    TokenVerifier other{
+        {.secret = std::string{secret}, .algorithms = {algorithm == HmacAlgorithm::hs256 ? HmacAlgorithm::hs384 : HmacAlgorithm::hs256}}};
     EXPECT_EQ(other.verify(text, now).refusal, Refusal::algorithm) << "the key says which algorithm, not the token";
   }
 }
@@ -87,7 +90,8 @@ TEST(TokenVerifier, any_changed_byte_is_refused) {
       EXPECT_NE(verdict(changed), Refusal::none) << i << " " << static_cast<int>(c);
     }
   }
-  for (const std::string& form : {text + ".", "." + text, text + "=", text.substr(0, text.size() - 1), text + "A", std::string{".."}, std::string{"a.b"}, std::string{}}) {
+  for (const std::string& form : {text + ".", "." + text, text + "=", text.substr(0, text.size() - 1), text + "A", std::string{".."},
+                                  std::string{"a.b"}, std::string{}}) {
     EXPECT_NE(verdict(form), Refusal::none) << form;
   }
   EXPECT_EQ(verdict(text + std::string(9000, 'a')), Refusal::too_long);
@@ -104,7 +108,8 @@ TEST(Base64url, only_the_canonical_text_is_decoded) {
     EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), out.begin()));
   }
   std::array<unsigned char, 8> out;
-  for (const char* text : {"A", "AA=", "AA==", "AB", "AAB", "A+AA", "A/AA", "AA A", "AAAAA"}) EXPECT_FALSE(base64url_decode(text, out)) << text;
+  for (const char* text : {"A", "AA=", "AA==", "AB", "AAB", "A+AA", "A/AA", "AA A", "AAAAA"})
+    EXPECT_FALSE(base64url_decode(text, out)) << text;
   EXPECT_FALSE(base64url_decode("AAAAAAAAAAAAAAAA", out)) << "no room";
 }
 

@@ -100,11 +100,15 @@ const std::vector<Case>& cases() {
       {"chunked in two fields", with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), Rule::transfer_encoding},
       {"identity", with("Transfer-Encoding: identity\r\n"), Rule::transfer_encoding},
       {"xchunked", with("Transfer-Encoding: xchunked\r\n"), Rule::transfer_encoding},
-      {"chunked with a vertical tab", with("Transfer-Encoding: \x0b" "chunked\r\n"), Rule::control_byte},
+      {"chunked with a vertical tab",
+       with("Transfer-Encoding: \x0b"
+            "chunked\r\n"),
+       Rule::control_byte},
       {"Transfer-Encoding in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Rule::transfer_encoding},
       {"Expect: 100-continue", with("Expect: 100-continue\r\n"), Rule::none},
       {"another Expect", with("Expect: 200-ok\r\n"), Rule::expectation},
-      {"Upgrade: h2c is ignored", with("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"), Rule::none},
+      {"Upgrade: h2c is ignored",
+       with("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"), Rule::none},
       {"an absolute target", "GET http://a.test/b HTTP/1.1\r\nHost: c\r\n\r\n", Rule::none},
       {"an absolute target without a host", "GET http:///b HTTP/1.1\r\nHost: c\r\n\r\n", Rule::host_invalid},
       {"an absolute target with userinfo", "GET http://u:p@a/b HTTP/1.1\r\nHost: c\r\n\r\n", Rule::host_invalid},
@@ -129,7 +133,9 @@ TEST(Request, each_rule_has_a_verdict_however_the_bytes_are_cut) {
     RequestHead head;
     // llhttp names some of the framing errors before we do; either name is a refusal of the framing.
     const auto same = [](Rule a, Rule b) {
-      const auto is_framing = [](Rule r) { return r == Rule::content_length || r == Rule::length_and_encoding || r == Rule::transfer_encoding; };
+      const auto is_framing = [](Rule r) {
+        return r == Rule::content_length || r == Rule::length_and_encoding || r == Rule::transfer_encoding;
+      };
       const auto is_line = [](Rule r) { return r == Rule::field_name || r == Rule::bare_cr || r == Rule::request_line; };
       return a == b || (is_framing(a) && is_framing(b)) || (is_line(a) && is_line(b));
     };
@@ -170,10 +176,30 @@ std::string normalized(std::string path) {
 
 TEST(Target, paths_have_one_form) {
   const std::vector<std::pair<const char*, const char*>> table = {
-      {"/", "/"}, {"/a/b", "/a/b"}, {"/a/./b", "/a/b"}, {"/a/../b", "/b"}, {"/../a", "/a"}, {"/a/..", "/"}, {"/a/.", "/a/"},
-      {"/..", "/"}, {"//a", "//a"}, {"/a//b", "/a//b"}, {"/a//../b", "/a/b"}, {"/%61", "/a"}, {"/%2e%2E/a", "/a"}, {"/a%2fb", "/a%2Fb"},
-      {"/a%5cb", "/a%5Cb"}, {"/%7Ea", "/~a"}, {"/%41?%61", "/A?%61"}, {"/a?../b", "/a?../b"}, {"/...", "/..."}, {"/.a", "/.a"},
-      {"/%25%32%65", "/%252e"}, {"/a/%2e%2e%2fb", "/a/..%2Fb"}, {"/?", "/?"}, {"/a/b/../../../c", "/c"},
+      {"/", "/"},
+      {"/a/b", "/a/b"},
+      {"/a/./b", "/a/b"},
+      {"/a/../b", "/b"},
+      {"/../a", "/a"},
+      {"/a/..", "/"},
+      {"/a/.", "/a/"},
+      {"/..", "/"},
+      {"//a", "//a"},
+      {"/a//b", "/a//b"},
+      {"/a//../b", "/a/b"},
+      {"/%61", "/a"},
+      {"/%2e%2E/a", "/a"},
+      {"/a%2fb", "/a%2Fb"},
+      {"/a%5cb", "/a%5Cb"},
+      {"/%7Ea", "/~a"},
+      {"/%41?%61", "/A?%61"},
+      {"/a?../b", "/a?../b"},
+      {"/...", "/..."},
+      {"/.a", "/.a"},
+      {"/%25%32%65", "/%252e"},
+      {"/a/%2e%2e%2fb", "/a/..%2Fb"},
+      {"/?", "/?"},
+      {"/a/b/../../../c", "/c"},
   };
   for (const auto& [given, wanted] : table) EXPECT_EQ(normalized(given), wanted) << given;
 }
@@ -218,9 +244,14 @@ TEST(Body, chunks_are_taken_apart_in_place_however_they_are_cut) {
 
 TEST(Body, bad_chunks_are_refused) {
   const std::vector<std::pair<std::string, Rule>> table = {
-      {"g\r\n", Rule::chunk_size},       {"\r\n", Rule::chunk_size},        {"-1\r\n", Rule::chunk_size},
-      {"5 \r\nhello", Rule::chunk_size}, {"0x5\r\nhello", Rule::chunk_size}, {"5\nhello", Rule::chunk_size},
-      {"5\r\nhelloX\r\n", Rule::chunk_size}, {"11111111111111111\r\n", Rule::chunk_size},
+      {"g\r\n", Rule::chunk_size},
+      {"\r\n", Rule::chunk_size},
+      {"-1\r\n", Rule::chunk_size},
+      {"5 \r\nhello", Rule::chunk_size},
+      {"0x5\r\nhello", Rule::chunk_size},
+      {"5\nhello", Rule::chunk_size},
+      {"5\r\nhelloX\r\n", Rule::chunk_size},
+      {"11111111111111111\r\n", Rule::chunk_size},
       {"1;" + std::string(300, 'a') + "\r\n", Rule::chunk_extension},
       {"0\r\nA: " + std::string(9000, 'b') + "\r\n\r\n", Rule::trailer},
   };
@@ -265,7 +296,8 @@ TEST(Response, framing_follows_the_request_and_the_status) {
 
 TEST(Hygiene, what_is_for_this_hop_or_ours_to_set_is_dropped) {
   std::string bytes = with(
-      "Connection: close, X-Named, Host, Authorization\r\nX-Named: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\nUpgrade: h2c\r\n"
+      "Connection: close, X-Named, Host, Authorization\r\nX-Named: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\nUpgrade: "
+      "h2c\r\n"
       "Proxy-Authorization: x\r\nAuthorization: Bearer t\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-host: evil\r\nForwarded: for=x\r\n"
       "X_Forwarded_For: 1\r\nX-Real-IP: 1\r\nX-Request-Id: 1\r\nAccept: */*\r\naccept: text/html\r\n");
   RequestHead head;

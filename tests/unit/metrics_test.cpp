@@ -24,9 +24,17 @@ TEST(AccessLog, line_is_valid_json_whatever_was_sent) {
   for (int i = 0; i < 3000; ++i) {
     std::string path;
     for (uint64_t n = random.below(i % 10 == 0 ? 9000 : 60); n > 0; --n) path += static_cast<char>(random.next());
-    const AccessRecord record{.finished_at = core::WallTime{std::chrono::seconds{1'700'000'000} + std::chrono::milliseconds{random.below(100'000)}},
-                              .request_id = "id", .method = "GET", .path = path, .status = 200, .reason = "-", .route = "default",
-                              .client = "::1", .principal = std::string_view{path}.substr(0, 128), .latency = core::Duration{1'234'567}};
+    const AccessRecord record{
+        .finished_at = core::WallTime{std::chrono::seconds{1'700'000'000} + std::chrono::milliseconds{random.below(100'000)}},
+        .request_id = "id",
+        .method = "GET",
+        .path = path,
+        .status = 200,
+        .reason = "-",
+        .route = "default",
+        .client = "::1",
+        .principal = std::string_view{path}.substr(0, 128),
+        .latency = core::Duration{1'234'567}};
     std::array<char, line_bytes_max> out;
     const size_t size = formatter.format(record, out);
     ASSERT_LE(size, out.size());
@@ -45,7 +53,8 @@ TEST(AccessLog, line_is_valid_json_whatever_was_sent) {
 TEST(AccessLog, time_is_rfc_3339_with_milliseconds) {
   LineFormatter formatter;
   std::array<char, line_bytes_max> out;
-  const size_t size = formatter.format({.finished_at = core::WallTime{std::chrono::seconds{1'700'000'000} + std::chrono::milliseconds{7}}}, out);
+  const size_t size =
+      formatter.format({.finished_at = core::WallTime{std::chrono::seconds{1'700'000'000} + std::chrono::milliseconds{7}}}, out);
   EXPECT_EQ(std::string_view(out.data(), size).substr(0, 31), R"({"ts":"2023-11-14T22:13:20.007Z)");
 }
 
@@ -157,11 +166,14 @@ TEST(LocalReply, refusals_carry_one_code_everywhere_and_fit) {
       out, {.status = 429, .reason = proxy::Event::limit_address, .retry_after = std::chrono::milliseconds{1001}, .limit = &policy},
       {.request_id = "00000000000000000000000000000001", .date = "Mon, 23 Nov 2026 20:24:32 GMT"});
   const std::string text{reinterpret_cast<const char*>(out.data()), size};
-  for (const char* part : {"HTTP/1.1 429 Too Many Requests\r\n", "Retry-After: 2\r\n", "RateLimit: \"address\";r=0;t=2\r\n", "RateLimit-Policy: \"address\";q=10;w=1\r\n",
-                           "Proxy-Status: sluice;error=http_request_denied;details=\"limit.address\"\r\n", "\"code\":\"limit.address\"", "application/problem+json"}) {
+  for (const char* part :
+       {"HTTP/1.1 429 Too Many Requests\r\n", "Retry-After: 2\r\n", "RateLimit: \"address\";r=0;t=2\r\n",
+        "RateLimit-Policy: \"address\";q=10;w=1\r\n", "Proxy-Status: sluice;error=http_request_denied;details=\"limit.address\"\r\n",
+        "\"code\":\"limit.address\"", "application/problem+json"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
-  const size_t head_only = proxy::write_local_reply(out, {.status = 404, .reason = proxy::Event::bad_argument}, {.method = http::Method::head});
+  const size_t head_only =
+      proxy::write_local_reply(out, {.status = 404, .reason = proxy::Event::bad_argument}, {.method = http::Method::head});
   EXPECT_EQ((std::string{reinterpret_cast<const char*>(out.data()), head_only}).substr(head_only - 4), "\r\n\r\n");
 }
 
