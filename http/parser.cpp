@@ -104,7 +104,7 @@ struct Parser::Callbacks {
 namespace {
 
 // What llhttp refused, in our words.
-Rule rule_of(llhttp_errno_t error, llhttp_type_t type) {
+Rule rule_of(llhttp_errno_t error, llhttp_type_t type, unsigned flags) {
   switch (error) {
     case HPE_INVALID_METHOD: return Rule::method;
     case HPE_INVALID_URL: return Rule::target;
@@ -112,9 +112,11 @@ Rule rule_of(llhttp_errno_t error, llhttp_type_t type) {
     case HPE_INVALID_STATUS: return Rule::status_line;
     case HPE_INVALID_CONSTANT:
     case HPE_STRICT: return type == HTTP_REQUEST ? Rule::request_line : Rule::status_line;
-    case HPE_INVALID_CONTENT_LENGTH: return Rule::content_length;
-    case HPE_UNEXPECTED_CONTENT_LENGTH: return Rule::length_and_encoding;
-    case HPE_INVALID_TRANSFER_ENCODING: return Rule::transfer_encoding;
+    // Said of a second framing field too; the flags tell what the first one was.
+    case HPE_INVALID_CONTENT_LENGTH:
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+      return (flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0 ? Rule::length_and_encoding : Rule::content_length;
+    case HPE_INVALID_TRANSFER_ENCODING: return (flags & F_CONTENT_LENGTH) != 0 ? Rule::length_and_encoding : Rule::transfer_encoding;
     case HPE_INVALID_CHUNK_SIZE: return Rule::chunk_size;
     case HPE_LF_EXPECTED:
     case HPE_CR_EXPECTED: return Rule::bare_cr;
@@ -190,7 +192,7 @@ Rule Parser::run_head(std::span<char> head, llhttp_type_t type, Fields& fields) 
   if (rule_ != Rule::none) return rule_;
   if (error != HPE_PAUSED) {
     // A complete head that llhttp does not take for complete is one that the two readers understand differently.
-    return error == HPE_OK ? rule_of(HPE_INTERNAL, type) : rule_of(error, type);
+    return error == HPE_OK ? rule_of(HPE_INTERNAL, type, llhttp_.flags) : rule_of(error, type, llhttp_.flags);
   }
   return Rule::none;
 }
@@ -331,7 +333,7 @@ BodyPiece Parser::take_chunked(std::span<const char> in, char* out) {
     piece.complete = true;
     return piece;
   }
-  piece.rule = rule_ != Rule::none ? rule_ : rule_of(error, HTTP_REQUEST);
+  piece.rule = rule_ != Rule::none ? rule_ : rule_of(error, HTTP_REQUEST, llhttp_.flags);
   if (piece.rule == Rule::request_line || piece.rule == Rule::bare_cr) piece.rule = Rule::chunk_size;
   if (piece.rule == Rule::field_name) piece.rule = Rule::trailer;
   return piece;

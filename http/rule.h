@@ -20,7 +20,6 @@ enum class Rule : uint8_t {
   head_too_large,
   too_many_fields,
   field_name,   // not a token, or blanks before the colon (RFC 9112 5.1)
-  field_value,  // a control byte
   obs_fold,     // a folded line (RFC 9112 5.2)
   bare_cr,      // RFC 9112 2.2
   bare_lf,      // RFC 9112 2.2; llhttp agrees only in strict mode

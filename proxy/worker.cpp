@@ -68,7 +68,8 @@ core::Error Worker::prepare() {
 }
 
 bool Worker::is_drained() const {
-  return draining_ && accepting_ == Accepting::stopped && downstreams_.taken() == 0 && upstreams_.taken() == 0 && exchanges_.taken() == 0;
+  return is_draining() && accepting_ == Accepting::stopped && downstreams_.taken() == 0 && upstreams_.taken() == 0 &&
+         exchanges_.taken() == 0;
 }
 
 // --- dispatch --------------------------------------------------------------------------------------------------------------
@@ -136,7 +137,7 @@ void Worker::on_message(core::Message& message) {
     case MessageKind::job_done: static_cast<ExchangeMessage&>(message).exchange->on_job_done(*this); break;
     case MessageKind::drain: begin_drain(); break;
     case MessageKind::cut: cut(); break;
-    case MessageKind::stop: stopped_ = true; break;
+    case MessageKind::stop: stage_ = Stage::stopped; break;
   }
 }
 
@@ -248,7 +249,7 @@ void Worker::on_accept(const core::Completion& completion) {
     return;
   }
   accepting_ = Accepting::pausing;
-  if (draining_) stop_listening();
+  if (is_draining()) stop_listening();
 }
 
 void Worker::admit_socket(int socket) {
@@ -261,7 +262,7 @@ void Worker::admit_socket(int socket) {
   }
   counters_.connections_accepted.add();
   connection->open(*this, socket, address.value());
-  if (draining_) connection->on_drain(*this);
+  if (is_draining()) connection->on_drain(*this);
 }
 
 void Worker::stop_listening() {
@@ -274,8 +275,8 @@ void Worker::stop_listening() {
 // --- the end -------------------------------------------------------------------------------------------------------------------
 
 void Worker::begin_drain() {
-  if (draining_) return;
-  draining_ = true;
+  if (is_draining()) return;
+  stage_ = Stage::draining;
   switch (accepting_) {
     case Accepting::multishot:
     case Accepting::once: cancel_accept(); break;

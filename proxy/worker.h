@@ -66,7 +66,7 @@ class Worker {
   // Nothing is open, nothing in flight; but other workers may still ask about keys that this one owns.
   [[nodiscard]] bool is_drained() const;
   // Told to stop. No turn follows.
-  [[nodiscard]] bool is_stopped() const { return stopped_; }
+  [[nodiscard]] bool is_stopped() const { return stage_ == Stage::stopped; }
 
   // --- what the machines use ---------------------------------------------------------------------------------------------
   [[nodiscard]] const Config& config() const { return *options_.config; }
@@ -77,7 +77,7 @@ class Worker {
   [[nodiscard]] core::Instant now() const { return loop_.now(); }
   [[nodiscard]] auth::EpochSeconds epoch_seconds() { return std::chrono::floor<std::chrono::seconds>(kernel().wall_now()); }
   [[nodiscard]] bool batch_is_small() const { return loop_.batch_is_small(); }
-  [[nodiscard]] bool is_draining() const { return draining_; }
+  [[nodiscard]] bool is_draining() const { return stage_ != Stage::serving; }
   [[nodiscard]] core::BufferPool& buffers(core::BufferGroup group) {
     return group == core::BufferGroup::downstream ? request_buffers_ : response_buffers_;
   }
@@ -154,6 +154,13 @@ class Worker {
     stopped,     // no listener any more
   };
 
+  // How far the worker's life is.
+  enum class Stage : uint8_t {
+    serving,
+    draining,  // what is in flight is finished, nothing new is let in
+    stopped,   // no turn follows
+  };
+
   void on_accept(const core::Completion& completion);
   void admit_socket(int socket);
   void make_room();
@@ -188,8 +195,7 @@ class Worker {
   core::IntrusiveList<UpstreamConnection, SettledTag> settled_upstreams_;
 
   Accepting accepting_ = Accepting::pausing;
-  bool draining_ = false;
-  bool stopped_ = false;
+  Stage stage_ = Stage::serving;
   core::Timer accept_timer_;
   std::vector<bool> doorbells_;  // peers that were posted to in this turn
   int64_t date_second_ = -1;

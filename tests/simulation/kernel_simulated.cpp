@@ -450,6 +450,4 @@ bool is_clean(core::Kernel& kernel, std::string& why) {
 
 bool is_asleep(core::Kernel& kernel) { return kernel.state().asleep && !is_runnable(kernel); }
 
-SocketId socket_of(core::Kernel& kernel, int descriptor) { return kernel.state().find(descriptor); }
-
 }  // namespace sluice::simulation

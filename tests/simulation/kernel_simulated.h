@@ -19,8 +19,6 @@ void pump(core::Kernel& kernel, bool eagerly);
 bool is_clean(core::Kernel& kernel, std::string& why);
 // Whether its owner sleeps, with nothing to wake it but time.
 bool is_asleep(core::Kernel& kernel);
-SocketId socket_of(core::Kernel& kernel, int descriptor);
-
 // Allocations made while production code runs (that is, not in the world or in a simulated kernel) are counted by the
 // allocation test through these.
 extern void (*on_enter_kernel)();
