@@ -16,6 +16,7 @@ std::string_view reason_code(Refusal refusal) {
     case Refusal::critical: return "jwt.critical";
     case Refusal::duplicate_member: return "jwt.duplicate_member";
     case Refusal::signature: return "jwt.signature";
+    case Refusal::claim_too_long: return "jwt.claim_too_long";
     case Refusal::claim_type: return "jwt.claim_type";
     case Refusal::no_expiry: return "jwt.no_expiry";
     case Refusal::expired: return "jwt.expired";

@@ -17,7 +17,8 @@ enum class Refusal : uint8_t {
   critical,          // a "crit" header: extensions that must be understood (RFC 7515 4.1.11)
   duplicate_member,  // a JSON name twice in one object
   signature,
-  claim_type,  // exp or nbf is not a whole number of seconds
+  claim_type,      // exp or nbf is not a whole number of seconds, sub is no text
+  claim_too_long,  // the claims that the configuration asks for do not fit Principal::bytes_max
   no_expiry,
   expired,
   not_yet,

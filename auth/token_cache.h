@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "auth/principal.h"
+#include "core/bounded_string.h"
 #include "core/counter.h"
 
 namespace sluice::auth {

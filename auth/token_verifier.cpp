@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <array>
+#include <charconv>
 #include <new>
 
 #include "auth/base64url.h"
@@ -72,9 +73,27 @@ Refusal read_date(simdjson::dom::object object, const char* name, std::optional<
   return Refusal::none;
 }
 
+// Texts, whole numbers and truth values have a text of their own; anything else counts as absent, but a subject is a text.
+Refusal keep_claim(simdjson::dom::object claims, const std::string& name, unsigned claim, Principal& principal) {
+  simdjson::dom::element element;
+  if (claims.at_key(name).get(element) != simdjson::SUCCESS) return Refusal::none;
+  std::array<char, 24> digits;
+  std::string_view text;
+  bool truth = false;
+  if (element.get_string().get(text) == simdjson::SUCCESS) {
+  } else if (claim == subject_claim) {
+    return Refusal::claim_type;
+  } else if (int64_t number = 0; element.get_int64().get(number) == simdjson::SUCCESS) {
+    text = {digits.data(), static_cast<size_t>(std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr - digits.data())};
+  } else if (element.get_bool().get(truth) == simdjson::SUCCESS) {
+    text = truth ? "true" : "false";
+  }
+  return principal.set(claim, text) ? Refusal::none : Refusal::claim_too_long;
+}
+
 }  // namespace
 
-TokenVerifier::TokenVerifier(const VerifierOptions& options) : skew_(options.skew), json_(std::make_unique<Json>()) {
+TokenVerifier::TokenVerifier(const VerifierOptions& options) : skew_(options.skew), claims_(options.claims), json_(std::make_unique<Json>()) {
   for (const HmacAlgorithm algorithm : options.algorithms) {
     keys_[static_cast<size_t>(algorithm)] = std::make_unique<Hmac>(algorithm, options.secret);
   }
@@ -118,11 +137,8 @@ Refusal TokenVerifier::read_claims(std::string_view payload, EpochSeconds now, V
   if (!expires) return Refusal::no_expiry;
   if (now >= *expires + skew_) return Refusal::expired;
   if (not_before && now + skew_ < *not_before) return Refusal::not_yet;
-  simdjson::dom::element subject;
-  if (claims.at_key("sub").get(subject) == simdjson::SUCCESS) {
-    std::string_view text;
-    if (subject.get_string().get(text) != simdjson::SUCCESS) return Refusal::claim_type;
-    verification.principal.subject.assign(text);
+  for (unsigned claim = 0; claim < claims_.size(); ++claim) {
+    if (const Refusal refusal = keep_claim(claims, claims_[claim], claim, verification.principal); refusal != Refusal::none) return refusal;
   }
   verification.expires = *expires;
   return Refusal::none;

@@ -21,7 +21,8 @@ inline constexpr size_t token_bytes_max = 8 * 1024;
 struct VerifierOptions {
   std::string secret;  // HMAC key, any length above 0
   std::vector<HmacAlgorithm> algorithms{HmacAlgorithm::hs256, HmacAlgorithm::hs384, HmacAlgorithm::hs512};
-  std::chrono::seconds skew{30};  // clocks may differ by this much
+  std::chrono::seconds skew{30};           // clocks may differ by this much
+  std::vector<std::string> claims{"sub"};  // names that the principal keeps; at most claims_max, the subject first
 };
 
 struct Verification {
@@ -49,6 +50,7 @@ class TokenVerifier {
 
   std::array<std::unique_ptr<Hmac>, hmac_algorithms> keys_;
   std::chrono::seconds skew_;
+  std::vector<std::string> claims_;
   std::unique_ptr<Json> json_;
 };
 

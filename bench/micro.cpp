@@ -11,6 +11,7 @@
 #include "http/head_scanner.h"
 #include "http/parser.h"
 #include "http/serializer.h"
+#include "core/random.h"
 #include "limiter/owner.h"
 #include "limiter/shard.h"
 #include "metrics/access_log.h"
@@ -82,20 +83,43 @@ void token_from_field_to_principal(benchmark::State& state) {
 }
 BENCHMARK(token_from_field_to_principal)->ArgName("cached")->Arg(1)->Arg(0);
 
+// From address to verdict, over keys that are all live. The address is chosen at random: with many keys nothing is in cache.
 void limit_check(benchmark::State& state) {
   const auto keys = static_cast<uint64_t>(state.range(0));
-  limiter::Shard shard{static_cast<uint32_t>(keys * 2)};
+  const limiter::Limit limit{.policy = {.rate = {1, 86'400'000'000'000}, .burst = 30'000, .delay = 30'000}};
+  limiter::Shard shard{keys, {&limit, 1}};
   const limiter::Ownership ownership{1, 99};
-  const limiter::Policy policy{.rate = {1, 1'000'000'000}, .burst = 10};
+  const auto ask = [&](uint64_t address, core::Instant now) {
+    limiter::KeyHash key = ownership.key(7);
+    key.add(limiter::Network{address, false});
+    const limiter::Claim claim{.hash = key.value()};
+    return shard.visit(limiter::Visit::decide, {&claim, 1}, limiter::Holding::allowed, now);
+  };
   core::Instant now{std::chrono::seconds{1}};
-  uint64_t address = 0;
+  for (uint64_t address = 0; address < keys; ++address) static_cast<void>(ask(address, now));
+  uint64_t random = 0;
   for (auto _ : state) {
-    address = (address * 6364136223846793005 + 1442695040888963407);
+    random = random * 6364136223846793005 + 1442695040888963407;
     now += core::Duration{100};
-    benchmark::DoNotOptimize(shard.decide(ownership.key_of({(address >> 32) % keys, false}), policy, now));
+    benchmark::DoNotOptimize(ask((random >> 32) % keys, now));
   }
 }
-BENCHMARK(limit_check)->ArgName("keys")->Arg(100)->Arg(1'000'000);
+BENCHMARK(limit_check)->ArgName("keys")->Arg(100)->Arg(1'000'000)->Arg(10'000'000);
+
+// A flood: every key is new, and as many are live as there is room for.
+void limit_check_of_new_keys(benchmark::State& state) {
+  const auto keys = static_cast<uint64_t>(state.range(0));
+  const limiter::Limit limit{.policy = {.rate = {1, keys * 100 * 9 / 10}, .burst = 0}};
+  limiter::Shard shard{keys, {&limit, 1}};
+  core::Random random{3};
+  core::Instant now{std::chrono::seconds{1}};
+  for (auto _ : state) {
+    now += core::Duration{100};
+    const limiter::Claim claim{.hash = random.next() | 1};
+    benchmark::DoNotOptimize(shard.visit(limiter::Visit::decide, {&claim, 1}, limiter::Holding::allowed, now));
+  }
+}
+BENCHMARK(limit_check_of_new_keys)->ArgName("keys")->Arg(1'000'000);
 
 void timer_armed_and_disarmed(benchmark::State& state) {
   core::TimerWheel wheel{core::Instant{}};

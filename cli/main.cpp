@@ -7,6 +7,7 @@
 namespace {
 
 void add_run_flags(CLI::App& command, sluice::cli::RunFlags& flags) {
+  command.add_option("-c,--config", flags.config, "configuration file; the flags below override it")->type_name("FILE");
   command.add_option("--listen", flags.listen, "address to listen on; default 0.0.0.0:8000")->type_name("ADDR:PORT");
   command.add_option("--upstream", flags.upstream, "where requests go; default http://127.0.0.1:9001")->type_name("URL");
   command.add_option("--rate", flags.rate, "requests per client address; default 10/s")->type_name("N/s");

@@ -5,12 +5,13 @@
 #include <string>
 #include <variant>
 
-#include "proxy/config.h"
+#include "proxy/config_values.h"
 
 namespace sluice::cli {
 
 // The text of the flags of `sluice run`, as given; empty means the default.
 struct RunFlags {
+  std::string config;
   std::string listen;
   std::string upstream;
   std::string rate;
@@ -22,18 +23,12 @@ struct RunFlags {
   bool demo_routes = false;
 };
 
-struct Complaint {
-  std::string text;
-};
+using proxy::Complaint;
 
-// Reads JWT_SECRET, resolves the upstream's name.
+// From the file that --config names, or else from flags and JWT_SECRET alone; resolves names.
 [[nodiscard]] std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags);
 
 // JWT_SECRET, or else the first line of the file jwt-secret in $CREDENTIALS_DIRECTORY.
 [[nodiscard]] std::variant<std::string, Complaint> read_secret();
-// "2s", "500ms", "1m"; a unit is required.
-[[nodiscard]] std::variant<core::Duration, Complaint> parse_duration(const std::string& text);
-// "http://HOST[:PORT]", nothing behind it.
-[[nodiscard]] std::variant<proxy::Endpoint, Complaint> parse_upstream(const std::string& text);
 
 }  // namespace sluice::cli

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "proxy/config_values.h"
 #include "proxy/gateway.h"
 
 namespace sluice::cli {
@@ -39,14 +40,6 @@ void notify(std::string_view state) {
   ::sendto(socket, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
            static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size));
   ::close(socket);
-}
-
-std::string in_words(const proxy::Config& config) {
-  const auto& rate = config.limit.rate;
-  const std::string each =
-      rate.period_ns % 1'000'000 == 0 ? std::to_string(rate.period_ns / 1'000'000) + " ms" : std::to_string(rate.period_ns) + " ns";
-  return std::to_string(rate.requests) + " request" + (rate.requests == 1 ? "" : "s") + " each " + each + ", burst " +
-         std::to_string(config.limit.burst) + ", delay " + std::to_string(config.limit.delay) + ", per client address";
 }
 
 // Waits for one signal, at most `milliseconds` (-1: for ever); 0 if none came.
@@ -104,7 +97,7 @@ void block_signals() {
 int serve(proxy::Config config, const std::function<void(uint16_t port)>& when_ready) {
   const sigset_t set = served_signals();
   const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
-  if (config.jwt_secret.size() < 32) {
+  if (!config.jwt_secret.empty() && config.jwt_secret.size() < 32) {
     say("warning: the secret has " + std::to_string(config.jwt_secret.size()) +
         " bytes; HS256 wants 32 or more (RFC 7518 3.2), shorter ones can be guessed from a token");
   }
@@ -119,7 +112,9 @@ int serve(proxy::Config config, const std::function<void(uint16_t port)>& when_r
   if (running.listen.port() == 0) address = address.substr(0, address.rfind(':') + 1) + std::to_string(gateway.port());
   say(SLUICE_VERSION " listening on " + address + " with " + std::to_string(running.cores.size()) + " worker" +
       (running.cores.size() == 1 ? "" : "s") + ", forwarding to http://" + running.upstream.authority);
-  say("limit: " + in_words(running));
+  for (size_t index = 0; index < running.limits.size(); ++index) {
+    say("limit " + running.limits[index].name + ": " + proxy::in_words(running.limit_rules[index]));
+  }
   say("/health and /metrics are answered by Sluice itself and are public");
   if (running.bounds.connections < connections_wanted) {
     say("warning: the limit of open files allows " + std::to_string(running.bounds.connections) + " connections a core, not " +
@@ -130,7 +125,11 @@ int serve(proxy::Config config, const std::function<void(uint16_t port)>& when_r
   if (when_ready) when_ready(gateway.port());
 
   while (true) {
-    switch (next_signal(signals, -1)) {
+    for (const std::string& notice : gateway.take_notices()) say(notice);
+    constexpr int second_ms = 1000;
+    const int signal = next_signal(signals, second_ms);
+    if (signal == 0) gateway.look_after_steering();
+    switch (signal) {
       case SIGUSR1: gateway.reopen_log(); break;
       case SIGHUP: say("SIGHUP: there is no configuration file to reload"); break;
       case SIGINT:

@@ -20,13 +20,9 @@ int token_command(const TokenFlags& flags) {
   if (!algorithm) return complain("--alg \"" + flags.algorithm + "\" is none of HS256, HS384, HS512");
   std::string ttl_text = flags.ttl;
   std::chrono::seconds ttl{};
-  if (!ttl_text.empty() && ttl_text.back() == 'h') {
-    ttl = std::chrono::hours{std::strtol(ttl_text.c_str(), nullptr, 10)};
-  } else {
-    const auto parsed = parse_duration(ttl_text);
-    if (const auto* complaint = std::get_if<Complaint>(&parsed)) return complain("--ttl: " + complaint->text);
-    ttl = std::chrono::duration_cast<std::chrono::seconds>(std::get<core::Duration>(parsed));
-  }
+  const auto parsed = proxy::parse_duration(ttl_text);
+  if (const auto* complaint = std::get_if<Complaint>(&parsed)) return complain("--ttl: " + complaint->text);
+  ttl = std::chrono::duration_cast<std::chrono::seconds>(std::get<core::Duration>(parsed));
   if (ttl.count() <= 0) return complain("--ttl \"" + flags.ttl + "\" is no time to live; write for example 30s, 15m or 1h");
   auth::MintOptions options{.secret = std::get<std::string>(secret), .algorithm = *algorithm, .subject = flags.subject};
   options.issued_at = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <array>
 #include <charconv>
 #include <cstring>
 
@@ -23,21 +24,29 @@ std::optional<SocketAddress> SocketAddress::parse(std::string_view text) {
   const auto [end, failure] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
   if (failure != std::errc{} || end != port_text.data() + port_text.size() || port_text.empty()) return std::nullopt;
 
-  std::string host{text.substr(0, colon)};
+  const auto host = text.substr(0, colon);
   if (host.empty()) return ipv4(INADDR_ANY, port);
-  if (host.front() == '[') {
-    if (host.size() < 3 || host.back() != ']') return std::nullopt;
-    host = host.substr(1, host.size() - 2);
+  if (host.front() != '[' && host.find(':') != std::string_view::npos) return std::nullopt;
+  return parse_host(host, port);
+}
+
+std::optional<SocketAddress> SocketAddress::parse_host(std::string_view text, uint16_t port) {
+  const bool has_brackets = text.size() >= 2 && text.front() == '[' && text.back() == ']';
+  if (has_brackets) text = text.substr(1, text.size() - 2);
+  std::array<char, address_text_max> host{};  // inet_pton wants a terminator
+  if (text.empty() || text.size() >= host.size()) return std::nullopt;
+  text.copy(host.data(), text.size());
+  if (has_brackets || text.find(':') != std::string_view::npos) {
     sockaddr_in6 address{};
     address.sin6_family = AF_INET6;
     address.sin6_port = htons(port);
-    if (inet_pton(AF_INET6, host.c_str(), &address.sin6_addr) != 1) return std::nullopt;
+    if (inet_pton(AF_INET6, host.data(), &address.sin6_addr) != 1) return std::nullopt;
     return SocketAddress{address};
   }
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
-  if (inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) return std::nullopt;
+  if (inet_pton(AF_INET, host.data(), &address.sin_addr) != 1) return std::nullopt;
   return SocketAddress{address};
 }
 

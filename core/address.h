@@ -21,6 +21,9 @@ class SocketAddress {
   // "127.0.0.1:8000", "[::1]:8000", ":8000" (every IPv4 address). Nothing if it is none of these.
   static std::optional<SocketAddress> parse(std::string_view text);
 
+  // "127.0.0.1", "::1", with or without brackets; allocates nothing.
+  static std::optional<SocketAddress> parse_host(std::string_view text, uint16_t port);
+
   [[nodiscard]] int family() const { return storage_.any.sa_family; }
   [[nodiscard]] uint16_t port() const;
   [[nodiscard]] const sockaddr* data() const { return &storage_.any; }

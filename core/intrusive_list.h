@@ -34,6 +34,12 @@ class IntrusiveList {
   [[nodiscard]] T* front() { return empty() ? nullptr : element(head_.next_); }
   [[nodiscard]] T* back() { return empty() ? nullptr : element(head_.previous_); }
 
+  T* pop_back() {
+    T* last = back();
+    if (last != nullptr) remove(*last);
+    return last;
+  }
+
   T* pop_front() {
     T* first = front();
     if (first != nullptr) remove(*first);

@@ -14,7 +14,7 @@ void TimerWheel::arm(Timer& timer, Instant deadline) {
     if (timer.place_ <= wanted) return;
     IntrusiveList<Timer, TimerTag>::remove(timer);
   }
-  place(timer, wanted);
+  place(timer, wanted, End::back);
 }
 
 void TimerWheel::disarm(Timer& timer) {
@@ -23,7 +23,7 @@ void TimerWheel::disarm(Timer& timer) {
   timer.deadline_ = Timer::unarmed;
 }
 
-void TimerWheel::place(Timer& timer, uint64_t at) {
+void TimerWheel::place(Timer& timer, uint64_t at, End end) {
   SLUICE_DEBUG_ASSERT(at > current_ || at == timer.deadline_);
   const uint64_t distance = std::min(at - current_, (uint64_t{1} << (bits * depth)) - 1);
   at = current_ + distance;
@@ -31,11 +31,17 @@ void TimerWheel::place(Timer& timer, uint64_t at) {
   const auto index = (at >> (bits * level)) % slots;
   timer.place_ = at;
   timer.level_ = static_cast<uint8_t>(level);
-  levels_[level].lists[index].push_back(timer);
+  auto& list = levels_[level].lists[index];
+  if (end == End::back) {
+    list.push_back(timer);
+  } else {
+    list.push_front(timer);
+  }
   levels_[level].occupied |= uint64_t{1} << index;
 }
 
-// Timers of the coarser levels whose slot begins now move to where they are exact.
+// Timers of the coarser levels whose slot begins now move to where they are exact. They were armed before all that already
+// stand there, from further away; so they go in front of those, the last one first.
 void TimerWheel::cascade() {
   for (unsigned level = depth - 1; level > 0; --level) {
     if ((current_ & ((uint64_t{1} << (bits * level)) - 1)) != 0) continue;
@@ -45,9 +51,9 @@ void TimerWheel::cascade() {
     from.occupied &= ~(uint64_t{1} << index);
     IntrusiveList<Timer, TimerTag> moving;
     moving.splice_back(from.lists[index]);
-    while (Timer* timer = moving.pop_front()) {
+    while (Timer* timer = moving.pop_back()) {
       if (timer->deadline_ == Timer::unarmed) continue;
-      place(*timer, timer->deadline_);
+      place(*timer, timer->deadline_, End::front);
     }
   }
 }

@@ -1,5 +1,6 @@
 // One hierarchical timer wheel a core. A Timer lives inside what it times; arming, moving and disarming are O(1) and
-// allocate nothing. Resolution is 1 ms: a timer never fires early, and at most one tick late.
+// allocate nothing. Resolution is 1 ms: a timer never fires early, and at most one tick late; of those that are due in the
+// same tick, the one that was armed first fires first.
 //
 // Moving a deadline later (the common case: progress was made) only stores it; when the wheel comes past the old place,
 // the timer is put where it belongs by then.
@@ -61,7 +62,7 @@ class TimerWheel {
       while (Timer* timer = due_.pop_front()) {
         if (timer->deadline_ == Timer::unarmed) continue;
         if (timer->deadline_ > current_) {
-          place(*timer, timer->deadline_);
+          place(*timer, timer->deadline_, End::back);
           continue;
         }
         timer->deadline_ = Timer::unarmed;
@@ -87,7 +88,8 @@ class TimerWheel {
 
   [[nodiscard]] uint64_t tick_at(Instant instant) const { return instant <= start_ ? 0 : static_cast<uint64_t>((instant - start_) / tick); }
   [[nodiscard]] uint64_t next_tick() const;
-  void place(Timer& timer, uint64_t at);
+  enum class End : uint8_t { front, back };
+  void place(Timer& timer, uint64_t at, End end);
   void cascade();
 
   Instant start_;

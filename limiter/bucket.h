@@ -3,10 +3,13 @@
 //   excess = max(0, excess - rate * dt + 1);  refuse if excess > burst, and change nothing;
 //   pass at once if excess <= delay, else hold for (excess - delay) / rate.
 //
-// With rate = n requests in p nanoseconds, the level is excess * p: it leaks n a nanosecond, and a request adds p. The
-// first request of a key finds excess 0 and leaves it 0. 128 bits hold every policy that check_policy() lets pass.
+// With rate = n requests in p nanoseconds, `level` is (excess + 1) * p as of `since`, and never below 0: what the next
+// request finds as its excess is what is left of the level by then. So the level leaks n a nanosecond, every request that
+// is let in adds exactly p, and what a request added is taken back by subtracting p. 96 bits hold every policy that
+// check_policy() lets pass.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/clock.h"
@@ -19,6 +22,7 @@ using Level = unsigned __int128;
 struct Bucket {
   Level level = 0;
   core::Instant since{};
+  uint32_t reserved = 0;  // requests that are let in here, and wait for what other cores say of their other keys
 };
 
 struct Decision {
@@ -27,38 +31,46 @@ struct Decision {
   core::Duration wait{};  // hold: until its turn. refuse: until a request alone with its key passes.
 };
 
+// Whether a request may be held back by this decision, or is refused instead.
+enum class Holding : uint8_t { allowed, full };
+
 // Nanoseconds until `level` has leaked, rounded up.
 [[nodiscard]] inline core::Duration leak_time(const Rate& rate, Level level) {
   return core::Duration{static_cast<core::Duration::rep>((level + rate.requests - 1) / rate.requests)};
 }
 
-[[nodiscard]] inline Level leaked(const Rate& rate, const Bucket& bucket, core::Instant now) {
-  // Time given by different cores may run backwards by a little; the bucket does not fill because of it.
-  return now <= bucket.since ? Level{0} : Level{static_cast<uint64_t>((now - bucket.since).count())} * rate.requests;
+// What is left of the level at `now`. Time told by different clocks may run backwards; nothing leaks because of it.
+[[nodiscard]] inline Level level_at(const Rate& rate, const Bucket& bucket, core::Instant now) {
+  if (now <= bucket.since) return bucket.level;
+  const Level leak = Level{static_cast<uint64_t>((now - bucket.since).count())} * rate.requests;
+  return bucket.level > leak ? bucket.level - leak : Level{0};
 }
 
 // Nothing is forgotten with this bucket: the next request would find excess 0 either way.
 [[nodiscard]] inline bool is_drained(const Rate& rate, const Bucket& bucket, core::Instant now) {
-  return leaked(rate, bucket, now) >= bucket.level + rate.period_ns;
+  return bucket.reserved == 0 && level_at(rate, bucket, now) == 0;
 }
 
-// Decides about one more request of a key that has a bucket, and charges it unless it is refused.
-[[nodiscard]] inline Decision charge(const Policy& policy, Bucket& bucket, core::Instant now) {
-  const Level filled = bucket.level + policy.rate.period_ns;
-  const Level leak = leaked(policy.rate, bucket, now);
-  const Level level = filled > leak ? filled - leak : Level{0};
-  const Level burst = Level{policy.burst} * policy.rate.period_ns;
-  if (level > burst) return {Decision::Kind::refuse, leak_time(policy.rate, level - burst)};
-  const Level delay = Level{policy.delay} * policy.rate.period_ns;
-  const core::Duration wait = level > delay ? leak_time(policy.rate, level - delay) : core::Duration{0};
-  // Refused uncharged: nobody waits that long. It would pass once enough has leaked for the hold to be short enough.
-  if (wait > policy.hold_max) return {Decision::Kind::refuse, wait - policy.hold_max};
-  bucket.level = level;
+// What one more request would be told. Changes nothing.
+[[nodiscard]] inline Decision judge(const Policy& policy, const Bucket& bucket, core::Instant now, Holding holding) {
+  const Level one = policy.rate.period_ns;
+  const Level excess = level_at(policy.rate, bucket, now) + bucket.reserved * one;
+  const Level delay = policy.delay * one;
+  // The most that is let in: up to the burst, and nobody is held longer than hold_max or where there is no place.
+  const Level hold_room = Level{static_cast<uint64_t>(policy.hold_max.count())} * policy.rate.requests;
+  const Level most = holding == Holding::full ? delay : std::min<Level>(policy.burst * one, delay + hold_room);
+  if (excess > most) return {Decision::Kind::refuse, leak_time(policy.rate, excess - most)};
+  if (excess <= delay) return {};
+  return {Decision::Kind::hold, leak_time(policy.rate, excess - delay)};
+}
+
+// One request more.
+inline void charge(const Rate& rate, Bucket& bucket, core::Instant now) {
+  bucket.level = level_at(rate, bucket, now) + rate.period_ns;
   if (now > bucket.since) bucket.since = now;
-  return wait > core::Duration{0} ? Decision{Decision::Kind::hold, wait} : Decision{};
 }
 
-// Charges the first request of a key.
-[[nodiscard]] inline Bucket first_charge(core::Instant now) { return {0, now}; }
+// Takes back a charge that was made at this same `now`.
+inline void uncharge(const Rate& rate, Bucket& bucket) { bucket.level -= rate.period_ns; }
 
 }  // namespace sluice::limiter

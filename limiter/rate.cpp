@@ -10,7 +10,6 @@ namespace {
 constexpr uint64_t second_ns = 1'000'000'000;
 constexpr uint64_t day_ns = 86'400 * second_ns;
 constexpr uint64_t rate_max_per_second = 10'000'000;
-constexpr uint32_t burst_max = 1'000'000;
 constexpr uint64_t century_ns = 36'525 * day_ns;
 
 uint64_t unit_ns(std::string_view unit) {

@@ -25,6 +25,8 @@ struct Complaint {
 // 1/day to 10,000,000/s; a unit is required.
 [[nodiscard]] std::variant<Rate, Complaint> parse_rate(std::string_view text);
 
+inline constexpr uint32_t burst_max = 1'000'000;
+
 struct Policy {
   Rate rate;
   uint32_t burst = 0;  // requests above the rate that are let in: 0 to 1,000,000

@@ -1,54 +1,328 @@
 #include "limiter/shard.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "core/assert.h"
 
 namespace sluice::limiter {
 
-Shard::Shard(uint32_t capacity, OnFull on_full)
-    : mask_(std::bit_ceil(std::max(capacity, window)) - 1), on_full_(on_full), slots_(mask_ + 1) {}
+namespace {
 
-Decision Shard::decide(Key key, const Policy& policy, core::Instant now) {
-  SLUICE_DEBUG_ASSERT(key.hash != 0);
-  Slot* vacant = nullptr;
-  for (uint64_t step = 0; step < window; ++step) {
-    Slot& slot = slots_[(key.hash + step) & mask_];
-    if (slot.hash == key.hash) {
-      Bucket bucket{slot.level, slot.since};
-      const Decision decision = charge(policy, bucket, now);
-      slot.level = bucket.level;
-      slot.since = bucket.since;
-      return count(decision);
-    }
-    if (slot.hash == 0) {  // never used, so nothing of this key lies behind it
-      if (vacant == nullptr) vacant = &slot;
-      break;
-    }
-    if (vacant == nullptr && is_drained(policy.rate, {slot.level, slot.since}, now)) vacant = &slot;
+using Event = JournalEntry::Event;
+
+constexpr uint64_t odd = 0x9e3779b97f4a7c15;
+// What a table that is full for this key says about when to come back: nobody knows.
+constexpr core::Duration full_wait = std::chrono::seconds{1};
+constexpr uint32_t reserved_max = UINT16_MAX;
+
+// Groups enough for an eighth more than `capacity`: with two groups a key and neighbours that move, all of them fit.
+uint64_t groups_for(uint64_t capacity) { return std::max<uint64_t>(2, (capacity + capacity / 8) / Shard::group_slots + 1); }
+
+uint64_t scale(uint64_t hash, uint64_t count) { return static_cast<uint64_t>((static_cast<unsigned __int128>(hash) * count) >> 64); }
+
+bool has_bit(uint8_t bits, size_t index) { return (bits >> index & 1) != 0; }
+
+}  // namespace
+
+void merge(Verdict& into, const Verdict& other) {
+  if (other.would_refuse != no_limit) into.would_refuse = other.would_refuse;
+  into.release_at = std::max(into.release_at, other.release_at);
+  if (other.kind == Decision::Kind::refuse && (into.kind != Decision::Kind::refuse || other.retry_after > into.retry_after)) {
+    into.retry_after = other.retry_after;
+    into.refused_by = other.refused_by;
   }
-  if (vacant == nullptr) {
-    if (on_full_ == OnFull::admit) {
-      counters_.full_admitted.add();
-      return count({});
-    }
-    counters_.full_refused.add();
-    return count({Decision::Kind::refuse, std::chrono::seconds{1}});
-  }
-  if (vacant->hash == 0) counters_.keys.add();
-  const Bucket bucket = first_charge(now);
-  *vacant = {.hash = key.hash, .since = bucket.since, .level = bucket.level};
-  return count({});
+  into.kind = std::max(into.kind, other.kind);
 }
 
-Decision Shard::count(Decision decision) {
-  switch (decision.kind) {
-    case Decision::Kind::pass: counters_.passed.add(); break;
-    case Decision::Kind::hold: counters_.held.add(); break;
-    case Decision::Kind::refuse: counters_.refused.add(); break;
+uint64_t Shard::size_bytes(uint64_t capacity) { return groups_for(capacity) * (sizeof(Group) + group_slots * sizeof(Slot)); }
+
+Shard::Shard(uint64_t capacity, std::span<const Limit> limits, OnFull on_full)
+    : limits_(limits),
+      on_full_(on_full),
+      groups_(groups_for(capacity)),
+      tags_(groups_),
+      slots_(groups_ * group_slots),
+      limit_counters_(std::make_unique<LimitCounters[]>(limits.size())) {}
+
+// --- the table ---------------------------------------------------------------------------------------------------------------
+
+uint8_t Shard::tag_of(uint64_t hash) { return std::max<uint8_t>(1, static_cast<uint8_t>(hash)); }
+uint64_t Shard::first_group(uint64_t hash) const { return scale(hash, groups_); }
+
+// Never the first one.
+uint64_t Shard::second_group(uint64_t hash) const {
+  const uint64_t first = first_group(hash);
+  const uint64_t second = scale(std::rotl(hash * odd, 32) * odd, groups_ - 1);
+  return second < first ? second : second + 1;
+}
+
+uint32_t Shard::tags_equal(uint64_t group, uint8_t tag) const {
+  const uint8_t* tags = tags_[group].tags;
+#if defined(__SSE2__)
+  const __m128i all = _mm_load_si128(reinterpret_cast<const __m128i*>(tags));
+  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_set1_epi8(static_cast<char>(tag)))));
+#else
+  uint32_t equal = 0;
+  for (uint32_t index = 0; index < group_slots; ++index) equal |= static_cast<uint32_t>(tags[index] == tag) << index;
+  return equal;
+#endif
+}
+
+Shard::Slot* Shard::find_in(uint64_t group, uint64_t hash) {
+  for (uint32_t candidates = tags_equal(group, tag_of(hash)); candidates != 0; candidates &= candidates - 1) {
+    Slot& slot = slots_[group * group_slots + static_cast<uint32_t>(std::countr_zero(candidates))];
+    ++examined_;
+    if (slot.hash == hash) return &slot;
+  }
+  return nullptr;
+}
+
+Shard::Slot* Shard::find(uint64_t hash) {
+  const uint64_t second = second_group(hash);
+  __builtin_prefetch(&tags_[second]);
+  if (Slot* slot = find_in(first_group(hash), hash); slot != nullptr) return slot;
+  return find_in(second, hash);
+}
+
+bool Shard::is_idle(const Slot& slot, core::Instant now) const {
+  const Limit& limit = limits_[slot.limit];
+  if (limit.kind == Limit::Kind::concurrency) return slot.level_low == 0;
+  return is_drained(limit.policy.rate, slot.bucket(), now);
+}
+
+void Shard::free_slot(uint64_t group, uint32_t index) {
+  tags_[group].tags[index] = 0;
+  counters_.keys.subtract();
+  counters_.swept.add();
+}
+
+// Whether there is a free slot in the group afterwards that was none before.
+bool Shard::free_drained_in(uint64_t group, core::Instant now, unsigned most) {
+  unsigned freed = 0;
+  for (uint32_t index = 0; index < group_slots && freed < most; ++index) {
+    if (tags_[group].tags[index] == 0) continue;
+    ++examined_;
+    if (!is_idle(slots_[group * group_slots + index], now)) continue;
+    free_slot(group, index);
+    ++freed;
+  }
+  return freed > 0;
+}
+
+// One neighbour whose other group has room goes there.
+bool Shard::move_a_neighbour(uint64_t group) {
+  for (uint32_t index = 0; index < group_slots; ++index) {
+    examined_ += 2;
+    Slot& slot = slots_[group * group_slots + index];
+    const uint64_t first = first_group(slot.hash);
+    const uint64_t other = first == group ? second_group(slot.hash) : first;
+    const uint32_t free = tags_equal(other, 0);
+    if (free == 0) continue;
+    const auto place = static_cast<uint32_t>(std::countr_zero(free));
+    slots_[other * group_slots + place] = slot;
+    tags_[other].tags[place] = tags_[group].tags[index];
+    tags_[group].tags[index] = 0;
+    return true;
+  }
+  return false;
+}
+
+Shard::Slot* Shard::occupy(uint64_t group, uint32_t index, const Claim& claim) {
+  tags_[group].tags[index] = tag_of(claim.hash);
+  Slot& slot = slots_[group * group_slots + index];
+  slot = {.hash = claim.hash, .since = core::Instant{}, .level_low = 0, .level_high = 0, .limit = claim.limit, .reserved = 0};
+  counters_.keys.add();
+  return &slot;
+}
+
+// A slot for a key that has none; nullptr if the table is full for it.
+Shard::Slot* Shard::insert(const Claim& claim, core::Instant now) {
+  free_drained_in(sweep_, now, group_slots);
+  sweep_ = sweep_ + 1 == groups_ ? 0 : sweep_ + 1;
+  const uint64_t first = first_group(claim.hash);
+  const uint64_t second = second_group(claim.hash);
+  const uint32_t free_first = tags_equal(first, 0);
+  const uint32_t free_second = tags_equal(second, 0);
+  if ((free_first | free_second) != 0) {
+    const bool first_has_more = std::popcount(free_first) >= std::popcount(free_second);
+    return occupy(first_has_more ? first : second, static_cast<uint32_t>(std::countr_zero(first_has_more ? free_first : free_second)), claim);
+  }
+  uint64_t group = first;
+  if (!free_drained_in(first, now, 1)) {
+    group = second;
+    if (!free_drained_in(second, now, 1)) {
+      group = first;
+      if (!move_a_neighbour(first)) return nullptr;
+    }
+  }
+  return occupy(group, static_cast<uint32_t>(std::countr_zero(tags_equal(group, 0))), claim);
+}
+
+// --- decisions ---------------------------------------------------------------------------------------------------------------
+
+Decision Shard::judge_slot(const Slot& slot, Holding holding, core::Instant now) const {
+  const Limit& limit = limits_[slot.limit];
+  if (limit.kind == Limit::Kind::bucket) return judge(limit.policy, slot.bucket(), now, holding);
+  return slot.level_low < limit.concurrent ? Decision{} : Decision{Decision::Kind::refuse, full_wait};
+}
+
+// Decides about one claim and, unless it is refused, charges it (or sets it aside).
+Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Instant now, bool& taken) {
+  SLUICE_DEBUG_ASSERT(claim.hash != 0);
+  const Limit& limit = limits_[claim.limit];
+  taken = false;
+  Slot* slot = find(claim.hash);
+  if (slot == nullptr) slot = insert(claim, now);
+  if (slot == nullptr || slot->reserved == reserved_max) {
+    if (on_full_ == OnFull::admit) {
+      counters_.full_admitted.add();
+      return {};
+    }
+    counters_.full_refused.add();
+    return {Decision::Kind::refuse, full_wait};
+  }
+  const Decision decision = judge_slot(*slot, holding, now);
+  const bool dry = limit.enforcement == Enforcement::dry_run;
+  if (limit.kind == Limit::Kind::concurrency) {
+    // In dry run the count goes on above the limit, so that it stays true.
+    taken = dry || decision.kind != Decision::Kind::refuse;
+    if (taken) ++slot->level_low;
+    note(taken ? Event::charged : Event::refused, claim, now, decision);
+    return decision;
+  }
+  taken = decision.kind != Decision::Kind::refuse;
+  note(!taken ? Event::refused : form == Form::reserve ? Event::reserved : Event::charged, claim, now, decision, holding);
+  if (!taken) return decision;
+  if (form == Form::reserve) {
+    ++slot->reserved;
+  } else {
+    Bucket bucket = slot->bucket();
+    charge(limit.policy.rate, bucket, now);
+    slot->store(bucket);
   }
   return decision;
+}
+
+// What take() did at the same instant never happened.
+void Shard::undo(Form form, const Claim& claim, core::Instant now) {
+  Slot* slot = find(claim.hash);
+  SLUICE_ASSERT(slot != nullptr);
+  const Limit& limit = limits_[claim.limit];
+  if (limit.kind == Limit::Kind::concurrency) {
+    --slot->level_low;
+  } else if (form == Form::reserve) {
+    --slot->reserved;
+  } else {
+    Bucket bucket = slot->bucket();
+    uncharge(limit.policy.rate, bucket);
+    slot->store(bucket);
+  }
+  note(Event::undone, claim, now);
+}
+
+// All or none.
+Verdict Shard::admit(Form form, std::span<const Claim> claims, Holding holding, core::Instant now) {
+  Verdict verdict;
+  std::array<Decision, limits_per_request_max> decisions;
+  for (size_t index = 0; index < claims.size(); ++index) {
+    const bool dry = limits_[claims[index].limit].enforcement == Enforcement::dry_run;
+    bool taken = false;
+    // A dry run never holds anybody up; nor is anybody held who is refused already.
+    decisions[index] = take(form, claims[index], dry ? Holding::allowed : holding, now, taken);
+    const Decision& decision = decisions[index];
+    if (taken) verdict.taken = static_cast<uint8_t>(verdict.taken | 1U << index);
+    if (dry) {
+      if (decision.kind == Decision::Kind::refuse) verdict.would_refuse = claims[index].limit;
+      continue;
+    }
+    if (decision.kind == Decision::Kind::refuse) {
+      merge(verdict, {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claims[index].limit});
+    } else if (decision.kind == Decision::Kind::hold) {
+      merge(verdict, {.kind = decision.kind, .release_at = now + decision.wait});
+    }
+  }
+  const bool refused = verdict.kind == Decision::Kind::refuse;
+  for (size_t index = 0; index < claims.size(); ++index) {
+    if (refused && has_bit(verdict.taken, index)) undo(form, claims[index], now);
+    LimitCounters& counters = limit_counters_[claims[index].limit];
+    const bool dry = limits_[claims[index].limit].enforcement == Enforcement::dry_run;
+    switch (decisions[index].kind) {
+      case Decision::Kind::refuse: (dry ? counters.would_refuse : counters.refused).add(); break;
+      case Decision::Kind::hold:
+        if (!refused) (dry ? counters.passed : counters.held).add();
+        break;
+      case Decision::Kind::pass:
+        if (!refused) counters.passed.add();
+        break;
+    }
+  }
+  if (refused) verdict.taken = 0;
+  return verdict;
+}
+
+// What was set aside becomes a charge, now: the bucket's formula holds for the instants of its charges.
+Verdict Shard::commit(std::span<const Claim> claims, core::Instant now, uint8_t taken) {
+  Verdict verdict;
+  for (size_t index = 0; index < claims.size(); ++index) {
+    if (!has_bit(taken, index)) continue;
+    const Limit& limit = limits_[claims[index].limit];
+    if (limit.kind == Limit::Kind::concurrency) {
+      verdict.taken = static_cast<uint8_t>(verdict.taken | 1U << index);
+      continue;
+    }
+    Slot* slot = find(claims[index].hash);
+    SLUICE_ASSERT(slot != nullptr && slot->reserved > 0);
+    Bucket bucket = slot->bucket();
+    --bucket.reserved;
+    charge(limit.policy.rate, bucket, now);
+    slot->store(bucket);
+    note(Event::committed, claims[index], now);
+  }
+  return verdict;
+}
+
+void Shard::give_back(std::span<const Claim> claims, core::Instant now, uint8_t taken) {
+  for (size_t index = 0; index < claims.size(); ++index) {
+    if (!has_bit(taken, index)) continue;
+    Slot* slot = find(claims[index].hash);
+    SLUICE_ASSERT(slot != nullptr);
+    if (limits_[claims[index].limit].kind == Limit::Kind::concurrency) {
+      SLUICE_ASSERT(slot->level_low > 0);
+      --slot->level_low;
+    } else {
+      SLUICE_ASSERT(slot->reserved > 0);
+      --slot->reserved;
+    }
+    note(Event::given_back, claims[index], now);
+  }
+}
+
+Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding, core::Instant now, uint8_t taken) {
+  switch (visit) {
+    case Visit::decide: return admit(Form::charge, claims, holding, now);
+    case Visit::reserve: return admit(Form::reserve, claims, holding, now);
+    case Visit::commit: return commit(claims, now, taken);
+    case Visit::give_back: give_back(claims, now, taken); return {};
+    case Visit::probe: break;
+  }
+  Verdict verdict;
+  for (const Claim& claim : claims) {
+    const Slot* slot = find(claim.hash);
+    if (slot == nullptr || limits_[claim.limit].enforcement == Enforcement::dry_run) continue;
+    const Decision decision = judge_slot(*slot, holding, now);
+    if (decision.kind == Decision::Kind::refuse) merge(verdict, {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claim.limit});
+  }
+  return verdict;
+}
+
+void Shard::note(Event event, const Claim& claim, core::Instant now, const Decision& decision, Holding holding) {
+  if (journal_ != nullptr) journal_->write({event, claim, now, decision, holding});
 }
 
 }  // namespace sluice::limiter

@@ -93,7 +93,9 @@ size_t LineFormatter::format(const AccessRecord& record, std::span<char> out) {
   line.raw(R"({"ts":")").raw({second_text_, sizeof second_text_}).raw({decimals, 3}).raw(R"(Z","request_id":)").plain(record.request_id);
   line.raw(R"(,"method":)").plain(record.method).raw(R"(,"path":)").text(record.path, path_bytes_logged_max);
   line.raw(R"(,"status":)").number(record.status).raw(R"(,"latency_ms":)").milliseconds(record.latency);
-  line.raw(R"(,"reason":)").plain(record.reason).raw(R"(,"route":)").plain(record.route).raw(R"(,"endpoint":)").plain(record.endpoint);
+  line.raw(R"(,"reason":)").plain(record.reason);
+  if (!record.would_refuse.empty()) line.raw(R"(,"would_refuse":)").plain(record.would_refuse);
+  line.raw(R"(,"route":)").plain(record.route).raw(R"(,"endpoint":)").plain(record.endpoint);
   line.raw(R"(,"client":)").plain(record.client).raw(R"(,"principal":)").text(record.principal);
   line.raw(R"(,"bytes_in":)").number(record.bytes_in).raw(R"(,"bytes_out":)").number(record.bytes_out);
   line.raw(R"(,"core":)").number(record.core).raw(R"(,"retries":)").number(record.retries);

@@ -12,7 +12,7 @@
 namespace sluice::metrics {
 
 // Views need only live during the call. What a client chose (path, principal) may hold any byte and is escaped; the rest is
-// of our own making: tokens, codes, names, addresses of at most 300 bytes.
+// of our own making: tokens, codes, names, addresses of at most 300 bytes each.
 struct AccessRecord {
   core::WallTime finished_at{};
   std::string_view request_id;
@@ -20,6 +20,7 @@ struct AccessRecord {
   std::string_view path;  // without the query: it may hold secrets
   uint16_t status = 0;
   std::string_view reason;  // "-" for an ordinary answer
+  std::string_view would_refuse;  // a limit in dry run that would have refused; empty if there is none
   std::string_view route;
   std::string_view endpoint;  // empty if none was chosen
   std::string_view client;

@@ -14,18 +14,18 @@ namespace sluice::metrics {
 struct SeriesKey {
   uint16_t route = 0;
   uint8_t method = 0;
-  uint8_t reason = 0;
+  uint16_t reason = 0;
   uint16_t status = 0;
   bool operator==(const SeriesKey&) const = default;
 };
 
 class RequestSeries {
  public:
-  static constexpr uint32_t capacity = 1024;
+  static constexpr uint32_t capacity = 4096;
 
   void count(SeriesKey key) {
     const uint64_t packed = pack(key);
-    uint32_t index = static_cast<uint32_t>((packed * 0x9e3779b97f4a7c15) >> 54);
+    uint32_t index = static_cast<uint32_t>((packed * 0x9e3779b97f4a7c15) >> 52);
     for (uint32_t step = 0; step < capacity; ++step, index = (index + 1) % capacity) {
       Entry& entry = entries_[index];
       const uint64_t present = entry.key.load(std::memory_order_relaxed);
@@ -53,13 +53,13 @@ class RequestSeries {
   };
   // The status is never 0, so no key is.
   static uint64_t pack(SeriesKey key) {
-    return uint64_t{key.status} << 32 | uint64_t{key.route} << 16 | uint64_t{key.method} << 8 | key.reason;
+    return uint64_t{key.status} << 40 | uint64_t{key.route} << 24 | uint64_t{key.reason} << 8 | key.method;
   }
   static SeriesKey unpack(uint64_t bits) {
-    return {static_cast<uint16_t>(bits >> 16), static_cast<uint8_t>(bits >> 8), static_cast<uint8_t>(bits),
-            static_cast<uint16_t>(bits >> 32)};
+    return {static_cast<uint16_t>(bits >> 24), static_cast<uint8_t>(bits), static_cast<uint16_t>(bits >> 8),
+            static_cast<uint16_t>(bits >> 40)};
   }
-  static_assert(capacity == 1 << 10, "the hash above keeps ten bits");
+  static_assert(capacity == 1 << 12, "the hash above keeps twelve bits");
 
   std::array<Entry, capacity> entries_;
   core::Counter overflow_;

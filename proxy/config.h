@@ -5,9 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "auth/principal.h"
 #include "core/address.h"
+#include "core/cidr.h"
 #include "core/clock.h"
-#include "limiter/rate.h"
+#include "http/message.h"
+#include "limiter/limit.h"
+#include "limiter/owner.h"
+#include "limiter/shard.h"
+#include "limiter/steering.h"
+#include "proxy/routes.h"
 
 namespace sluice::proxy {
 
@@ -33,7 +40,7 @@ struct Bounds {
   uint32_t upstream_waiting = 1024;  // exchanges that queue for a connection
   uint32_t held = 1024;              // exchanges that are shaped
   uint32_t offload_jobs = 64;
-  uint32_t limiter_keys = 500'000;
+  uint64_t limiter_keys = 1'000'000;  // over all cores together
   uint32_t token_cache_entries = 4096;
   uint32_t log_ring_bytes = 1 << 20;
   uint32_t requests_per_connection = 10'000;
@@ -49,16 +56,59 @@ struct Endpoint {
 // GET /demo/work: whether the route exists.
 enum class DemoRoutes : uint8_t { off, on };
 
+// What a limit counts by: the parts together make one key.
+struct KeyPart {
+  enum class Kind : uint8_t { address, route, claim, header };
+  Kind kind = Kind::address;
+  std::string name;    // header
+  uint16_t claim = 0;  // index into Config::claims
+};
+
+// When a limit is asked. Before the token is looked at, refused tokens pay as well.
+enum class LimitStage : uint8_t { before_auth, after_auth };
+
+// What happens to a request that has no such claim or header.
+enum class OnMissing : uint8_t { refuse, skip };
+
+// A limit as the configuration names it; what a shard needs to know of it stands in Config::limit_rules, under the same
+// index. `rate` and `concurrent` of one name are two limits with one name.
+struct NamedLimit {
+  std::string name;
+  std::string reason;  // "limit.NAME"
+  std::vector<KeyPart> key;
+  LimitStage stage = LimitStage::after_auth;
+  OnMissing on_missing = OnMissing::refuse;
+  uint64_t id = 0;  // limiter::limit_id()
+};
+
+// Immutable once the gateway runs, and shared by all cores. Made by default_config(), the command line or read_config();
+// complete() derives what follows from the rest.
 struct Config {
   core::SocketAddress listen = core::SocketAddress::ipv4(0, 8000);
   Endpoint upstream;
   std::string jwt_secret;
-  limiter::Policy limit{.rate = {.requests = 1, .period_ns = 100'000'000}, .burst = 5, .delay = 0};
-  std::vector<int> cores;  // one worker each, pinned
+  std::vector<std::string> claims{"sub"};  // that limits use; auth::subject_claim first
+  std::vector<NamedLimit> limits;
+  std::vector<limiter::Limit> limit_rules;
+  limiter::OnFull limits_on_full = limiter::OnFull::refuse;
+  limiter::NetworkBits network_bits;
+  limiter::Steering steering = limiter::Steering::automatic;
+  std::vector<core::Cidr> trusted;  // peers whose X-Forwarded-For is believed
+  std::vector<int> cores;           // one worker each, pinned
   std::string log_path = "-";
   DemoRoutes demo_routes = DemoRoutes::off;
+  std::vector<Route> routes;  // most specific first, once complete
   Timeouts timeouts;
   Bounds bounds;
+
+  // `parts` and the rest as in NamedLimit. Returns the index.
+  uint16_t add_limit(NamedLimit limit, const limiter::Limit& rule);
 };
+
+// One limit called "address", by client address and after authentication, and one route for everything, behind a token.
+void add_default_routes(Config& config, const limiter::Policy& policy);
+
+// Adds the routes that Sluice answers itself, and puts the most specific first. Once.
+void complete(Config& config);
 
 }  // namespace sluice::proxy

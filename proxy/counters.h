@@ -9,6 +9,7 @@ namespace sluice::proxy {
 
 struct Counters {
   metrics::RequestSeries requests;
+  core::Counter requests_total;
   metrics::Histogram request_duration;
   metrics::Histogram upstream_duration;
 

@@ -19,6 +19,7 @@
 #include "http/head_scanner.h"
 #include "http/parser.h"
 #include "proxy/downstream_connection.h"
+#include "proxy/config.h"
 #include "proxy/local_reply.h"
 #include "proxy/message.h"
 #include "proxy/outbox.h"
@@ -99,11 +100,22 @@ class Exchange : public core::ListNode<WaitingTag> {
   void read_head(Worker& worker);
   void on_head(Worker& worker, uint32_t begin, uint32_t end);
   void admit(Worker& worker);
-  [[nodiscard]] bool authenticate(Worker& worker);
-  void check_limit(Worker& worker);
-  void apply_limit(Worker& worker, const limiter::Decision& decision);
+  void refuse_method(Worker& worker, uint16_t allowed);
+  void check_token(Worker& worker);
   void proceed(Worker& worker);
+  void serve_demo_work(Worker& worker);
   void submit_job(Worker& worker, Job job, uint32_t milliseconds);
+
+  // exchange_limits.cpp: what the limits say, and what they get back
+  void check_limits(Worker& worker, LimitStage stage);
+  [[nodiscard]] bool claim(Worker& worker, uint16_t limit);
+  void ask_limits(Worker& worker);
+  [[nodiscard]] bool visit_owners(Worker& worker);
+  void apply_limits(Worker& worker);
+  void refuse_by_limit(Worker& worker, const limiter::Verdict& verdict);
+  void hold_or_proceed(Worker& worker);
+  void give_up_hold_place(Worker& worker);
+  [[nodiscard]] const Route& route(Worker& worker) const;
 
   // exchange_request.cpp: the request's way up
   void acquire_connection(Worker& worker, Freshness freshness);
@@ -174,17 +186,24 @@ class Exchange : public core::ListNode<WaitingTag> {
   http::ResponseHead response_;
   Outbox to_downstream_;
 
+  // The limits.
+  LimitCheck limits_;
+  LimitStage limit_stage_ = LimitStage::before_auth;
+  limiter::Holding hold_place_ = limiter::Holding::full;  // allowed: one of the worker's places is ours
+  core::Instant release_at_{};                            // shaped: not before
+
   // Across threads.
   ExchangeMessage message_;
   bool message_is_out_ = false;
   Report* report_ = nullptr;
 
   // What the log says.
-  RouteKind route_ = RouteKind::none;
+  uint16_t route_ = no_route;  // index into Config::routes
   Reason reason_;
   uint16_t response_status_ = 0;
   uint8_t retries_ = 0;
   auth::Principal principal_;
+  uint16_t would_refuse_ = limiter::no_limit;  // a limit in dry run
   core::SocketAddress client_;
   std::array<char, 32> request_id_;
   uint64_t body_bytes_ = 0;

@@ -1,6 +1,7 @@
 // The first part of an exchange: the head is read and judged, and it is decided where the request goes.
 #include <charconv>
 
+#include "proxy/client_address.h"
 #include "proxy/exchange.h"
 #include "proxy/worker.h"
 
@@ -88,98 +89,61 @@ void Exchange::note_request_received(Worker& worker) {
   if (worker.config().timeouts.deadline > core::Duration{0}) deadline_ = worker.now() + worker.config().timeouts.deadline;
 }
 
-// Route, authenticate, limit: synchronous verdicts, but for a limit that another core keeps.
+// Route, limit, authenticate, limit: synchronous verdicts, but for limits that another core keeps.
 void Exchange::admit(Worker& worker) {
+  client_ = client_address(worker.config().trusted, client_, request_.fields);
   if (request_.method == http::Method::connect || request_.method == http::Method::trace) {
-    reply_error(worker, 405, Event::method_not_allowed);
+    refuse_method(worker, method_bit(http::Method::connect) - 1);
     return;
   }
-  route_ = find_route(worker.config(), request_.path);
-  if (route_ != RouteKind::upstream && request_.method != http::Method::get && request_.method != http::Method::head) {
-    reply_error(worker, 405, Event::method_not_allowed);
+  const Found found = find_route(worker.config().routes, request_.method, request_.authority, request_.path);
+  if (found.route == no_route) {
+    if (found.methods != 0) {
+      refuse_method(worker, found.methods);
+    } else {
+      reply_error(worker, 404, Event::route_none);
+    }
     return;
   }
+  route_ = found.route;
   const uint64_t body_max = worker.config().bounds.request_body_bytes;
   if (body_max != 0 && std::max(request_.content_length, body_bytes_) > body_max) {
     reply_error(worker, 413, http::Rule::body_too_large, http::Persistence::close);
     return;
   }
-  if (route_ == RouteKind::health || route_ == RouteKind::metrics) {
-    admitted_at_ = worker.now();
-    proceed(worker);
-    return;
-  }
-  if (authenticate(worker)) check_limit(worker);
-}
-
-bool Exchange::authenticate(Worker& worker) {
-  const auto outcome = worker.authenticator().authenticate(request_.fields, worker.epoch_seconds());
-  if (outcome.refusal == auth::Refusal::none) {
-    principal_ = outcome.principal;
-    return true;
-  }
-  reply_error(worker, 401, outcome.refusal);
-  return false;
-}
-
-void Exchange::check_limit(Worker& worker) {
-  const auto prefix = client_.prefix();
-  const uint32_t owner = worker.ownership().owner_of(prefix);
-  const limiter::Key key = worker.ownership().key_of(prefix);
-  if (owner == worker.index()) {
-    apply_limit(worker, worker.shard().decide(key, worker.config().limit, worker.now()));
-    return;
-  }
-  state_ = State::asking_limit;
-  message_.key = key;
-  message_.kind = static_cast<uint16_t>(MessageKind::limit_request);
-  message_is_out_ = true;
-  downstream_->watch(worker);
-  worker.counters().limit_remote.add();
-  worker.post(owner, message_);
-}
-
-void Exchange::on_limit_answer(Worker& worker) {
-  message_is_out_ = false;
-  if (state_ == State::asking_limit) {
-    apply_limit(worker, message_.decision);
+  if (route(worker).limits_before.empty()) {
+    check_token(worker);
   } else {
-    end_if_quiet(worker);  // it ended meanwhile; what was charged stays charged
+    check_limits(worker, LimitStage::before_auth);
   }
 }
 
-void Exchange::apply_limit(Worker& worker, const limiter::Decision& decision) {
-  switch (decision.kind) {
-    case limiter::Decision::Kind::pass:
-      admitted_at_ = worker.now();
-      proceed(worker);
-      break;
-    case limiter::Decision::Kind::refuse:
-      reply(worker, {.status = 429,
-                     .reason = Event::limit_address,
-                     .persistence = persistence_,
-                     .retry_after = decision.wait,
-                     .limit = &worker.config().limit});
-      break;
-    case limiter::Decision::Kind::hold:
-      if (worker.counters().exchanges_held.get() >= worker.config().bounds.held) {
-        reply(worker, {.status = 429,
-                       .reason = Event::limit_hold,
-                       .persistence = persistence_,
-                       .retry_after = decision.wait,
-                       .limit = &worker.config().limit});
-        break;
-      }
-      state_ = State::holding;
-      worker.counters().exchanges_held.add();
-      downstream_->watch(worker);
-      worker.wheel().arm(timer_, worker.now() + decision.wait);
-      break;
+void Exchange::refuse_method(Worker& worker, uint16_t allowed) {
+  reply(worker, {.status = 405, .reason = Event::method_not_allowed, .persistence = persistence_, .allowed_methods = allowed});
+}
+
+void Exchange::check_token(Worker& worker) {
+  const AuthMode mode = route(worker).auth;
+  if (mode != AuthMode::none) {
+    const auto outcome = worker.authenticator().authenticate(request_.fields, worker.epoch_seconds());
+    // Optional means that there may be no token, not that there may be a bad one.
+    const bool is_absent = outcome.refusal == auth::Refusal::missing && mode == AuthMode::optional;
+    if (outcome.refusal != auth::Refusal::none && !is_absent) {
+      reply_error(worker, 401, outcome.refusal);
+      return;
+    }
+    principal_ = outcome.principal;
+  }
+  if (route(worker).limits_after.empty()) {
+    limit_stage_ = LimitStage::after_auth;
+    hold_or_proceed(worker);
+  } else {
+    check_limits(worker, LimitStage::after_auth);
   }
 }
 
 void Exchange::proceed(Worker& worker) {
-  switch (route_) {
+  switch (route(worker).kind) {
     case RouteKind::upstream:
       worker.pool().note_request(worker);
       http::drop_request_fields(request_.fields);
@@ -195,22 +159,22 @@ void Exchange::proceed(Worker& worker) {
       }
       break;
     case RouteKind::metrics: submit_job(worker, Job::render_metrics, 0); break;
-    case RouteKind::demo_work: {
-      // ?ms=N, 0 to 1000.
-      uint32_t milliseconds = 0;
-      constexpr std::string_view name = "ms=";
-      const std::string_view query = request_.query;
-      const char* end = query.data() + query.size();
-      const bool named = query.substr(0, name.size()) == name;
-      const auto parsed = std::from_chars(named ? query.data() + name.size() : end, end, milliseconds);
-      if (!named || parsed.ec != std::errc{} || parsed.ptr != end || milliseconds > 1000) {
-        reply_error(worker, 400, Event::bad_argument);
-      } else {
-        submit_job(worker, Job::burn, milliseconds);
-      }
-      break;
-    }
-    case RouteKind::none: SLUICE_UNREACHABLE();
+    case RouteKind::demo_work: serve_demo_work(worker); break;
+  }
+}
+
+// ?ms=N, 0 to 1000.
+void Exchange::serve_demo_work(Worker& worker) {
+  uint32_t milliseconds = 0;
+  constexpr std::string_view name = "ms=";
+  const std::string_view query = request_.query;
+  const char* end = query.data() + query.size();
+  const bool named = query.substr(0, name.size()) == name;
+  const auto parsed = std::from_chars(named ? query.data() + name.size() : end, end, milliseconds);
+  if (!named || parsed.ec != std::errc{} || parsed.ptr != end || milliseconds > 1000) {
+    reply_error(worker, 400, Event::bad_argument);
+  } else {
+    submit_job(worker, Job::burn, milliseconds);
   }
 }
 

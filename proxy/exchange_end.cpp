@@ -25,7 +25,8 @@ void Exchange::reply(Worker& worker, const LocalReply& local) {
   if (head_end_ != 0 && request_parser_.remaining() > worker.config().bounds.discard_bytes) answer.persistence = http::Persistence::close;
   if (worker.is_draining()) answer.persistence = http::Persistence::close;
   persistence_ = answer.persistence;
-  if (state_ == State::holding) worker.counters().exchanges_held.subtract();
+  answer.code = answer.reason.code(worker.config());
+  give_up_hold_place(worker);
   state_ = State::replying;
   response_status_ = answer.status;
   reason_ = answer.reason;
@@ -116,7 +117,7 @@ void Exchange::on_timer(Worker& worker) {
   const bool past_deadline = worker.now() >= deadline_;
   switch (state_) {
     case State::holding:
-      worker.counters().exchanges_held.subtract();
+      give_up_hold_place(worker);
       state_ = State::receiving_head;
       admitted_at_ = worker.now();
       proceed(worker);
@@ -163,7 +164,7 @@ void Exchange::on_cut(Worker& worker) {
 // No answer, or no whole one: the connection says so by closing.
 void Exchange::abort(Worker& worker, Reason reason) {
   if (state_ == State::waiting_connection) worker.pool().withdraw(*this);
-  if (state_ == State::holding) worker.counters().exchanges_held.subtract();
+  give_up_hold_place(worker);
   reason_ = reason;
   if (!response_begun()) response_status_ = 499;
   drop_upstream(worker);
@@ -195,6 +196,10 @@ void Exchange::on_downstream_gone(Worker& worker) {
 // The one place where an exchange goes: nothing in the kernel, in a mailbox or in the offload pool refers to it.
 void Exchange::end_if_quiet(Worker& worker) {
   if (state_ != State::ending || upstream_ != nullptr || message_is_out_) return;
+  if (!limits_.is_clear()) {
+    limits_.begin_giving_back();
+    if (!visit_owners(worker)) return;
+  }
   if (afterwards_ == Afterwards::close && downstream_ != nullptr) return;
   if (downstream_ != nullptr) bytes_out_ = downstream_->bytes_sent() - sent_before_;
   record(worker);
@@ -229,10 +234,11 @@ void Exchange::record(Worker& worker) {
   const bool understood = head_end_ != 0;
   const http::Method method = understood ? request_.method : http::Method::other;
   Counters& counters = worker.counters();
-  counters.requests.count({.route = static_cast<uint16_t>(route_),
+  counters.requests.count({.route = route_,
                            .method = static_cast<uint8_t>(method),
                            .reason = reason_.number(),
                            .status = response_status_});
+  counters.requests_total.add();
   counters.request_duration.record(latency);
 
   const auto between = [](core::Instant from, core::Instant to) {
@@ -243,11 +249,12 @@ void Exchange::record(Worker& worker) {
               .method = understood ? request_.method_text : std::string_view{"-"},
               .path = understood ? request_.path : std::string_view{"-"},
               .status = response_status_,
-              .reason = reason_.code(),
-              .route = to_string(route_),
+              .reason = reason_.code(worker.config()),
+              .would_refuse = would_refuse_ != limiter::no_limit ? std::string_view{worker.config().limits[would_refuse_].name} : std::string_view{},
+              .route = route_ != no_route ? std::string_view{route(worker).name} : std::string_view{"-"},
               .endpoint = connected_at_ != core::Instant{} ? std::string_view{worker.config().upstream.authority} : std::string_view{},
               .client = {client.data(), client_.format_address(client.data())},
-              .principal = principal_.subject.view(),
+              .principal = principal_.subject(),
               .bytes_in = body_bytes_,
               .bytes_out = bytes_out_,
               .core = worker.index(),

@@ -1,6 +1,5 @@
 #include "proxy/gateway.h"
 
-#include <netinet/tcp.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +14,7 @@
 
 #include "core/affinity.h"
 #include "metrics/log_writer.h"
+#include "proxy/listener.h"
 #include "proxy/metrics_page.h"
 #include "proxy/worker.h"
 
@@ -33,6 +33,9 @@ struct Gateway::Parts {
   std::unique_ptr<metrics::LogWriter> log_writer;
   std::unique_ptr<OffloadPool> offload;
   MetricsSources sources;
+  SteeringState steering;
+  limiter::SteeringJudge judge;
+  std::vector<uint64_t> requests_seen;  // by worker, at the last look
   uint64_t seed = 0;
 
   std::barrier<> opened;    // every worker has its ring, or has said why not
@@ -57,55 +60,6 @@ uint64_t random_seed() {
   return seed;
 }
 
-// One listener of a reuseport group. What is set here, accepted sockets inherit.
-int open_listener(const core::SocketAddress& address) {
-  const int listener = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (listener < 0) return -1;
-  const int on = 1;
-  if (::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-      ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 || ::bind(listener, address.data(), address.size()) != 0 ||
-      ::listen(listener, 4096) != 0) {
-    const int failure = errno;
-    ::close(listener);
-    errno = failure;
-    return -1;
-  }
-  return listener;
-}
-
-// SO_REUSEPORT would let a second gateway of the same user share the port unseen; a bind without it finds that out.
-bool is_taken(const core::SocketAddress& address) {
-  if (address.port() == 0) return false;
-  const int probe = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (probe < 0) return false;
-  const int on = 1;
-  ::setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const bool taken = ::bind(probe, address.data(), address.size()) != 0 && errno == EADDRINUSE;
-  ::close(probe);
-  return taken;
-}
-
-uint16_t bound_port(int listener) {
-  core::SocketAddress address;
-  socklen_t size = core::SocketAddress::capacity;
-  ::getsockname(listener, address.data(), &size);
-  return address.port();
-}
-
-core::SocketAddress with_port(const core::SocketAddress& address, uint16_t port) {
-  if (address.family() == AF_INET6) {
-    sockaddr_in6 v6;
-    std::memcpy(&v6, address.data(), sizeof v6);
-    v6.sin6_port = htons(port);
-    return core::SocketAddress{v6};
-  }
-  sockaddr_in v4;
-  std::memcpy(&v4, address.data(), sizeof v4);
-  v4.sin_port = htons(port);
-  return core::SocketAddress{v4};
-}
-
 }  // namespace
 
 Gateway::Gateway(Config config)
@@ -116,17 +70,47 @@ Gateway::~Gateway() {
 }
 
 std::optional<StartFailure> Gateway::open_listeners() {
-  core::SocketAddress address = config_.listen;
-  if (is_taken(address)) return StartFailure{exit_cannot_bind, "can't listen on " + address.text() + ": another program uses this port"};
-  for (size_t index = 0; index < config_.cores.size(); ++index) {
-    const int listener = open_listener(address);
-    if (listener < 0) return StartFailure{exit_cannot_bind, "can't listen on " + address.text() + ": " + std::strerror(errno)};
-    parts_->listeners.push_back(listener);
-    if (index == 0) port_ = bound_port(listener);
-    address = with_port(address, port_);
+  if (const auto failure = proxy::open_listeners(config_.listen, config_.cores.size(), parts_->listeners)) {
+    return StartFailure{exit_cannot_bind, *failure};
   }
+  port_ = bound_port(parts_->listeners.front());
+  parts_->requests_seen.resize(config_.cores.size());
+  if (config_.steering != limiter::Steering::spread) set_steering(limiter::Steering::address);
   return std::nullopt;
 }
+
+bool Gateway::set_steering(limiter::Steering steering) {
+  if (config_.cores.size() == 1) return true;
+  const int listener = parts_->listeners.front();
+  const bool by_address = steering != limiter::Steering::spread;
+  const int failure =
+      by_address ? attach_steering(listener, limiter::steering_program(static_cast<uint32_t>(config_.cores.size()), parts_->seed, config_.network_bits))
+                 : detach_steering(listener);
+  if (failure != 0) {
+    notices_.push_back(std::string{"warning: the kernel refuses to steer connections by address ("} + std::strerror(failure) +
+                       "); it spreads them as it likes. Limits stay exact, and cost a message more");
+  }
+  parts_->steering.by_address.set(by_address && failure == 0 ? 1 : 0);
+  return failure == 0;
+}
+
+void Gateway::look_after_steering() {
+  Parts& parts = *parts_;
+  std::vector<uint64_t> done;
+  for (size_t index = 0; index < parts.workers.size(); ++index) {
+    const uint64_t requests = parts.workers[index]->counters().requests_total.get();
+    done.push_back(requests - parts.requests_seen[index]);
+    parts.requests_seen[index] = requests;
+  }
+  const double uneven = limiter::imbalance(done);
+  parts.steering.imbalance.set(static_cast<uint64_t>(uneven * 1e9));
+  if (config_.steering != limiter::Steering::automatic || parts.draining || parts.steering.by_address.get() == 0) return;
+  if (!parts.judge.observe(done) || !set_steering(limiter::Steering::spread)) return;
+  notices_.push_back("steering: one core carries " + std::to_string(uneven).substr(0, 4) +
+                     " times its share of requests, because few addresses call; the kernel spreads new connections from now on");
+}
+
+std::vector<std::string> Gateway::take_notices() { return std::exchange(notices_, {}); }
 
 // Two descriptors a proxied request, and some for ourselves. Too few of them lowers the bound; it never fails later.
 std::optional<StartFailure> Gateway::fit_descriptors() {
@@ -152,13 +136,14 @@ uint64_t Gateway::memory_bound_bytes() const {
   const Bounds& bounds = config_.bounds;
   const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) + uint64_t{bounds.connections} * sizeof(DownstreamConnection) +
                         uint64_t{bounds.exchanges} * sizeof(Exchange) + uint64_t{bounds.upstream_connections} * sizeof(UpstreamConnection) +
-                        uint64_t{bounds.limiter_keys} * 32 + auth::TokenCache::size_bytes(bounds.token_cache_entries) +
+                        auth::TokenCache::size_bytes(bounds.token_cache_entries) +
                         bounds.log_ring_bytes;
-  return each * config_.cores.size();
+  return each * config_.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }
 
 std::optional<StartFailure> Gateway::start() {
   ::signal(SIGPIPE, SIG_IGN);
+  parts_->seed = random_seed();
   if (auto failure = fit_descriptors()) return failure;
   if (auto failure = open_listeners()) return failure;
   Parts& parts = *parts_;
@@ -191,7 +176,6 @@ std::optional<StartFailure> Gateway::start() {
   }
   parts.offload = std::make_unique<OffloadPool>(workers, config_.bounds.offload_jobs, static_cast<uint16_t>(workers + 1),
                                                 [this](std::span<char> out) { return render_metrics(parts_->sources, out); });
-  parts.seed = random_seed();
   for (uint32_t index = 0; index < workers; ++index) parts.threads.emplace_back([this, index] { run_worker(index); });
   parts.prepared.arrive_and_wait();
   if (parts.failure) {
@@ -232,6 +216,7 @@ void Gateway::run_worker(uint32_t index) {
     options.log = parts.log_rings.empty() ? nullptr : parts.log_rings[index].get();
     options.log_writer = parts.log_writer.get();
     options.seed = parts.seed;
+    if (index < journals_.size()) options.journal = journals_[index];
     try {
       parts.workers[index] = std::make_unique<Worker>(std::move(options));
       if (const core::Error error = parts.workers[index]->prepare(); error != core::Error::none) {
@@ -246,6 +231,7 @@ void Gateway::run_worker(uint32_t index) {
     parts.sources.workers.push_back(parts.workers[index].get());
     if (!parts.log_rings.empty()) parts.sources.log_rings.push_back(parts.log_rings[index].get());
     parts.sources.log_writer = parts.log_writer.get();
+    parts.sources.steering = &parts.steering;
     if (parts.sources.started_at == core::WallTime{}) parts.sources.started_at = parts.kernels[index]->wall_now();
   }
   parts.prepared.arrive_and_wait();

@@ -52,6 +52,15 @@ class Gateway {
   // Bytes that the bounds allow for, all cores together; most of it is never touched.
   [[nodiscard]] uint64_t memory_bound_bytes() const;
 
+  // Once a second, while serving: measures how even the load is, and stops steering where it does no good.
+  void look_after_steering();
+  // Steers new connections by address, or stops; automatic counts as by address. False if the kernel refuses.
+  bool set_steering(limiter::Steering steering);
+  // What there is to say since the last call: lines for people.
+  [[nodiscard]] std::vector<std::string> take_notices();
+  // Before start(): what each worker's shard decides is written there as well. One a worker; they outlive the gateway.
+  void keep_journals(std::vector<limiter::Journal*> journals) { journals_ = std::move(journals); }
+
   void begin_drain();
   // What is not finished is cut; called again, it is closed at once.
   void cut();
@@ -71,6 +80,8 @@ class Gateway {
   void fail(StartFailure failure);
 
   Config config_;
+  std::vector<std::string> notices_;
+  std::vector<limiter::Journal*> journals_;
   uint16_t port_ = 0;
   std::unique_ptr<Parts> parts_;
 };

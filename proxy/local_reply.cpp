@@ -29,33 +29,44 @@ uint64_t whole_seconds(core::Duration duration) {
 size_t write_problem(std::span<std::byte> out, const LocalReply& reply) {
   http::Writer body{out};
   body.put(R"({"type":"about:blank","title":")").put(http::reason_phrase(reply.status)).put(R"(","status":)").number(reply.status);
-  body.put(R"(,"code":")").put(reply.reason.code()).put("\"}\n");
+  body.put(R"(,"code":")").put(reply.code).put("\"}\n");
   return body.size();
 }
 
 void write_limit_fields(http::Writer& head, const LocalReply& reply) {
-  const limiter::Rate& rate = reply.limit->rate;
+  const limiter::Rate& rate = reply.limit->policy.rate;
   constexpr uint64_t second = 1'000'000'000;
   const uint64_t window = std::max<uint64_t>(1, rate.period_ns / second);
-  head.put("RateLimit: \"address\";r=0;t=").number(whole_seconds(reply.retry_after));
-  head.put("\r\nRateLimit-Policy: \"address\";q=").number(std::max<uint64_t>(1, rate.requests * window * second / rate.period_ns));
+  head.put("RateLimit: \"").put(reply.limit_name).put("\";r=0;t=").number(whole_seconds(reply.retry_after));
+  head.put("\r\nRateLimit-Policy: \"").put(reply.limit_name).put("\";q=").number(std::max<uint64_t>(1, rate.requests * window * second / rate.period_ns));
   head.put(";w=").number(window).put("\r\n");
 }
 
-void write_challenge(http::Writer& head, Reason reason) {
+// RFC 9110 10.2.1. CONNECT and TRACE are never allowed; what is less usual has no name here.
+void write_allow(http::Writer& head, uint16_t methods) {
+  std::string_view separator = "Allow: ";
+  for (unsigned number = 0; number < static_cast<unsigned>(http::Method::other); ++number) {
+    if ((methods >> number & 1) == 0) continue;
+    head.put(separator).put(http::to_string(static_cast<http::Method>(number)));
+    separator = ", ";
+  }
+  head.put(separator == ", " ? "\r\n" : "Allow:\r\n");
+}
+
+void write_challenge(http::Writer& head, Reason reason, std::string_view code) {
   // RFC 6750 3: no error code when there was no token at all.
   if (reason == auth::Refusal::missing || reason == auth::Refusal::scheme) {
     head.put("WWW-Authenticate: Bearer realm=\"sluice\"\r\n");
   } else {
     head.put("WWW-Authenticate: Bearer realm=\"sluice\", error=\"invalid_token\", error_description=\"");
-    head.put(reason.code()).put("\"\r\n");
+    head.put(code).put("\"\r\n");
   }
 }
 
 }  // namespace
 
 size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, const ReplyContext& context) {
-  std::array<std::byte, 256> problem;
+  std::array<std::byte, 384> problem;
   std::string_view body = reply.body;
   std::string_view type = reply.content_type;
   const bool is_problem = reply.status >= 400 && reply.reason != Reason{};
@@ -70,12 +81,12 @@ size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, cons
   head.field("X-Request-Id", context.request_id);
   if (is_problem) {
     head.put("Proxy-Status: sluice;error=").put(proxy_error(reply.status, reply.reason));
-    head.put(";details=\"").put(reply.reason.code()).put("\"\r\n");
+    head.put(";details=\"").put(reply.code).put("\"\r\n");
   }
-  if (reply.status == 401) write_challenge(head, reply.reason);
-  if (reply.status == 405) head.put("Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n");
+  if (reply.status == 401) write_challenge(head, reply.reason, reply.code);
+  if (reply.status == 405) write_allow(head, reply.allowed_methods);
   if (reply.retry_after > core::Duration{0}) head.put("Retry-After: ").number(whole_seconds(reply.retry_after)).put("\r\n");
-  if (reply.limit != nullptr) write_limit_fields(head, reply);
+  if (reply.limit != nullptr && reply.limit->kind == limiter::Limit::Kind::bucket) write_limit_fields(head, reply);
   if (reply.persistence == http::Persistence::close) {
     head.put("Connection: close\r\n");
   } else if (context.version == http::Version::http_1_0) {

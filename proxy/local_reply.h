@@ -9,22 +9,26 @@
 
 #include "core/clock.h"
 #include "http/message.h"
-#include "limiter/rate.h"
+#include "limiter/limit.h"
 #include "proxy/reason.h"
 
 namespace sluice::proxy {
 
-inline constexpr size_t local_reply_bytes_max = 1024;
+inline constexpr size_t local_reply_bytes_max = 1536;
+inline constexpr size_t limit_name_bytes_max = 64;
 
 struct LocalReply {
   uint16_t status = 200;
   Reason reason;
+  std::string_view code;  // of the reason
   http::Persistence persistence = http::Persistence::keep_alive;
   std::string_view content_type = "application/json";
   std::string_view body;                   // of a success; it may be sent from elsewhere, see `body_bytes`
   uint64_t body_bytes = 0;                 // length of a body that follows the head from other memory
   core::Duration retry_after{};            // 429 and 503: Retry-After, rounded up to seconds
-  const limiter::Policy* limit = nullptr;  // 429: RateLimit and RateLimit-Policy
+  const limiter::Limit* limit = nullptr;  // 429: RateLimit and RateLimit-Policy, if it is a bucket
+  std::string_view limit_name;
+  uint16_t allowed_methods = 0;  // 405: Allow
 };
 
 struct ReplyContext {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "core/mailbox.h"
-#include "limiter/shard.h"
+#include "proxy/limit_check.h"
 
 namespace sluice::proxy {
 
@@ -13,7 +13,7 @@ class Exchange;
 struct Report;
 
 enum class MessageKind : uint16_t {
-  limit_request,  // to the core that owns the key
+  limit_request,  // to the core that owns the keys
   limit_answer,   // and back
   job_done,       // from the offload pool
   drain,          // from the control thread: finish what is there
@@ -27,8 +27,7 @@ enum class Job : uint8_t { render_metrics, burn };
 struct ExchangeMessage : core::Message {
   Exchange* exchange = nullptr;
   // limit_request and limit_answer
-  limiter::Key key;
-  limiter::Decision decision;
+  LimitVisit visit;
   // a job, and job_done
   Job job = Job::burn;
   uint32_t milliseconds = 0;

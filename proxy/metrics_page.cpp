@@ -28,7 +28,9 @@ uint64_t sum(const MetricsSources& sources, Read&& read) {
 }
 
 void put_requests(Exposition& out, const MetricsSources& sources) {
-  std::map<std::tuple<uint16_t, uint8_t, uint16_t, uint8_t>, uint64_t> totals;
+  if (sources.workers.empty()) return;
+  const Config& config = sources.workers.front()->config();
+  std::map<std::tuple<uint16_t, uint8_t, uint16_t, uint16_t>, uint64_t> totals;
   for (const Worker* worker : sources.workers) {
     worker->counters().requests.for_each([&](metrics::SeriesKey key, uint64_t requests) {
       totals[{key.route, key.method, key.status, key.reason}] += requests;
@@ -38,10 +40,10 @@ void put_requests(Exposition& out, const MetricsSources& sources) {
   for (const auto& [key, requests] : totals) {
     const auto& [route, method, status, reason] = key;
     const std::string status_text = std::to_string(status);
-    out.sample({{"route", to_string(static_cast<RouteKind>(route))},
+    out.sample({{"route", route == no_route ? std::string_view{"-"} : std::string_view{config.routes[route].name}},
                 {"method", http::to_string(static_cast<http::Method>(method))},
                 {"status", status_text},
-                {"reason", Reason::from_number(reason).code()}},
+                {"reason", Reason::from_number(reason).code(config)}},
                requests);
   }
 }
@@ -108,22 +110,53 @@ void put_upstream(Exposition& out, const MetricsSources& sources) {
   out.sample({}, total(&Counters::offload_refused));
 }
 
+void put_limits(Exposition& out, const MetricsSources& sources) {
+  if (sources.workers.empty()) return;
+  const Config& config = sources.workers.front()->config();
+  out.family("gateway_limiter_decisions_total", Kind::counter, "Decisions by limit, what it counts, and outcome.");
+  for (uint16_t limit = 0; limit < config.limits.size(); ++limit) {
+    const auto total = [&](core::Counter limiter::LimitCounters::*counter) {
+      return sum(sources, [&](const Worker& worker) { return (worker.shard().counters(limit).*counter).get(); });
+    };
+    const std::string_view name = config.limits[limit].name;
+    const bool is_rate = config.limit_rules[limit].kind == limiter::Limit::Kind::bucket;
+    const std::string_view counts = is_rate ? "rate" : "concurrent";
+    out.sample({{"limit", name}, {"counts", counts}, {"decision", "pass"}}, total(&limiter::LimitCounters::passed));
+    if (is_rate) out.sample({{"limit", name}, {"counts", counts}, {"decision", "hold"}}, total(&limiter::LimitCounters::held));
+    out.sample({{"limit", name}, {"counts", counts}, {"decision", "refuse"}}, total(&limiter::LimitCounters::refused));
+    out.sample({{"limit", name}, {"counts", counts}, {"decision", "would_refuse"}}, total(&limiter::LimitCounters::would_refuse));
+  }
+}
+
+void put_steering(Exposition& out, const MetricsSources& sources) {
+  out.family("gateway_core_connections_total", Kind::counter, "Connections accepted by core.");
+  std::vector<uint64_t> connections;
+  for (const Worker* worker : sources.workers) {
+    connections.push_back(worker->counters().connections_accepted.get());
+    const std::string core_text = std::to_string(worker->index());
+    out.sample({{"core", core_text}}, connections.back());
+  }
+  out.family("gateway_core_imbalance_ratio", Kind::gauge, "Requests of the busiest core in the last second, to the average of all.");
+  out.sample_seconds({}, sources.steering != nullptr ? sources.steering->imbalance.get() : 1'000'000'000);
+  out.family("gateway_steering_by_address", Kind::gauge, "1 while new connections go to the core that owns their address, else 0.");
+  out.sample({}, sources.steering != nullptr ? sources.steering->by_address.get() : 0);
+}
+
 void put_limiter(Exposition& out, const MetricsSources& sources) {
   const auto total = [&](core::Counter limiter::ShardCounters::*counter) {
     return sum(sources, [&](const Worker& worker) { return (worker.shard().counters().*counter).get(); });
   };
-  out.family("gateway_limiter_decisions_total", Kind::counter, "Decisions of the limit by outcome.");
-  out.sample({{"limit", "address"}, {"decision", "pass"}}, total(&limiter::ShardCounters::passed));
-  out.sample({{"limit", "address"}, {"decision", "hold"}}, total(&limiter::ShardCounters::held));
-  out.sample({{"limit", "address"}, {"decision", "refuse"}}, total(&limiter::ShardCounters::refused));
+  put_limits(out, sources);
   out.family("gateway_limiter_full_total", Kind::counter, "Decisions taken without a bucket because the shard was full.");
   out.sample({{"decision", "refuse"}}, total(&limiter::ShardCounters::full_refused));
   out.sample({{"decision", "admit"}}, total(&limiter::ShardCounters::full_admitted));
-  out.family("gateway_limiter_keys", Kind::gauge, "Buckets in use, drained ones included.");
+  out.family("gateway_limiter_swept_total", Kind::counter, "Buckets that had drained and whose room is free again.");
+  out.sample({}, total(&limiter::ShardCounters::swept));
+  out.family("gateway_limiter_keys", Kind::gauge, "Buckets in use; those that have drained and were not swept yet are among them.");
   out.sample({}, total(&limiter::ShardCounters::keys));
   out.family("gateway_limiter_capacity", Kind::gauge, "Buckets that there is room for.");
   out.sample({}, sum(sources, [](const Worker& worker) { return worker.shard().capacity(); }));
-  out.family("gateway_limiter_remote_checks_total", Kind::counter, "Checks that asked the core which owns the key.");
+  out.family("gateway_limiter_remote_checks_total", Kind::counter, "Visits to another core that owns a key.");
   out.sample({}, sum(sources, [](const Worker& worker) { return worker.counters().limit_remote.get(); }));
 
   const auto cache = [&](core::Counter auth::TokenCacheCounters::*counter) {
@@ -172,10 +205,8 @@ void put_engine(Exposition& out, const MetricsSources& sources) {
   engine("gateway_engine_buffer_shortages_total", "Receives that found no buffer.", &core::EngineCounters::buffer_shortages);
   out.family("gateway_core_requests_total", Kind::counter, "Requests by core.");
   for (const Worker* worker : sources.workers) {
-    uint64_t requests = 0;
-    worker->counters().requests.for_each([&](metrics::SeriesKey, uint64_t count) { requests += count; });
     const std::string core_text = std::to_string(worker->index());
-    out.sample({{"core", core_text}}, requests);
+    out.sample({{"core", core_text}}, worker->counters().requests_total.get());
   }
 }
 
@@ -220,6 +251,7 @@ size_t render_metrics(const MetricsSources& sources, std::span<char> text) {
   put_connections(out, sources);
   put_upstream(out, sources);
   put_limiter(out, sources);
+  put_steering(out, sources);
   put_engine(out, sources);
   put_process(out, sources);
   return out.overflowed() ? 0 : out.text().size();

@@ -11,10 +11,17 @@
 
 namespace sluice::proxy {
 
+// How new connections find their core; written by the control thread.
+struct SteeringState {
+  core::Counter by_address;  // 1 or 0
+  core::Counter imbalance;   // of requests in the last second, in billionths
+};
+
 struct MetricsSources {
   std::vector<const Worker*> workers;
   std::vector<const metrics::LogRing*> log_rings;
   const metrics::LogWriter* log_writer = nullptr;
+  const SteeringState* steering = nullptr;
   core::WallTime started_at{};
 };
 

@@ -1,21 +1,22 @@
 #include "proxy/reason.h"
 
 #include "core/assert.h"
+#include "proxy/config.h"
 
 namespace sluice::proxy {
 
-std::string_view Reason::code() const {
-  if (code_ >= auth_base) return auth::reason_code(static_cast<auth::Refusal>(code_ - auth_base));
-  if (code_ >= http_base) return http::reason_code(static_cast<http::Rule>(code_ - http_base));
-  switch (static_cast<Event>(code_)) {
+namespace {
+
+std::string_view event_code(Event event) {
+  switch (event) {
     case Event::none: return "-";
     case Event::method_not_allowed: return "http.method";
     case Event::head_timeout: return "http.head_timeout";
     case Event::body_timeout: return "http.body_timeout";
     case Event::write_timeout: return "downstream.write_timeout";
     case Event::downstream_closed: return "downstream.closed";
-    case Event::limit_address: return "limit.address";
-    case Event::limit_hold: return "limit.hold";
+    case Event::limit_key_missing: return "limit.key_missing";
+    case Event::route_none: return "route.none";
     case Event::upstream_malformed: return "upstream.malformed";
     case Event::upstream_closed: return "upstream.closed";
     case Event::upstream_refused: return "upstream.refused";
@@ -27,6 +28,18 @@ std::string_view Reason::code() const {
     case Event::drain: return "drain";
     case Event::offload_busy: return "offload.busy";
     case Event::bad_argument: return "route.argument";
+  }
+  SLUICE_UNREACHABLE();
+}
+
+}  // namespace
+
+std::string_view Reason::code(const Config& config) const {
+  switch (kind_) {
+    case Kind::event: return event_code(static_cast<Event>(value_));
+    case Kind::http: return http::reason_code(static_cast<http::Rule>(value_));
+    case Kind::auth: return auth::reason_code(static_cast<auth::Refusal>(value_));
+    case Kind::limit: return config.limits[value_].reason;
   }
   SLUICE_UNREACHABLE();
 }

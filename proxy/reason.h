@@ -9,7 +9,9 @@
 
 namespace sluice::proxy {
 
-// What is neither a broken HTTP rule nor a refused token.
+struct Config;
+
+// What is neither a broken HTTP rule, a refused token nor a limit.
 enum class Event : uint8_t {
   none,
   method_not_allowed,
@@ -17,8 +19,8 @@ enum class Event : uint8_t {
   body_timeout,
   write_timeout,
   downstream_closed,
-  limit_address,
-  limit_hold,  // it would have been held for too long, or too many are held
+  limit_key_missing,  // the request has no such claim or header, and the limit wants one
+  route_none,
   upstream_malformed,
   upstream_closed,
   upstream_refused,
@@ -35,23 +37,23 @@ enum class Event : uint8_t {
 class Reason {
  public:
   constexpr Reason() = default;
-  constexpr Reason(Event event) : code_(static_cast<uint8_t>(event)) {}
-  constexpr Reason(http::Rule rule) : code_(static_cast<uint8_t>(http_base + static_cast<uint8_t>(rule))) {}
-  constexpr Reason(auth::Refusal refusal) : code_(static_cast<uint8_t>(auth_base + static_cast<uint8_t>(refusal))) {}
-  static constexpr Reason from_number(uint8_t number) {
-    Reason reason;
-    reason.code_ = number;
-    return reason;
-  }
+  constexpr Reason(Event event) : Reason(Kind::event, static_cast<uint8_t>(event)) {}
+  constexpr Reason(http::Rule rule) : Reason(Kind::http, static_cast<uint8_t>(rule)) {}
+  constexpr Reason(auth::Refusal refusal) : Reason(Kind::auth, static_cast<uint8_t>(refusal)) {}
+  // The limit with this index in the configuration.
+  static constexpr Reason limit(uint16_t index) { return {Kind::limit, static_cast<uint8_t>(index)}; }
+  static constexpr Reason from_number(uint16_t number) { return {static_cast<Kind>(number >> 8), static_cast<uint8_t>(number)}; }
 
-  [[nodiscard]] constexpr uint8_t number() const { return code_; }
-  [[nodiscard]] std::string_view code() const;
+  [[nodiscard]] constexpr uint16_t number() const { return static_cast<uint16_t>(static_cast<unsigned>(kind_) << 8 | value_); }
+  // The names of limits are the configuration's.
+  [[nodiscard]] std::string_view code(const Config& config) const;
   bool operator==(const Reason&) const = default;
 
  private:
-  static constexpr uint8_t http_base = 64;
-  static constexpr uint8_t auth_base = 128;
-  uint8_t code_ = 0;
+  enum class Kind : uint8_t { event, http, auth, limit };
+  constexpr Reason(Kind kind, uint8_t value) : kind_(kind), value_(value) {}
+  Kind kind_ = Kind::event;
+  uint8_t value_ = 0;
 };
 
 }  // namespace sluice::proxy

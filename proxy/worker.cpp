@@ -32,6 +32,13 @@ void put_hex(char* out, uint64_t value) {
   put_hex_half(out + 8, value & 0xffffffff);
 }
 
+// Keys are spread over the cores by chance: each has room for a tenth more than its share.
+uint64_t keys_of_one_core(const Config& config) {
+  const uint64_t cores = std::max<size_t>(1, config.cores.size());
+  const uint64_t share = config.bounds.limiter_keys / cores + 1;
+  return cores == 1 ? share : share + share / 10;
+}
+
 // What is freed has disarmed its timer.
 template <typename T>
 T& owner_of(const core::Timer& timer, core::Slab<T>& slab) {
@@ -52,10 +59,11 @@ Worker::Worker(WorkerOptions options)
       upstreams_(config().bounds.upstream_connections),
       exchanges_(config().bounds.exchanges + slack),
       authenticator_(
-          {.verifier = {.secret = config().jwt_secret}, .cache_entries = config().bounds.token_cache_entries, .seed = options_.seed}),
-      ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed),
-      shard_(config().bounds.limiter_keys),
+          {.verifier = {.secret = config().jwt_secret, .claims = config().claims}, .cache_entries = config().bounds.token_cache_entries, .seed = options_.seed}),
+      ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed, config().network_bits),
+      shard_(keys_of_one_core(config()), config().limit_rules, config().limits_on_full),
       doorbells_(options_.peers.size()) {
+  shard_.keep_journal(options_.journal);
   accept_timer_.bind({static_cast<uint8_t>(Operation::accept_timer), 0, 0});
 }
 
@@ -128,7 +136,7 @@ void Worker::on_message(core::Message& message) {
     case MessageKind::limit_request: {
       auto& request = static_cast<ExchangeMessage&>(message);
       const uint32_t asker = request.sender;
-      request.decision = shard_.decide(request.key, config().limit, now());
+      answer(request.visit);
       request.kind = static_cast<uint16_t>(MessageKind::limit_answer);
       post(asker, request);
       break;
@@ -303,6 +311,16 @@ void Worker::post(uint32_t owner, ExchangeMessage& message) {
   // Sized by the exchanges that both sides can have: never full.
   SLUICE_ASSERT(options_.peers[owner].postbox->post(index(), message));
   doorbells_[owner] = true;
+}
+
+void Worker::answer(LimitVisit& visit) {
+  visit.verdict = shard_.visit(visit.visit, {visit.claims.data(), visit.count}, visit.holding, now(), visit.taken);
+}
+
+limiter::Holding Worker::take_hold_place() {
+  if (hold_places_taken_ >= config().bounds.held) return limiter::Holding::full;
+  ++hold_places_taken_;
+  return limiter::Holding::allowed;
 }
 
 bool Worker::submit(ExchangeMessage& job) { return options_.offload != nullptr && options_.offload->submit(index(), job); }

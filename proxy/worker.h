@@ -49,6 +49,7 @@ struct WorkerOptions {
   metrics::LogRing* log = nullptr;           // nullptr: no log
   metrics::LogWriter* log_writer = nullptr;  // nullptr in tests
   uint64_t seed = 0;                         // the same for all workers
+  limiter::Journal* journal = nullptr;       // of this worker's shard; tests and `sluice limits verify`
 };
 
 class Worker {
@@ -86,7 +87,11 @@ class Worker {
   [[nodiscard]] UpstreamPool& pool() { return pool_; }
   [[nodiscard]] auth::Authenticator& authenticator() { return authenticator_; }
   [[nodiscard]] const limiter::Ownership& ownership() const { return ownership_; }
-  [[nodiscard]] limiter::Shard& shard() { return shard_; }
+  // Answers for keys that this core owns.
+  void answer(LimitVisit& visit);
+  // A place for a request that may have to be held: as many as Bounds::held.
+  [[nodiscard]] limiter::Holding take_hold_place();
+  void give_hold_place() { --hold_places_taken_; }
   [[nodiscard]] core::IntrusiveList<DownstreamConnection, IdleTag>& idle_connections() { return idle_; }
 
   [[nodiscard]] core::Token token(Operation operation, const DownstreamConnection& object) const {
@@ -198,6 +203,7 @@ class Worker {
   Stage stage_ = Stage::serving;
   core::Timer accept_timer_;
   std::vector<bool> doorbells_;  // peers that were posted to in this turn
+  uint32_t hold_places_taken_ = 0;
   int64_t date_second_ = -1;
   std::array<char, 32> date_{};
 };

@@ -26,13 +26,13 @@ expect 2 'write for example 10/s' env -u JWT_SECRET CREDENTIALS_DIRECTORY="$fold
 expect 2 'is missing or empty' env -u JWT_SECRET CREDENTIALS_DIRECTORY=/nowhere "$sluice" run
 expect 2 'write for example 10/s' "$sluice" run --rate 10
 expect 2 'lets nothing through' "$sluice" run --rate 0/s
-expect 2 '--burst "-1"' "$sluice" run --burst=-1
+expect 2 '--burst: "-1"' "$sluice" run --burst=-1
 expect 2 'delay 6 is above burst 5' "$sluice" run --delay 6
 expect 2 'is not an address' "$sluice" run --listen 8000
 expect 2 'is not a URL' "$sluice" run --upstream 127.0.0.1:9001
 expect 2 'has no address' "$sluice" run --upstream http://no-such-name.invalid
 expect 2 'write for example 500ms' "$sluice" run --upstream-timeout 2
-expect 2 '--cores "0"' "$sluice" run --cores 0
+expect 2 '--cores: "0"' "$sluice" run --cores 0
 expect 2 'only ' "$sluice" run --cores 250
 expect 2 "can't open log file /no/such/folder/x" "$sluice" run --listen 127.0.0.1:0 --log /no/such/folder/x
 expect 2 '--no-such-flag' "$sluice" run --no-such-flag
@@ -57,7 +57,7 @@ grep -q 'warning: the secret has 8 bytes' "$folder/gateway" || { echo 'FAILED: n
 grep -q 'are public' "$folder/gateway" || { echo 'FAILED: it is not said that metrics are public'; failures=$((failures + 1)); }
 expect 0 'Hello from the example service' curl -s -H "Authorization: Bearer $token" "$url/api/hello"
 expect 5 'another program uses this port' "$sluice" run --listen "${url#http://}"
-curl -s -o "$folder/slow" -H "Authorization: Bearer $token" "$url/slow?ms=700" &
+curl -s -o "$folder/slow" -H "Authorization: Bearer $token" "$url/slow?ms=2500" &
 slow=$!
 until curl -s "$url/metrics" | grep -q 'gateway_requests_in_flight 2'; do :; done
 kill -TERM $gateway

@@ -91,12 +91,13 @@ class GatewayTest : public ::testing::Test {
     config_.jwt_secret = secret;
     config_.log_path = "none";
     config_.demo_routes = proxy::DemoRoutes::on;
-    config_.limit = {.rate = {1, 100}, .burst = 1'000'000, .delay = 1'000'000};
     config_.bounds = {.connections = 600, .exchanges = 128, .upstream_connections = 64, .limiter_keys = 1000};
     const auto cores = core::available_cores();
     config_.cores = {cores.front(), cores.back()};
   }
   void start() {
+    proxy::add_default_routes(config_, policy_);
+    proxy::complete(config_);
     gateway_ = std::make_unique<proxy::Gateway>(config_);
     const auto failure = gateway_->start();
     ASSERT_FALSE(failure) << failure->text;
@@ -121,6 +122,7 @@ class GatewayTest : public ::testing::Test {
 
   cli::ExampleService service_;
   proxy::Config config_;
+  limiter::Policy policy_{.rate = {1, 100}, .burst = 1'000'000, .delay = 1'000'000};
   std::unique_ptr<proxy::Gateway> gateway_;
 };
 
@@ -231,7 +233,7 @@ TEST_F(GatewayTest, bounds_of_heads_and_bodies_answer_and_close) {
 }
 
 TEST_F(GatewayTest, limit_admits_exactly_burst_and_one_over_all_cores) {
-  config_.limit = {.rate = {1, 3'600'000'000'000}, .burst = 5, .delay = 5};
+  policy_ = {.rate = {1, 3'600'000'000'000}, .burst = 5, .delay = 5};
   start();
   // Many connections at once; whichever core they land on, one core owns the key.
   const std::string command = "ab -q -n 60 -c 12 -H 'Authorization: Bearer " + token() + "' " + url("/api/hello");
@@ -243,7 +245,7 @@ TEST_F(GatewayTest, limit_admits_exactly_burst_and_one_over_all_cores) {
 }
 
 TEST_F(GatewayTest, burst_is_shaped_to_the_rate) {
-  config_.limit = {.rate = {1, 20'000'000}, .burst = 5, .delay = 0};
+  policy_ = {.rate = {1, 20'000'000}, .burst = 5, .delay = 0};
   start();
   const auto begin = std::chrono::steady_clock::now();
   const std::string output = run("ab -q -n 6 -c 6 -H 'Authorization: Bearer " + token() + "' " + url("/api/hello"));

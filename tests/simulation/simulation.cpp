@@ -5,6 +5,7 @@
 
 #include "auth/mint.h"
 #include "proxy/worker.h"
+#include "tests/journal_oracle.h"
 #include "tests/simulation/client.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/origin.h"
@@ -33,6 +34,8 @@ Faults choose_faults(core::Random& random) {
   faults.no_sockets = static_cast<unsigned>(random.below(10));
   return faults;
 }
+
+void add_limit(proxy::Config& config, core::Random& random, uint64_t number);
 
 proxy::Config choose_config(core::Random& random) {
   proxy::Config config;
@@ -64,16 +67,43 @@ proxy::Config choose_config(core::Random& random) {
                    .requests_per_connection = static_cast<uint32_t>(1 + random.below(20)),
                    .request_body_bytes = 1 << 20,
                    .discard_bytes = 20'000};
-  if (random.chance(50)) {
-    config.limit = {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000};
+  config.limits_on_full = random.chance(50) ? limiter::OnFull::refuse : limiter::OnFull::admit;
+  if (random.chance(40)) {
+    proxy::add_default_routes(config, {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000});
   } else {
-    config.limit = {.rate = {.requests = 1, .period_ns = 50'000'000},
-                    .burst = static_cast<uint32_t>(random.below(10)),
-                    .delay = 0,
-                    .hold_max = std::chrono::seconds{2}};
-    config.limit.delay = static_cast<uint32_t>(random.below(config.limit.burst + 1));
+    config.routes.push_back({.name = "default"});
+    const uint64_t count = 1 + random.below(random.chance(50) ? 1 : 5);
+    for (uint64_t number = 0; number < count; ++number) add_limit(config, random, number);
   }
+  proxy::complete(config);
   return config;
+}
+
+// One of any kind: a limit by anything, before the token is looked at or after, enforced or not.
+void add_limit(proxy::Config& config, core::Random& random, uint64_t number) {
+  using Part = proxy::KeyPart;
+  proxy::NamedLimit named{.name = "limit" + std::to_string(number)};
+  const uint64_t by = random.below(6);
+  if (by == 0 || by >= 4) named.key.push_back({.kind = Part::Kind::address});
+  if (by == 1 || by == 4) named.key.push_back({.kind = Part::Kind::claim, .claim = auth::subject_claim});
+  if (by == 2) named.key.push_back({.kind = Part::Kind::route});
+  if (by == 3) named.key.push_back({.kind = Part::Kind::header, .name = "X-Tag"});
+  const bool needs_token = by == 1 || by == 4;
+  named.stage = !needs_token && random.chance(40) ? proxy::LimitStage::before_auth : proxy::LimitStage::after_auth;
+  named.on_missing = proxy::OnMissing::skip;
+  limiter::Limit limit;
+  limit.enforcement = random.chance(20) ? limiter::Enforcement::dry_run : limiter::Enforcement::enforce;
+  if (random.chance(30)) {
+    limit.kind = limiter::Limit::Kind::concurrency;
+    limit.concurrent = 1 + static_cast<uint32_t>(random.below(4));
+  } else {
+    limit.policy = {.rate = {.requests = 1 + random.below(3), .period_ns = 50'000'000},
+                    .burst = static_cast<uint32_t>(random.below(10)),
+                    .hold_max = std::chrono::seconds{2}};
+    limit.policy.delay = static_cast<uint32_t>(random.below(limit.policy.burst + 1));
+  }
+  proxy::Route& route = config.routes.front();
+  (named.stage == proxy::LimitStage::before_auth ? route.limits_before : route.limits_after).push_back(config.add_limit(named, limit));
 }
 
 class Run {
@@ -148,6 +178,8 @@ class Run {
       options.offload = offload_.get();
       options.log = logs_.back().get();
       options.seed = seed;
+      journals_.push_back(std::make_unique<limiter::Journal>(4096));
+      options.journal = journals_.back().get();
       workers_.push_back(std::make_unique<proxy::Worker>(std::move(options)));
       static_cast<void>(workers_.back()->prepare());
       offload_->set_client(index, {postboxes_[index].get(), kernels_[index].get()});
@@ -158,8 +190,6 @@ class Run {
 
   void make_clients() {
     const auto wall = std::chrono::floor<std::chrono::seconds>(kernels_[0]->wall_now());
-    const std::string token =
-        auth::mint({.secret = config_.jwt_secret, .subject = "simulated", .issued_at = wall, .expires = wall + std::chrono::hours{1}});
     const unsigned count = 1 + static_cast<unsigned>(choice_.below(30));
     const unsigned addresses = 1 + static_cast<unsigned>(choice_.below(5));
     const bool harmless = choice_.chance(50);
@@ -172,7 +202,10 @@ class Run {
       options.requests = 1 + static_cast<unsigned>(choice_.below(8));
       options.play_count = harmless ? harmless_plays : plays;
       options.small = choice_.chance(70);
-      options.token = token;
+      options.token = auth::mint({.secret = config_.jwt_secret,
+                                  .subject = "caller" + std::to_string(choice_.below(3)),
+                                  .issued_at = wall,
+                                  .expires = wall + std::chrono::hours{1}});
       clients_.push_back(std::make_unique<Client>(world_, options, tally_));
       Client* client = clients_.back().get();
       world_.after(std::chrono::microseconds{choice_.below(50'000)}, [client] { client->start(); });
@@ -293,9 +326,32 @@ class Run {
       want(counters.upstream_open.get() == 0 && counters.upstream_idle.get() == 0, "upstream connections are still counted");
       want(counters.buffers_starved.get() == 0, "starved connections are still counted");
     }
+    check_limits(want);
     for (const auto& [number, times] : origin_.arrivals()) {
       const unsigned most = tally_.idempotent[number] ? 1 + proxy::retries_max : 1;
       want(times <= most, "request " + std::to_string(number) + " arrived " + std::to_string(times) + " times");
+    }
+  }
+
+  // Every decision is what the formula says, and nothing went through that no limit let in.
+  template <typename Want>
+  void check_limits(Want&& want) {
+    tests::JournalOracle oracle{config_.limit_rules};
+    for (const auto& journal : journals_) {
+      const auto wrong = oracle.judge(*journal, true);
+      want(!wrong, wrong.value_or(""));
+    }
+    uint64_t full_admitted = 0;
+    for (const auto& worker : workers_) full_admitted += worker->shard().counters().full_admitted.get();
+    const std::vector<proxy::Route>& routes = config_.routes;
+    for (const auto& list : {routes.back().limits_before, routes.back().limits_after}) {
+      for (const uint16_t limit : list) {
+        const bool is_for_all = config_.limits[limit].key.front().kind == proxy::KeyPart::Kind::address;
+        const bool is_enforced_rate =
+            config_.limit_rules[limit].kind == limiter::Limit::Kind::bucket && config_.limit_rules[limit].enforcement == limiter::Enforcement::enforce;
+        if (!is_for_all || !is_enforced_rate) continue;
+        want(origin_.arrivals().size() <= oracle.admitted(limit) + full_admitted, "more requests went through than a limit let in");
+      }
     }
   }
 
@@ -308,6 +364,7 @@ class Run {
   std::vector<std::unique_ptr<core::Kernel>> kernels_;
   std::unique_ptr<proxy::OffloadPool> offload_;
   std::vector<std::unique_ptr<metrics::LogRing>> logs_;
+  std::vector<std::unique_ptr<limiter::Journal>> journals_;
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
   std::vector<core::Duration> timeouts_;  // of the wait that each worker is in
   std::vector<std::unique_ptr<Client>> clients_;

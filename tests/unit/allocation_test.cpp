@@ -86,7 +86,8 @@ TEST(Allocations, warm_request_path_makes_none) {
   config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, 9001), .authority = "127.0.0.1:9001"};
   config.jwt_secret = "mysecret";
   config.cores = {-1};
-  config.limit = {.rate = {1, 1}, .burst = 1'000'000, .delay = 1'000'000};
+  proxy::add_default_routes(config, {.rate = {1, 1}, .burst = 1'000'000, .delay = 1'000'000});
+  proxy::complete(config);
   config.bounds.limiter_keys = 1000;
   core::KernelUnavailable unavailable;
   auto kernel = core::Kernel::open({}, unavailable);

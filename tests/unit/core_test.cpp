@@ -6,6 +6,7 @@
 #include "core/address.h"
 #include "core/mailbox.h"
 #include "core/random.h"
+#include "core/cidr.h"
 #include "core/slab.h"
 #include "core/timer_wheel.h"
 
@@ -64,6 +65,38 @@ TEST(TimerWheel, timer_may_be_armed_again_while_it_fires) {
   }
   EXPECT_EQ(fired, 10);
   wheel.disarm(timer);
+}
+
+TEST(TimerWheel, timers_of_one_tick_fire_in_the_order_in_which_they_were_armed) {
+  // Far away, nearer, and at once: they stand on different levels of the wheel first.
+  for (const int64_t due : {70, 5000, 300'000}) {
+    TimerWheel wheel{Instant{}};
+    std::array<Timer, 6> timers;
+    const std::array<int64_t, 6> armed_at{0, 0, due / 2, due - 10, due - 10, due - 1};
+    std::vector<size_t> order;
+    const auto fire = [&](Timer& timer) { order.push_back(static_cast<size_t>(&timer - timers.data())); };
+    for (size_t index = 0; index < timers.size(); ++index) {
+      wheel.advance(Instant{milliseconds{armed_at[index]}}, fire);
+      wheel.arm(timers[index], Instant{milliseconds{due}});
+    }
+    wheel.advance(Instant{milliseconds{due}}, fire);
+    EXPECT_EQ(order, (std::vector<size_t>{0, 1, 2, 3, 4, 5})) << due;
+  }
+}
+
+TEST(Cidr, networks_are_read_and_hold_their_addresses) {
+  const auto in = [](const char* network, const char* address) { return Cidr::parse(network)->contains(*SocketAddress::parse_host(address, 0)); };
+  EXPECT_TRUE(in("10.0.0.0/8", "10.255.1.2"));
+  EXPECT_FALSE(in("10.0.0.0/8", "11.0.0.0"));
+  EXPECT_TRUE(in("192.0.2.1", "192.0.2.1"));
+  EXPECT_FALSE(in("192.0.2.1", "192.0.2.2"));
+  EXPECT_TRUE(in("10.0.0.0/9", "::ffff:10.127.0.1")) << "v4-mapped counts as IPv4";
+  EXPECT_FALSE(in("10.0.0.0/9", "10.128.0.1"));
+  EXPECT_TRUE(in("2001:db8::/33", "2001:db8:7fff::1"));
+  EXPECT_FALSE(in("2001:db8::/33", "2001:db8:8000::1"));
+  EXPECT_TRUE(in("0.0.0.0/0", "1.2.3.4"));
+  EXPECT_FALSE(in("0.0.0.0/0", "2001:db8::1"));
+  for (const char* text : {"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "::/129", "host/8", "10.0.0.0/-1", "10.0.0/8"}) EXPECT_FALSE(Cidr::parse(text)) << text;
 }
 
 TEST(Slab, released_object_is_not_found_and_not_taken_before_reclaim) {

@@ -134,7 +134,7 @@ TEST(RequestSeries, combinations_are_counted_apart_and_the_bound_holds) {
     total += requests;
   });
   EXPECT_EQ(total, 300U);
-  for (uint32_t i = 0; i < 2000; ++i) series.count({.route = static_cast<uint16_t>(i), .status = 500});
+  for (uint32_t i = 0; i < 8000; ++i) series.count({.route = static_cast<uint16_t>(i), .status = 500});
   EXPECT_GT(series.overflow(), 0U);
 }
 
@@ -161,9 +161,15 @@ TEST(Exposition, histogram_is_cumulative_and_labels_are_escaped) {
 
 TEST(LocalReply, refusals_carry_one_code_everywhere_and_fit) {
   std::array<std::byte, proxy::local_reply_bytes_max> out;
-  const limiter::Policy policy{.rate = {1, 100'000'000}, .burst = 5};
+  const limiter::Limit limit{.policy = {.rate = {1, 100'000'000}, .burst = 5}};
   const size_t size = proxy::write_local_reply(
-      out, {.status = 429, .reason = proxy::Event::limit_address, .retry_after = std::chrono::milliseconds{1001}, .limit = &policy},
+      out,
+      {.status = 429,
+       .reason = proxy::Reason::limit(0),
+       .code = "limit.address",
+       .retry_after = std::chrono::milliseconds{1001},
+       .limit = &limit,
+       .limit_name = "address"},
       {.request_id = "00000000000000000000000000000001", .date = "Mon, 23 Nov 2026 20:24:32 GMT"});
   const std::string text{reinterpret_cast<const char*>(out.data()), size};
   for (const char* part :
@@ -173,7 +179,7 @@ TEST(LocalReply, refusals_carry_one_code_everywhere_and_fit) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
   const size_t head_only =
-      proxy::write_local_reply(out, {.status = 404, .reason = proxy::Event::bad_argument}, {.method = http::Method::head});
+      proxy::write_local_reply(out, {.status = 404, .reason = proxy::Event::bad_argument, .code = "route.argument"}, {.method = http::Method::head});
   EXPECT_EQ((std::string{reinterpret_cast<const char*>(out.data()), head_only}).substr(head_only - 4), "\r\n\r\n");
 }
 

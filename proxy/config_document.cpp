@@ -1,0 +1,138 @@
+#include "proxy/config_document.h"
+
+#include <algorithm>
+#include <set>
+
+#include "proxy/local_reply.h"
+
+namespace sluice::proxy {
+
+namespace {
+
+std::string kind_of(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Map: return "a mapping";
+    case YAML::NodeType::Sequence: return "a list";
+    case YAML::NodeType::Scalar: return "\"" + node.Scalar() + "\"";
+    default: return "nothing";
+  }
+}
+
+std::string joined(std::span<const std::string_view> words) {
+  std::string text;
+  for (size_t index = 0; index < words.size(); ++index) {
+    if (index > 0) text += index + 1 == words.size() ? " or " : ", ";
+    text += words[index];
+  }
+  return text;
+}
+
+bool is_name(const std::string& text) {
+  const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; };
+  return !text.empty() && text.size() <= limit_name_bytes_max && std::all_of(text.begin(), text.end(), fits);
+}
+
+}  // namespace
+
+Document::Document(std::string name, const std::string& text) : name_(std::move(name)) {
+  try {
+    const std::vector<YAML::Node> all = YAML::LoadAll(text);
+    if (all.size() > 1) complain(all[1], "a second document; one file holds one configuration");
+    if (!all.empty()) root_ = all[0];
+  } catch (const YAML::Exception& error) {
+    complaints_.push_back(place(error.mark) + ": this is no YAML: " + error.msg);
+    root_ = YAML::Node{YAML::NodeType::Map};
+  }
+}
+
+std::string Document::place(const YAML::Mark& mark) const {
+  if (mark.is_null()) return name_;
+  return name_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+}
+
+void Document::complain(const YAML::Node& at, const std::string& text) { complaints_.push_back(place(at.Mark()) + ": " + text); }
+void Document::warn(const YAML::Node& at, const std::string& text) { warnings_.push_back(place(at.Mark()) + ": " + text); }
+
+std::optional<std::string> Document::text(const YAML::Node& node, const std::string& what) {
+  if (node.IsScalar()) return node.Scalar();
+  complain(node, "found " + kind_of(node) + " where " + what + " is accepted");
+  return std::nullopt;
+}
+
+std::optional<std::string> Document::word(const YAML::Node& node, std::initializer_list<std::string_view> words) {
+  const std::span<const std::string_view> known{words.begin(), words.size()};
+  const auto found = text(node, joined(known));
+  if (!found) return std::nullopt;
+  if (std::find(known.begin(), known.end(), *found) != known.end()) return found;
+  const std::string_view meant = nearest(*found, known);
+  complain(node, "\"" + *found + "\" is not " + joined(known) + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+  return std::nullopt;
+}
+
+std::vector<YAML::Node> Document::list(const YAML::Node& node) {
+  if (!node.IsSequence()) return {node};
+  return {node.begin(), node.end()};
+}
+
+std::vector<std::string> Document::texts(const YAML::Node& node, const std::string& what) {
+  std::vector<std::string> found;
+  for (const YAML::Node& item : list(node)) {
+    if (auto one = text(item, what)) found.push_back(std::move(*one));
+  }
+  return found;
+}
+
+Section::Section(Document& document, const YAML::Node& node, const std::string& name, std::initializer_list<std::string_view> keys)
+    : document_(document), node_(node) {
+  if (!node.IsMap()) {
+    if (node.IsDefined() && !node.IsNull()) document.complain(node, name + " is " + kind_of(node) + "; it must be a mapping");
+    node_ = YAML::Node{YAML::NodeType::Map};
+    return;
+  }
+  const std::span<const std::string_view> known{keys.begin(), keys.size()};
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+    if (!seen.insert(key).second) {
+      document.complain(entry.first, "key \"" + key + "\" is here twice");
+    } else if (std::find(known.begin(), known.end(), key) == known.end()) {
+      const std::string_view meant = nearest(key, known);
+      document.complain(entry.first, "unknown key \"" + key + "\" in " + name +
+                                         (meant.empty() ? "; it may have " + joined(known) : "; did you mean " + std::string{meant} + "?"));
+    }
+  }
+}
+
+YAML::Node Section::get(std::string_view key) const {
+  for (const auto& entry : node_) {
+    if (entry.first.IsScalar() && entry.first.Scalar() == key) return entry.second;
+  }
+  return YAML::Node{YAML::NodeType::Undefined};
+}
+
+void Section::read_duration(std::string_view key, core::Duration& into) const {
+  read(key, into, "a duration like 500ms, 2s or 1m", [](const std::string& text) { return parse_duration(text); });
+}
+
+void for_each_named(Document& document, const YAML::Node& node, const std::string& what,
+                    const std::function<void(const std::string& name, const YAML::Node& value)>& visit) {
+  if (!node.IsDefined() || node.IsNull()) return;
+  if (!node.IsMap()) {
+    document.complain(node, what + " are " + kind_of(node) + "; they must be a mapping from names");
+    return;
+  }
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
+    if (!is_name(name)) {
+      document.complain(entry.first, "\"" + name + "\" is no name; letters, digits, _ and - are accepted, at most " +
+                                         std::to_string(limit_name_bytes_max));
+    } else if (!seen.insert(name).second) {
+      document.complain(entry.first, "\"" + name + "\" is here twice");
+    } else {
+      visit(name, entry.second);
+    }
+  }
+}
+
+}  // namespace sluice::proxy

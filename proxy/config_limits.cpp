@@ -1,0 +1,136 @@
+// limits: and limiter: of the configuration file.
+#include <algorithm>
+
+#include "proxy/config_sections.h"
+
+namespace sluice::proxy {
+
+namespace {
+
+using limiter::Limit;
+
+constexpr std::string_view key_forms = "address, route, claim:NAME or header:NAME";
+
+bool is_token(std::string_view text) {
+  const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; };
+  return !text.empty() && text.size() <= limit_name_bytes_max && std::all_of(text.begin(), text.end(), fits);
+}
+
+// The place of the claim among those that are asked for; nothing if there are too many.
+std::optional<uint16_t> claim_index(std::vector<std::string>& claims, const std::string& name) {
+  const auto found = std::find(claims.begin(), claims.end(), name);
+  if (found == claims.end()) {
+    if (claims.size() == auth::claims_max) return std::nullopt;
+    claims.push_back(name);
+    return static_cast<uint16_t>(claims.size() - 1);
+  }
+  return static_cast<uint16_t>(found - claims.begin());
+}
+
+std::optional<KeyPart> read_key_part(Document& document, Config& config, const YAML::Node& node) {
+  const auto text = document.text(node, std::string{key_forms});
+  if (!text) return std::nullopt;
+  if (*text == "address") return KeyPart{.kind = KeyPart::Kind::address};
+  if (*text == "route") return KeyPart{.kind = KeyPart::Kind::route};
+  const auto colon = text->find(':');
+  const std::string kind = text->substr(0, colon);
+  const std::string name = colon == std::string::npos ? "" : text->substr(colon + 1);
+  if (kind == "header" && is_token(name)) return KeyPart{.kind = KeyPart::Kind::header, .name = name};
+  if (kind == "claim" && is_token(name)) {
+    const auto claim = claim_index(config.claims, name);
+    if (claim) return KeyPart{.kind = KeyPart::Kind::claim, .claim = *claim};
+    document.complain(node, "more than " + std::to_string(auth::claims_max) + " different claims are used");
+    return std::nullopt;
+  }
+  constexpr std::string_view known[] = {"address", "route", "claim:NAME", "header:NAME", "claim", "header"};
+  const std::string_view meant = nearest(kind, known);
+  document.complain(node, "\"" + *text + "\" is no key; accepted are " + std::string{key_forms} +
+                              (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+  return std::nullopt;
+}
+
+std::vector<KeyPart> read_key(Document& document, Config& config, const Section& section, const std::string& name) {
+  std::vector<KeyPart> key;
+  if (!section.has("key")) {
+    document.complain(section.node(), "limit " + name + " has no key; it may be " + std::string{key_forms} + ", or a list of them");
+    return key;
+  }
+  for (const YAML::Node& part : document.list(section.get("key"))) {
+    if (auto read = read_key_part(document, config, part)) key.push_back(std::move(*read));
+  }
+  return key;
+}
+
+void read_policy(Document& document, const Section& section, limiter::Policy& policy) {
+  section.read("rate", policy.rate, "a rate like 10/s", [](const std::string& text) { return parse_rate(text); });
+  section.read_number("burst", policy.burst, 0, limiter::burst_max);
+  section.read_number("delay", policy.delay, 0, limiter::burst_max);
+  section.read_duration("max_hold", policy.hold_max);
+  if (const auto complaint = limiter::check_policy(policy)) {
+    document.complain(section.get(section.has("delay") ? "delay" : section.has("burst") ? "burst" : "rate"), complaint->text);
+  }
+}
+
+void read_limit(Document& document, Config& config, const std::string& name, const YAML::Node& node) {
+  const Section section{document, node, "limits." + name,
+                        {"key", "rate", "burst", "delay", "max_hold", "concurrent", "stage", "on_missing", "dry_run"}};
+  NamedLimit named{.name = name, .key = read_key(document, config, section, name)};
+  Limit rule;
+  if (const YAML::Node stage = section.get("stage"); stage.IsDefined()) {
+    if (const auto word = document.word(stage, {"before_auth", "after_auth"})) {
+      named.stage = *word == "before_auth" ? LimitStage::before_auth : LimitStage::after_auth;
+    }
+  }
+  const bool uses_claims = std::any_of(named.key.begin(), named.key.end(), [](const KeyPart& part) { return part.kind == KeyPart::Kind::claim; });
+  if (named.stage == LimitStage::before_auth && uses_claims) {
+    document.complain(section.get("stage"), "limit " + name + " counts by a claim, and before_auth no claim is verified; write after_auth");
+  }
+  if (const YAML::Node missing = section.get("on_missing"); missing.IsDefined()) {
+    if (const auto word = document.word(missing, {"refuse", "skip"})) named.on_missing = *word == "skip" ? OnMissing::skip : OnMissing::refuse;
+  }
+  if (const YAML::Node dry = section.get("dry_run"); dry.IsDefined()) {
+    if (const auto word = document.word(dry, {"true", "false"}); word && *word == "true") rule.enforcement = limiter::Enforcement::dry_run;
+  }
+  if (!section.has("rate") && !section.has("concurrent")) {
+    document.complain(node, "limit " + name + " limits nothing; write a rate like 10/s, concurrent: N, or both");
+  }
+  for (const std::string_view key : {"burst", "delay", "max_hold"}) {
+    if (section.has(key) && !section.has("rate")) document.complain(section.get(key), std::string{key} + " means nothing without a rate");
+  }
+  if (section.has("rate")) {
+    read_policy(document, section, rule.policy);
+    config.add_limit(named, rule);
+  }
+  if (section.has("concurrent")) {
+    rule.kind = Limit::Kind::concurrency;
+    rule.concurrent = 1;
+    section.read_number("concurrent", rule.concurrent, 1, 1'000'000);
+    config.add_limit(named, rule);
+  }
+}
+
+}  // namespace
+
+void read_limits(Document& document, Config& config, const YAML::Node& node) {
+  for_each_named(document, node, "limits",
+                 [&](const std::string& name, const YAML::Node& value) { read_limit(document, config, name, value); });
+  if (config.limits.size() > limits_max) {
+    document.complain(node, std::to_string(config.limits.size()) + " limits; at most " + std::to_string(limits_max) + " are possible");
+  }
+}
+
+void read_limiter(Document& document, Config& config, const YAML::Node& node) {
+  const Section section{document, node, "limiter", {"keys", "on_full", "ipv4_prefix", "ipv6_prefix", "held_max"}};
+  section.read_number("keys", config.bounds.limiter_keys, 1, uint64_t{1} << 32);
+  section.read_number("held_max", config.bounds.held, 0, 1'000'000);
+  section.read_number("ipv4_prefix", config.network_bits.ipv4, 8, 32);
+  section.read_number("ipv6_prefix", config.network_bits.ipv6, 16, 64);
+  if (const YAML::Node full = section.get("on_full"); full.IsDefined()) {
+    if (const auto word = document.word(full, {"refuse", "admit"})) {
+      config.limits_on_full = *word == "admit" ? limiter::OnFull::admit : limiter::OnFull::refuse;
+    }
+  }
+  if (const auto complaint = check_limiter_memory(config.bounds.limiter_keys)) document.complain(section.get("keys"), complaint->text);
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,26 @@
+// The configuration file (YAML): read whole, judged whole. Nothing is guessed; all that is wrong is said at once, each with
+// file:line:column, what was found, and what is accepted.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/config.h"
+
+namespace sluice::proxy {
+
+struct ConfigReading {
+  std::optional<Config> config;         // complete(); nothing if there are complaints
+  std::vector<std::string> complaints;  // a line each
+  std::vector<std::string> warnings;
+};
+
+inline constexpr size_t config_bytes_max = 1 << 20;
+
+// Reads the file, the secrets that it names, and the names of its endpoints.
+[[nodiscard]] ConfigReading read_config(const std::string& path);
+// The same from memory; `name` stands where the file's would.
+[[nodiscard]] ConfigReading read_config_text(const std::string& name, const std::string& text);
+
+}  // namespace sluice::proxy

@@ -1,0 +1,175 @@
+// routes: of the configuration file.
+#include <algorithm>
+
+#include "http/uri.h"
+#include "proxy/config_sections.h"
+
+namespace sluice::proxy {
+
+namespace {
+
+constexpr std::string_view method_names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+// The path that requests are matched by is normalised; a rule that is not would never match.
+void read_path(Document& document, const YAML::Node& node, std::string& into) {
+  const auto text = document.text(node, "a path like /orders");
+  if (!text) return;
+  std::string normal = *text;
+  const http::Target target = http::normalize_target(http::Method::get, normal.data(), normal.size());
+  if (text->empty() || text->front() != '/' || target.rule != http::Rule::none || !target.query.empty() ||
+      text->find('?') != std::string::npos) {
+    document.complain(node, "\"" + *text + "\" is no path; write for example /orders");
+  } else if (target.path != *text) {
+    document.complain(node, "\"" + *text + "\" would never match: requests are matched by their normal form; write " + std::string{target.path});
+  } else if (text->find_first_of("\"\\") != std::string::npos) {
+    document.complain(node, "\"" + *text + "\" has a quote or a backslash; write them percent-encoded");
+  } else {
+    into = *text;
+  }
+}
+
+void read_host(Document& document, const YAML::Node& node, std::string& into) {
+  const auto text = document.text(node, "a host like api.example or *.example");
+  if (!text) return;
+  const std::string_view name = text->starts_with("*.") ? std::string_view{*text}.substr(2) : std::string_view{*text};
+  const bool has_port = !name.starts_with('[') && name.find(':') != std::string_view::npos;
+  if (name.empty() || name.find('*') != std::string_view::npos || has_port || !http::is_valid_authority(name)) {
+    document.complain(node, "\"" + *text + "\" is no host; write a name like api.example, or *.example for all below it, without a port");
+  } else {
+    into = lower(*text);
+  }
+}
+
+void read_match(Document& document, const YAML::Node& node, RouteMatch& match) {
+  const Section section{document, node, "match", {"host", "path", "path_prefix", "methods"}};
+  if (section.has("host")) read_host(document, section.get("host"), match.host);
+  if (section.has("path") && section.has("path_prefix")) {
+    document.complain(section.get("path"), "path and path_prefix exclude each other");
+  } else if (section.has("path")) {
+    match.path_kind = RouteMatch::Path::exact;
+    read_path(document, section.get("path"), match.path);
+  } else if (section.has("path_prefix")) {
+    read_path(document, section.get("path_prefix"), match.path);
+    if (match.path.size() > 1 && match.path.back() == '/') match.path.pop_back();
+  }
+  if (!section.has("methods")) return;
+  match.methods = 0;
+  for (const YAML::Node& item : document.list(section.get("methods"))) {
+    const auto word = document.word(item, {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"});
+    if (!word) continue;
+    const auto number = static_cast<unsigned>(std::find(std::begin(method_names), std::end(method_names), *word) - std::begin(method_names));
+    constexpr http::Method methods[] = {http::Method::get, http::Method::head, http::Method::post,   http::Method::put,
+                                        http::Method::del, http::Method::patch, http::Method::options};
+    match.methods = static_cast<uint16_t>(match.methods | method_bit(methods[number]));
+  }
+}
+
+void read_auth(Document& document, const Section& section, Route& route, const std::vector<std::string>& known) {
+  const YAML::Node node = section.get("auth");
+  if (!node.IsDefined()) {
+    document.complain(section.node(), "this route does not say who may call; write auth: NAME, auth: { optional: NAME } or auth: none");
+    return;
+  }
+  if (node.IsScalar() && node.Scalar() == "none") {
+    route.auth = AuthMode::none;
+    return;
+  }
+  YAML::Node name = node;
+  route.auth = AuthMode::required;
+  if (node.IsMap()) {
+    const Section optional{document, node, "auth", {"optional"}};
+    route.auth = AuthMode::optional;
+    name = optional.get("optional");
+  }
+  const auto text = document.text(name, "a name of auth:, { optional: NAME } or none");
+  if (!text || std::find(known.begin(), known.end(), *text) != known.end()) return;
+  std::vector<std::string_view> names{known.begin(), known.end()};
+  const std::string_view meant = nearest(*text, names);
+  document.complain(name, "there is no auth called \"" + *text + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+}
+
+void read_route_limits(Document& document, Config& config, const YAML::Node& node, Route& route) {
+  std::vector<std::string_view> names;
+  for (const NamedLimit& limit : config.limits) names.push_back(limit.name);
+  size_t count = 0;
+  for (const YAML::Node& item : document.list(node)) {
+    const auto name = document.text(item, "the name of a limit");
+    if (!name) continue;
+    bool found = false;
+    for (uint16_t index = 0; index < config.limits.size(); ++index) {
+      if (config.limits[index].name != *name) continue;
+      auto& list = config.limits[index].stage == LimitStage::before_auth ? route.limits_before : route.limits_after;
+      if (std::find(list.begin(), list.end(), index) != list.end()) {
+        document.complain(item, "limit " + *name + " is here twice");
+        break;
+      }
+      list.push_back(index);
+      found = true;
+      ++count;
+      const bool uses_claims = std::any_of(config.limits[index].key.begin(), config.limits[index].key.end(),
+                                           [](const KeyPart& part) { return part.kind == KeyPart::Kind::claim; });
+      if (uses_claims && route.auth == AuthMode::none) {
+        document.complain(item, "limit " + *name + " counts by a claim, and this route asks for no token");
+      }
+    }
+    if (found) continue;
+    const std::string_view meant = nearest(*name, names);
+    if (std::find(names.begin(), names.end(), *name) != names.end()) continue;
+    document.complain(item, "there is no limit called \"" + *name + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+  }
+  if (count > limiter::limits_per_request_max) {
+    document.complain(node, std::to_string(count) + " limits on one route; at most " + std::to_string(limiter::limits_per_request_max) +
+                                " are possible (rate and concurrent of one name are two)");
+  }
+}
+
+void read_route(Document& document, Config& config, const YAML::Node& node, const RouteNames& names) {
+  const Section section{document, node, "a route", {"name", "match", "auth", "limits", "upstream"}};
+  Route route;
+  if (section.has("match")) read_match(document, section.get("match"), route.match);
+  read_auth(document, section, route, names.auth);
+  if (section.has("limits")) read_route_limits(document, config, section.get("limits"), route);
+  if (!section.has("upstream")) {
+    document.complain(node, "this route leads nowhere; write upstream: NAME");
+  } else if (const auto name = document.text(section.get("upstream"), "the name of an upstream");
+             name && std::find(names.upstreams.begin(), names.upstreams.end(), *name) == names.upstreams.end()) {
+    const std::vector<std::string_view> known{names.upstreams.begin(), names.upstreams.end()};
+    const std::string_view meant = nearest(*name, known);
+    document.complain(section.get("upstream"),
+                      "there is no upstream called \"" + *name + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+  }
+  route.name = route.match.host + route.match.path;
+  if (section.has("name")) {
+    if (const auto name = document.text(section.get("name"), "a name")) route.name = *name;
+  }
+  if (route.name.size() > limit_name_bytes_max || route.name.find_first_of("\"\\\n") != std::string::npos) {
+    document.complain(section.has("name") ? section.get("name") : node,
+                      "a route's name has at most " + std::to_string(limit_name_bytes_max) + " characters and no quotes; write name: NAME");
+  }
+  for (const Route& other : config.routes) {
+    if (other.name == route.name && !(other.match == route.match)) document.complain(node, "another route is called \"" + route.name + "\" too; write name: NAME");
+    const bool same_place = other.match.host == route.match.host && other.match.path == route.match.path && other.match.path_kind == route.match.path_kind;
+    const bool either_is_all = (other.match.methods == RouteMatch::all_methods) != (route.match.methods == RouteMatch::all_methods);
+    if (same_place && !either_is_all && (other.match.methods & route.match.methods) != 0) {
+      document.complain(node, "this route is for the same requests as " + other.name + "; nothing says which of them wins");
+    }
+  }
+  config.routes.push_back(std::move(route));
+}
+
+}  // namespace
+
+void read_routes(Document& document, Config& config, const YAML::Node& node, const RouteNames& names) {
+  if (!node.IsSequence() || node.size() == 0) {
+    document.complain(node, "there are no routes; write a list of them, for example\n  routes:\n    - { auth: main, upstream: NAME }");
+    return;
+  }
+  for (const YAML::Node& route : node) read_route(document, config, route, names);
+}
+
+}  // namespace sluice::proxy

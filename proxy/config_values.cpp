@@ -1,0 +1,152 @@
+#include "proxy/config_values.h"
+
+#include <netdb.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "core/affinity.h"
+#include "core/limits.h"
+#include "http/uri.h"
+
+namespace sluice::proxy {
+
+namespace {
+
+std::optional<core::SocketAddress> resolve(const std::string& host, uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return std::nullopt;
+  std::optional<core::SocketAddress> address;
+  if (found->ai_family == AF_INET || found->ai_family == AF_INET6) {
+    address.emplace();
+    std::memcpy(address->data(), found->ai_addr, found->ai_addrlen);
+  }
+  ::freeaddrinfo(found);
+  return address;
+}
+
+// How many letters must change (Levenshtein), at most `most`.
+size_t distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string quoted(std::string_view text) { return "\"" + std::string{text} + "\""; }
+
+}  // namespace
+
+Parsed<uint64_t> parse_number(std::string_view text, uint64_t least, uint64_t most) {
+  uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || failure != std::errc{} || end != text.data() + text.size() || number < least || number > most) {
+    return Complaint{quoted(text) + " is not a whole number from " + std::to_string(least) + " to " + std::to_string(most)};
+  }
+  return number;
+}
+
+Parsed<core::Duration> parse_duration(std::string_view text) {
+  uint32_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit = text.substr(static_cast<size_t>(end - text.data()));
+  constexpr core::Duration most = std::chrono::hours{24};
+  core::Duration duration{0};
+  if (failure == std::errc{} && number <= 86'400'000) {
+    if (unit == "ms") duration = std::chrono::milliseconds{number};
+    if (unit == "s") duration = std::chrono::seconds{number};
+    if (unit == "m" || unit == "min") duration = std::chrono::minutes{number};
+    if (unit == "h") duration = std::chrono::hours{number};
+  }
+  if (duration > core::Duration{0} && duration <= most) return duration;
+  return Complaint{"duration " + quoted(text) + " is not a number with a unit, of at most a day; write for example 500ms, 2s, 1m or 1h"};
+}
+
+Parsed<Endpoint> parse_endpoint(const std::string& text) {
+  constexpr std::string_view scheme = "http://";
+  const Complaint complaint{"upstream " + quoted(text) + " is not a URL like http://127.0.0.1:9001"};
+  if (text.compare(0, scheme.size(), scheme) != 0) return complaint;
+  std::string authority = text.substr(scheme.size());
+  if (!authority.empty() && authority.back() == '/') authority.pop_back();
+  if (!http::is_valid_authority(authority)) return complaint;
+  const auto colon = authority.rfind(':');
+  const bool has_port = colon != std::string::npos && authority.find(']', colon) == std::string::npos;
+  std::string host = authority.substr(0, has_port ? colon : std::string::npos);
+  uint64_t port = 80;
+  if (has_port) {
+    const auto parsed = parse_number(std::string_view{authority}.substr(colon + 1), 1, 65535);
+    if (std::holds_alternative<Complaint>(parsed)) return complaint;
+    port = std::get<uint64_t>(parsed);
+  }
+  if (host.front() == '[') host = host.substr(1, host.size() - 2);
+  const auto address = resolve(host, static_cast<uint16_t>(port));
+  if (!address) return Complaint{"upstream " + quoted(text) + ": the name " + host + " has no address"};
+  return Endpoint{.address = *address, .authority = authority};
+}
+
+Parsed<std::vector<int>> parse_cores(std::string_view text) {
+  std::vector<int> cores = core::available_cores();
+  if (text == "auto") return cores;
+  const auto count = parse_number(text, 1, core::limits::workers_max);
+  if (const auto* complaint = std::get_if<Complaint>(&count)) return *complaint;
+  if (std::get<uint64_t>(count) > cores.size()) {
+    return Complaint{std::string{text} + ": only " + std::to_string(cores.size()) + " may be used (see taskset, cpuset)"};
+  }
+  cores.resize(std::get<uint64_t>(count));
+  return cores;
+}
+
+Parsed<limiter::Rate> parse_rate(std::string_view text) {
+  auto rate = limiter::parse_rate(text);
+  if (auto* complaint = std::get_if<limiter::Complaint>(&rate)) return Complaint{std::move(complaint->text)};
+  return std::get<limiter::Rate>(rate);
+}
+
+std::optional<Complaint> check_limiter_memory(uint64_t keys) {
+  const uint64_t needed = limiter::Shard::size_bytes(keys + keys / 10);
+  const uint64_t present = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGE_SIZE));
+  if (needed <= present) return std::nullopt;
+  return Complaint{std::to_string(keys) + " keys need " + std::to_string(needed >> 20) + " MiB, and the machine has " +
+                   std::to_string(present >> 20) + "; write at most " + std::to_string(present / 42)};
+}
+
+std::string_view nearest(std::string_view text, std::span<const std::string_view> known) {
+  std::string_view best;
+  size_t least = std::min<size_t>(3, text.size() / 2) + 1;
+  for (const std::string_view candidate : known) {
+    if (const size_t changes = distance(text, candidate); changes < least) {
+      least = changes;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::string in_words(const limiter::Limit& limit) {
+  const std::string dry = limit.enforcement == limiter::Enforcement::dry_run ? "; dry run" : "";
+  if (limit.kind == limiter::Limit::Kind::concurrency) return "at most " + std::to_string(limit.concurrent) + " at once" + dry;
+  const auto& rate = limit.policy.rate;
+  std::string each = std::to_string(rate.period_ns) + " ns";
+  if (rate.period_ns % 1'000'000'000 == 0) {
+    each = std::to_string(rate.period_ns / 1'000'000'000) + " s";
+  } else if (rate.period_ns % 1'000'000 == 0) {
+    each = std::to_string(rate.period_ns / 1'000'000) + " ms";
+  }
+  return std::to_string(rate.requests) + " request" + (rate.requests == 1 ? "" : "s") + " each " + each + ", burst " +
+         std::to_string(limit.policy.burst) + ", delay " + std::to_string(limit.policy.delay) + dry;
+}
+
+}  // namespace sluice::proxy

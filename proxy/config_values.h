@@ -1,0 +1,40 @@
+// The values of the configuration, from text: the same on the command line and in the file. Every complaint says what was
+// found and what to write instead.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "proxy/config.h"
+
+namespace sluice::proxy {
+
+struct Complaint {
+  std::string text;
+};
+
+template <typename T>
+using Parsed = std::variant<T, Complaint>;
+
+// Whole numbers, in decimal, from `least` to `most`.
+[[nodiscard]] Parsed<uint64_t> parse_number(std::string_view text, uint64_t least, uint64_t most);
+// "2s", "500ms", "1m"; a unit is required; above 0, at most a day.
+[[nodiscard]] Parsed<core::Duration> parse_duration(std::string_view text);
+// "http://HOST[:PORT]", nothing behind it. Names are resolved, now.
+[[nodiscard]] Parsed<Endpoint> parse_endpoint(const std::string& text);
+// The first `text` cores that may be used; "auto" is all of them.
+[[nodiscard]] Parsed<std::vector<int>> parse_cores(std::string_view text);
+[[nodiscard]] Parsed<limiter::Rate> parse_rate(std::string_view text);
+
+// What the limiter would need for this many keys, if that is more than the machine has.
+[[nodiscard]] std::optional<Complaint> check_limiter_memory(uint64_t keys);
+
+// The one of `known` that was meant, if one is close; else empty.
+[[nodiscard]] std::string_view nearest(std::string_view text, std::span<const std::string_view> known);
+
+// "1 request each 100 ms, burst 5, delay 0"
+[[nodiscard]] std::string in_words(const limiter::Limit& limit);
+
+}  // namespace sluice::proxy
