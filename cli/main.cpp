@@ -35,6 +35,20 @@ int main(int argc, char** argv) {
   CLI::App* demo = app.add_subcommand("demo", "run the gateway with an example service behind it, and show what to try");
   add_run_flags(*demo, demo_flags);
 
+  std::string checked;
+  CLI::App* check = app.add_subcommand("check", "judge a configuration file and say what it means");
+  check->add_option("-c,--config,file", checked, "configuration file")->type_name("FILE")->required();
+
+  LimitsFlags limits_flags;
+  CLI::App* limits = app.add_subcommand("limits", "see that limits are exact");
+  limits->require_subcommand(1);
+  CLI::App* verify = limits->add_subcommand("verify", "drive a gateway with its own load, and count");
+  verify->add_option("--rate", limits_flags.rate, "of each client; default 100/s")->type_name("N/s");
+  verify->add_option("--burst", limits_flags.burst, "at least 1; default 50")->type_name("N");
+  verify->add_option("--cores", limits_flags.cores, "workers, more than cores if wished; default 2")->type_name("N");
+  verify->add_option("--addresses", limits_flags.addresses, "clients; default 8")->type_name("N");
+  verify->add_option("--for", limits_flags.duration, "how long; default 3s")->type_name("3s");
+
   std::string backend_listen = "127.0.0.1:9001";
   CLI::App* backend = app.add_subcommand("backend", "run the example service alone");
   backend->add_option("--listen", backend_listen, "address to listen on; default 127.0.0.1:9001")->type_name("ADDR:PORT");
@@ -56,6 +70,8 @@ int main(int argc, char** argv) {
   }
   if (run->parsed()) return run_command(run_flags);
   if (demo->parsed()) return demo_command(demo_flags);
+  if (check->parsed()) return check_command(checked);
+  if (verify->parsed()) return limits_verify_command(limits_flags);
   if (backend->parsed()) return backend_command(backend_listen);
   return token_command(token_flags);
 }

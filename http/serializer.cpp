@@ -17,6 +17,17 @@ void put_status_line(Writer& writer, uint16_t status) {
   writer.put("HTTP/1.1 ").number(status).put(" ").put(reason_phrase(status)).put("\r\n");
 }
 
+// Several fields of a name are one list (RFC 9110 5.3).
+void put_forwarded_for(Writer& writer, const Fields& fields, const RequestAdditions& additions) {
+  writer.put("X-Forwarded-For: ");
+  for (const Field& field : fields) {
+    if (additions.forwarded_for == ForwardedFor::replace) break;
+    if (field.id != FieldName::x_forwarded || !equals_ignoring_case(fields.name(field), "x-forwarded-for")) continue;
+    if (field.value_size > 0) writer.put(fields.value(field)).put(", ");
+  }
+  writer.put(additions.client_address).put("\r\n");
+}
+
 }  // namespace
 
 Writer& Writer::number(uint64_t value) {
@@ -29,7 +40,8 @@ void write_request_head(Writer& writer, const RequestHead& head, const RequestAd
   const std::string_view host = head.authority.empty() ? additions.host : head.authority;
   writer.put(head.method_text).put(" ").put(head.target).put(" HTTP/1.1\r\n").field("Host", host);
   put_kept_fields(writer, head.fields);
-  writer.field("X-Forwarded-For", additions.client_address).put("X-Forwarded-Proto: http\r\n").field("X-Forwarded-Host", host);
+  put_forwarded_for(writer, head.fields, additions);
+  writer.put("X-Forwarded-Proto: http\r\n").field("X-Forwarded-Host", host);
   writer.field("X-Request-Id", additions.request_id);
   if (!additions.traceparent.empty()) writer.field("traceparent", additions.traceparent);
   switch (head.framing) {

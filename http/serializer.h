@@ -39,9 +39,13 @@ class Writer {
   char* end_;
 };
 
+// Whether what the request says of X-Forwarded-For is believed, and the peer's address is added to it.
+enum class ForwardedFor : uint8_t { replace, append };
+
 // What Sluice adds to a request on its way upstream.
 struct RequestAdditions {
-  std::string_view client_address;  // X-Forwarded-For
+  std::string_view client_address;  // X-Forwarded-For: the peer of the connection
+  ForwardedFor forwarded_for = ForwardedFor::replace;
   std::string_view host;            // Host, when the request brought none (HTTP/1.0)
   std::string_view request_id;
   std::string_view traceparent;  // empty: the client's own is passed on

@@ -121,7 +121,7 @@ void read_limits(Document& document, Config& config, const YAML::Node& node) {
 
 void read_limiter(Document& document, Config& config, const YAML::Node& node) {
   const Section section{document, node, "limiter", {"keys", "on_full", "ipv4_prefix", "ipv6_prefix", "held_max"}};
-  section.read_number("keys", config.bounds.limiter_keys, 1, uint64_t{1} << 32);
+  section.read_number("keys", config.bounds.limiter_keys, 1, uint64_t{1} << 40);
   section.read_number("held_max", config.bounds.held, 0, 1'000'000);
   section.read_number("ipv4_prefix", config.network_bits.ipv4, 8, 32);
   section.read_number("ipv6_prefix", config.network_bits.ipv6, 16, 64);

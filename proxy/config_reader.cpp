@@ -1,6 +1,7 @@
 #include "proxy/config_reader.h"
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -173,7 +174,7 @@ ConfigReading read_config(const std::string& path) {
   std::ostringstream text;
   if (file) text << file.rdbuf();
   ConfigReading reading;
-  if (!file || file.bad()) {
+  if (!file || file.bad() || std::filesystem::is_directory(path)) {
     reading.complaints.push_back(path + ": this file can't be read");
   } else if (text.str().size() > config_bytes_max) {
     reading.complaints.push_back(path + ": larger than 1 MiB; this can't be a configuration");

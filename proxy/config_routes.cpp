@@ -128,6 +128,21 @@ void read_route_limits(Document& document, Config& config, const YAML::Node& nod
   }
 }
 
+// "api.example/orders/*", "/orders/* POST"
+std::string default_name(const RouteMatch& match) {
+  std::string name = match.host + match.path;
+  if (match.path_kind == RouteMatch::Path::prefix) name += match.path.back() == '/' ? "*" : "/*";
+  if (match.methods == RouteMatch::all_methods) return name;
+  char separator = ' ';
+  for (unsigned number = 0; number < static_cast<unsigned>(http::Method::other); ++number) {
+    if ((match.methods >> number & 1) == 0) continue;
+    name += separator;
+    name += http::to_string(static_cast<http::Method>(number));
+    separator = ',';
+  }
+  return name;
+}
+
 void read_route(Document& document, Config& config, const YAML::Node& node, const RouteNames& names) {
   const Section section{document, node, "a route", {"name", "match", "auth", "limits", "upstream"}};
   Route route;
@@ -143,7 +158,7 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
     document.complain(section.get("upstream"),
                       "there is no upstream called \"" + *name + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
   }
-  route.name = route.match.host + route.match.path;
+  route.name = default_name(route.match);
   if (section.has("name")) {
     if (const auto name = document.text(section.get("name"), "a name")) route.name = *name;
   }

@@ -1,6 +1,7 @@
 // The request's way to the endpoint: a connection, the first flight (head and what there is of the body), then the body
 // as it comes; and trying again where that does no harm.
 #include "http/serializer.h"
+#include "proxy/client_address.h"
 #include "proxy/exchange.h"
 #include "proxy/worker.h"
 
@@ -60,8 +61,10 @@ void Exchange::build_first_flight(Worker& worker) {
   const bool has_trace = request_.fields.find(http::FieldName::traceparent) != nullptr;
   if (!has_trace) worker.make_traceparent(trace);
   http::Writer writer{request_buffer_.send_area()};
+  const core::SocketAddress& peer = downstream_->address();
   http::write_request_head(writer, request_,
-                           {.client_address = {address.data(), client_.format_address(address.data())},
+                           {.client_address = {address.data(), peer.format_address(address.data())},
+                            .forwarded_for = is_trusted(worker.config().trusted, peer) ? http::ForwardedFor::append : http::ForwardedFor::replace,
                             .host = worker.config().upstream.authority,
                             .request_id = {request_id_.data(), request_id_.size()},
                             .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()}});

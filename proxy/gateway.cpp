@@ -110,6 +110,12 @@ void Gateway::look_after_steering() {
                      " times its share of requests, because few addresses call; the kernel spreads new connections from now on");
 }
 
+uint64_t Gateway::remote_checks() const {
+  uint64_t sum = 0;
+  for (const auto& worker : parts_->workers) sum += worker->counters().limit_remote.get();
+  return sum;
+}
+
 std::vector<std::string> Gateway::take_notices() { return std::exchange(notices_, {}); }
 
 // Two descriptors a proxied request, and some for ourselves. Too few of them lowers the bound; it never fails later.

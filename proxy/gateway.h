@@ -61,6 +61,9 @@ class Gateway {
   // Before start(): what each worker's shard decides is written there as well. One a worker; they outlive the gateway.
   void keep_journals(std::vector<limiter::Journal*> journals) { journals_ = std::move(journals); }
 
+  // Visits to other cores so far, all workers together.
+  [[nodiscard]] uint64_t remote_checks() const;
+
   void begin_drain();
   // What is not finished is cut; called again, it is closed at once.
   void cut();

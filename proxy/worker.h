@@ -147,6 +147,7 @@ class Worker {
     return (!starved_downstreams_.empty() && request_buffers_.can_serve() && request_buffers_.held() + 1 < request_buffers_.count()) ||
            (!starved_upstreams_.empty() && response_buffers_.can_serve() && response_buffers_.held() + 1 < response_buffers_.count());
   }
+  [[nodiscard]] uint32_t hold_places_taken() const { return hold_places_taken_; }
   [[nodiscard]] uint64_t timers_armed() { return loop_.wheel().armed(); }
 
  private:

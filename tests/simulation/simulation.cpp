@@ -319,6 +319,7 @@ class Run {
       want(worker.buffers(core::BufferGroup::upstream).held() == 0, "response buffers are missing");
       want(worker.timers_armed() == 0, std::to_string(worker.timers_armed()) + " timers are armed");
       want(!postboxes_[index]->has_mail(), "mail is left");
+      want(worker.hold_places_taken() == 0, "places for held requests are still taken");
       const proxy::Counters& counters = worker.counters();
       want(counters.stale_completions.get() == 0, "stale completions");
       want(counters.exchanges.get() == 0 && counters.exchanges_held.get() == 0, "exchanges are still counted");

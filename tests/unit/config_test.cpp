@@ -1,0 +1,188 @@
+// The configuration file: what is right becomes the config it describes, and every mistake its own complaint, in its place.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "proxy/config_reader.h"
+
+namespace sluice::proxy {
+namespace {
+
+constexpr const char* good = R"(
+listen:
+  - address: 127.0.0.1:8000
+workers: { cores: 1, steering: spread }
+trusted: [10.0.0.0/8, "2001:db8::/32"]
+auth:
+  main: { secret: { env: CONFIG_TEST_SECRET } }
+limits:
+  per_address: { key: address, rate: 100/s, burst: 50, delay: 10, max_hold: 3s, stage: before_auth }
+  per_tenant: { key: ["claim:tenant", route], rate: 6000/min, burst: 9, concurrent: 4, on_missing: skip }
+  trial: { key: "header:X-Client", rate: 1/day, dry_run: true }
+limiter: { keys: 5000, on_full: admit, ipv4_prefix: 24, ipv6_prefix: 56, held_max: 10 }
+upstreams:
+  orders: { endpoints: [http://127.0.0.1:9001], timeouts: { connect: 1s, head: 1500ms } }
+routes:
+  - { match: { path_prefix: / }, auth: none, upstream: orders }
+  - { match: { host: API.example, path_prefix: /orders/, methods: [GET, POST] }, auth: main, limits: [per_address, per_tenant], upstream: orders }
+  - { match: { host: "*.example", path: /exact }, auth: { optional: main }, limits: trial, upstream: orders }
+log: none
+)";
+
+class ConfigTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ::setenv("CONFIG_TEST_SECRET", "a secret of the tests", 1); }
+  static std::string with(std::string text, const std::string& from, const std::string& to) {
+    const auto at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return at == std::string::npos ? text : text.replace(at, from.size(), to);
+  }
+};
+
+TEST_F(ConfigTest, good_file_becomes_what_it_describes) {
+  const ConfigReading reading = read_config_text("sluice.yaml", good);
+  for (const auto& complaint : reading.complaints) ADD_FAILURE() << complaint;
+  ASSERT_TRUE(reading.config);
+  const Config& config = *reading.config;
+  EXPECT_EQ(config.listen.text(), "127.0.0.1:8000");
+  EXPECT_EQ(config.cores.size(), 1U);
+  EXPECT_EQ(config.steering, limiter::Steering::spread);
+  EXPECT_EQ(config.jwt_secret, "a secret of the tests");
+  EXPECT_EQ(config.timeouts.upstream_head, std::chrono::milliseconds{1500});
+  EXPECT_EQ(config.bounds.limiter_keys, 5000U);
+  EXPECT_EQ(config.network_bits, (limiter::NetworkBits{24, 56}));
+  ASSERT_EQ(config.limits.size(), 4U) << "a rate and a concurrency of one name are two";
+  EXPECT_EQ(config.limits[0].stage, LimitStage::before_auth);
+  EXPECT_EQ(config.limit_rules[0].policy.hold_max, std::chrono::seconds{3});
+  EXPECT_EQ(config.limit_rules[1].policy.rate.period_ns, 10'000'000U);
+  EXPECT_EQ(config.limit_rules[2].concurrent, 4U);
+  EXPECT_EQ(config.limits[2].reason, "limit.per_tenant");
+  EXPECT_NE(config.limits[1].id, config.limits[2].id);
+  EXPECT_EQ(config.limit_rules[3].enforcement, limiter::Enforcement::dry_run);
+  EXPECT_EQ(config.claims, (std::vector<std::string>{"sub", "tenant"}));
+  // The most specific first, what Sluice answers itself before all.
+  std::vector<std::string> names;
+  for (const Route& route : config.routes) names.push_back(route.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"health", "metrics", "api.example/orders/* GET,POST", "*.example/exact", "/*"}));
+  EXPECT_EQ(config.routes[2].limits_before.size(), 1U);
+  EXPECT_EQ(config.routes[2].limits_after.size(), 2U);
+}
+
+TEST_F(ConfigTest, requests_find_the_most_specific_route) {
+  const Config config = *read_config_text("sluice.yaml", good).config;
+  const auto name = [&](http::Method method, const char* host, const char* path) {
+    const Found found = find_route(config.routes, method, host, path);
+    return found.route == no_route ? std::string{"none"} : config.routes[found.route].name;
+  };
+  EXPECT_EQ(name(http::Method::get, "api.example", "/orders"), "api.example/orders/* GET,POST");
+  EXPECT_EQ(name(http::Method::get, "Api.Example:8000", "/orders/7"), "api.example/orders/* GET,POST");
+  EXPECT_EQ(name(http::Method::put, "api.example", "/orders/7"), "/*");
+  EXPECT_EQ(name(http::Method::get, "api.example", "/ordersx"), "/*");
+  EXPECT_EQ(name(http::Method::get, "a.b.example", "/exact"), "*.example/exact");
+  EXPECT_EQ(name(http::Method::get, "a.b.example", "/exact/"), "/*");
+  EXPECT_EQ(name(http::Method::get, "example", "/exact"), "/*");
+  EXPECT_EQ(name(http::Method::get, "[::1]:80", "/x"), "/*");
+  EXPECT_EQ(name(http::Method::get, "api.example", "/health"), "health");
+  EXPECT_EQ(find_route(config.routes, http::Method::post, "", "/metrics").route, no_route);
+}
+
+struct Broken {
+  const char* from;
+  const char* to;
+  const char* complaint;
+};
+
+TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
+  const Broken table[] = {
+      {"rate: 100/s", "rate: 100", "sluice.yaml:9:38: rate \"100\" has no unit; write for example 10/s"},
+      {"rate: 100/s", "rate: 100/fortnight", "has an unknown unit; write for example 10/s"},
+      {"rate: 100/s", "rate: 0/s", "lets nothing through"},
+      {"rate: 100/s", "rate: 10000001/s", "is above 10000000/s"},
+      {"burst: 50", "burst: -1", "sluice.yaml:9:52: \"-1\" is not a whole number from 0 to 1000000"},
+      {"burst: 50", "burst: 1000001", "is not a whole number from 0 to 1000000"},
+      {"delay: 10", "delay: 51", "sluice.yaml:9:63: delay 51 is above burst 50; it says how much of the burst passes at once"},
+      {"rate: 1/day", "rate: 1/day, burst: 1000000", "would take over 100 years to drain at this rate"},
+      {"max_hold: 3s", "max_hold: 3", "is not a number with a unit"},
+      {"stage: before_auth", "stage: before_oath", "did you mean before_auth?"},
+      {"key: address", "key: adress", "\"adress\" is no key; accepted are address, route, claim:NAME or header:NAME; did you mean address?"},
+      {"key: address", "key: \"claim:\"", "is no key; accepted are"},
+      {"key: address, rate", "rate", "limit per_address has no key"},
+      {"key: address", "key: \"claim:sub\"", "before_auth no claim is verified; write after_auth"},
+      {"concurrent: 4", "concurrent: 0", "is not a whole number from 1 to 1000000"},
+      {"concurrent: 4", "concurrently: 4", "unknown key \"concurrently\" in limits.per_tenant; did you mean concurrent?"},
+      {"rate: 1/day, ", "", "limit trial limits nothing; write a rate like 10/s, concurrent: N, or both"},
+      {"rate: 1/day", "concurrent: 1, burst: 3", "burst means nothing without a rate"},
+      {"on_missing: skip", "on_missing: ignore", "\"ignore\" is not refuse or skip"},
+      {"dry_run: true", "dry_run: yes", "\"yes\" is not true or false"},
+      {"keys: 5000", "keys: 1000000000000", "keys need"},
+      {"on_full: admit", "on_full: drop", "is not refuse or admit"},
+      {"ipv4_prefix: 24", "ipv4_prefix: 33", "is not a whole number from 8 to 32"},
+      {"ipv6_prefix: 56", "ipv6_prefix: 128", "is not a whole number from 16 to 64"},
+      {"cores: 1", "cores: 0", "is not a whole number from 1 to"},
+      {"steering: spread", "steering: adress", "did you mean address?"},
+      {"10.0.0.0/8", "10.0.0.1/8", "is no network; write for example 10.0.0.0/8"},
+      {"127.0.0.1:8000", "8000", "is not an address like 0.0.0.0:8000"},
+      {"- address:", "- adress:", "unknown key \"adress\" in listen; did you mean address?"},
+      {"{ env: CONFIG_TEST_SECRET }", "{ env: NO_SUCH_VARIABLE }", "sluice.yaml:7:26: the variable NO_SUCH_VARIABLE is not set, or empty"},
+      {"{ env: CONFIG_TEST_SECRET }", "{ file: /no/such/file }", "the file /no/such/file can't be read"},
+      {"{ env: CONFIG_TEST_SECRET }", "hunter2", "a secret does not stand in this file; write { env: NAME } or { file: PATH }"},
+      {"endpoints: [http://127.0.0.1:9001]", "endpoints: [127.0.0.1:9001]", "is not a URL like http://127.0.0.1:9001"},
+      {"endpoints: [http://127.0.0.1:9001]", "endpoints: []", "0 endpoints"},
+      {"connect: 1s", "connect: soon", "is not a number with a unit"},
+      {"path_prefix: / ", "path_prefix: orders ", "is no path; write for example /orders"},
+      {"path: /exact", "path: /a/../exact", "would never match: requests are matched by their normal form; write /exact"},
+      {"path: /exact", "path: /exact, path_prefix: /x", "path and path_prefix exclude each other"},
+      {"methods: [GET, POST]", "methods: [get]", "\"get\" is not GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS"},
+      {"host: API.example", "host: API.example:80", "is no host; write a name like api.example"},
+      {"auth: main, limits", "limits", "this route does not say who may call; write auth: NAME, auth: { optional: NAME } or auth: none"},
+      {"auth: main, limits", "auth: mian, limits", "there is no auth called \"mian\"; did you mean main?"},
+      {"auth: main, limits", "auth: none, limits", "counts by a claim, and this route asks for no token"},
+      {"limits: trial", "limits: trail", "there is no limit called \"trail\"; did you mean trial?"},
+      {"limits: trial", "limits: [trial, trial]", "limit trial is here twice"},
+      {"upstream: orders }\nlog", "upstream: order }\nlog", "there is no upstream called \"order\"; did you mean orders?"},
+      {"upstream: orders }\nlog", "}\nlog", "this route leads nowhere; write upstream: NAME"},
+      {"host: \"*.example\", path: /exact", "path_prefix: /", "this route is for the same requests as /*; nothing says which of them wins"},
+      {"log: none", "logs: none", "unknown key \"logs\" in the configuration; did you mean log?"},
+      {"log: none", "log: none\nlog: none", "key \"log\" is here twice"},
+      {"log: none", "log: none\n---\nlog: none", "a second document"},
+      {"log: none", "\tlog: none", "this is no YAML"},
+      {"  per_tenant:", "  per tenant!:", "\"per tenant!\" is no name; letters, digits, _ and - are accepted"},
+      {"routes:", "routes_:", "there are no routes; write a list of them"},
+  };
+  for (const Broken& broken : table) {
+    const ConfigReading reading = read_config_text("sluice.yaml", with(good, broken.from, broken.to));
+    EXPECT_FALSE(reading.config) << broken.to;
+    std::string all;
+    for (const auto& complaint : reading.complaints) {
+      EXPECT_TRUE(complaint.starts_with("sluice.yaml:")) << complaint;
+      EXPECT_EQ(complaint.find("a secret of the tests"), std::string::npos);
+      all += complaint + "\n";
+    }
+    EXPECT_NE(all.find(broken.complaint), std::string::npos) << broken.to << "\n" << all;
+  }
+}
+
+TEST_F(ConfigTest, all_mistakes_are_said_at_once) {
+  std::string text = with(good, "rate: 100/s", "rate: 100");
+  text = with(text, "on_full: admit", "on_full: drop");
+  text = with(text, "log: none", "logs: none");
+  EXPECT_EQ(read_config_text("sluice.yaml", text).complaints.size(), 3U);
+}
+
+TEST_F(ConfigTest, limit_that_no_route_uses_is_a_warning) {
+  const ConfigReading reading = read_config_text("sluice.yaml", with(good, "limits: trial, ", ""));
+  EXPECT_TRUE(reading.config);
+  ASSERT_EQ(reading.warnings.size(), 1U);
+  EXPECT_NE(reading.warnings.front().find("no route uses the limit trial"), std::string::npos);
+}
+
+TEST_F(ConfigTest, file_that_is_none_or_deep_or_huge_is_refused_in_a_line) {
+  EXPECT_NE(read_config("/no/such/file").complaints.at(0).find("can't be read"), std::string::npos);
+  EXPECT_NE(read_config("/").complaints.at(0).find("can't be read"), std::string::npos);
+  EXPECT_FALSE(read_config_text("x", std::string(500'000, '[')).config);
+  EXPECT_FALSE(read_config_text("x", std::string(900'000, '-')).config);
+  EXPECT_FALSE(read_config_text("x", "").config);
+}
+
+}  // namespace
+}  // namespace sluice::proxy
