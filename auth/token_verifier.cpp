@@ -93,7 +93,8 @@ Refusal keep_claim(simdjson::dom::object claims, const std::string& name, unsign
 
 }  // namespace
 
-TokenVerifier::TokenVerifier(const VerifierOptions& options) : skew_(options.skew), claims_(options.claims), json_(std::make_unique<Json>()) {
+TokenVerifier::TokenVerifier(const VerifierOptions& options)
+    : skew_(options.skew), claims_(options.claims), json_(std::make_unique<Json>()) {
   for (const HmacAlgorithm algorithm : options.algorithms) {
     keys_[static_cast<size_t>(algorithm)] = std::make_unique<Hmac>(algorithm, options.secret);
   }

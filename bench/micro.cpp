@@ -7,11 +7,11 @@
 
 #include "auth/authenticator.h"
 #include "auth/mint.h"
+#include "core/random.h"
 #include "core/timer_wheel.h"
 #include "http/head_scanner.h"
 #include "http/parser.h"
 #include "http/serializer.h"
-#include "core/random.h"
 #include "limiter/owner.h"
 #include "limiter/shard.h"
 #include "metrics/access_log.h"

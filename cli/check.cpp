@@ -25,7 +25,9 @@ std::string key_in_words(const proxy::Config& config, const proxy::NamedLimit& l
 }
 
 std::string route_in_words(const proxy::Config& config, const proxy::Route& route) {
-  std::string text = route.auth == proxy::AuthMode::none ? "no token" : route.auth == proxy::AuthMode::optional ? "token optional" : "token required";
+  std::string text = route.auth == proxy::AuthMode::none       ? "no token"
+                     : route.auth == proxy::AuthMode::optional ? "token optional"
+                                                               : "token required";
   for (const auto& list : {route.limits_before, route.limits_after}) {
     for (const uint16_t limit : list) text += ", " + config.limits[limit].reason;
   }

@@ -15,7 +15,8 @@ using proxy::Complaint;
 
 // What is wrong with the flags, or nothing.
 std::optional<std::string> read_flags(const LimitsFlags& flags, VerifyOptions& options) {
-  const auto number = [](const char* name, const std::string& text, uint64_t least, uint64_t most, auto& into) -> std::optional<std::string> {
+  const auto number = [](const char* name, const std::string& text, uint64_t least, uint64_t most,
+                         auto& into) -> std::optional<std::string> {
     const auto parsed = proxy::parse_number(text, least, most);
     if (const auto* complaint = std::get_if<Complaint>(&parsed)) return std::string{name} + ": " + complaint->text;
     into = static_cast<std::remove_reference_t<decltype(into)>>(std::get<uint64_t>(parsed));
@@ -61,8 +62,9 @@ int limits_verify_command(const LimitsFlags& flags) {
                static_cast<int64_t>(key.admitted) - static_cast<int64_t>(key.expected));
     all_saturated &= key.asked > 0;
   }
-  fmt::print("\nOwners admitted {}, clients saw {} answers 200, {} answers 429, {} others; {} decisions were made by another core.\nError: {}\n",
-             report.admitted_by_owners, report.answers_200, report.answers_429, report.answers_else, report.remote_checks, report.error());
+  fmt::print(
+      "\nOwners admitted {}, clients saw {} answers 200, {} answers 429, {} others; {} decisions were made by another core.\nError: {}\n",
+      report.admitted_by_owners, report.answers_200, report.answers_429, report.answers_else, report.remote_checks, report.error());
   if (!all_saturated) fmt::print("A client was never refused: the rate is above what this load asks for. Try a lower one.\n");
   return report.error() == 0 && all_saturated ? proxy::exit_clean : 1;
 }

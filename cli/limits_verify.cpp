@@ -81,8 +81,7 @@ class Asker {
 
 class Load {
  public:
-  Load(const VerifyOptions& options, uint16_t port)
-      : port_(port), answers_max_(options.switch_steering ? 20 : UINT32_MAX) {
+  Load(const VerifyOptions& options, uint16_t port) : port_(port), answers_max_(options.switch_steering ? 20 : UINT32_MAX) {
     for (uint32_t client = 0; client < options.addresses; ++client) {
       for (uint32_t n = 0; n < options.connections; ++n) askers_.push_back(std::make_unique<Asker>(client, port));
     }

@@ -14,10 +14,10 @@
 namespace sluice::cli {
 
 struct VerifyOptions {
-  limiter::Policy policy;      // burst of at least 1: without room for a moment's delay no key always has a request waiting
-  uint32_t cores = 1;          // workers; more than there are cores share them
-  uint32_t addresses = 8;      // clients on 127.1.0.x, a key each; at most 250
-  uint32_t connections = 12;   // of each client
+  limiter::Policy policy;     // burst of at least 1: without room for a moment's delay no key always has a request waiting
+  uint32_t cores = 1;         // workers; more than there are cores share them
+  uint32_t addresses = 8;     // clients on 127.1.0.x, a key each; at most 250
+  uint32_t connections = 12;  // of each client
   std::chrono::milliseconds duration{3000};
   limiter::Steering steering = limiter::Steering::automatic;
   bool switch_steering = false;  // on and off, every 100 ms

@@ -26,7 +26,8 @@ proxy::Parsed<core::SocketAddress> parse_listen(const std::string& text) {
 
 std::optional<Complaint> read_policy(const RunFlags& flags, limiter::Policy& policy) {
   const auto number = [](const std::string& text) { return proxy::parse_number(text, 0, limiter::burst_max); };
-  if (auto complaint = apply("--rate", flags.rate, policy.rate, [](const std::string& text) { return proxy::parse_rate(text); })) return complaint;
+  if (auto complaint = apply("--rate", flags.rate, policy.rate, [](const std::string& text) { return proxy::parse_rate(text); }))
+    return complaint;
   if (auto complaint = apply("--burst", flags.burst, policy.burst, number)) return complaint;
   if (auto complaint = apply("--delay", flags.delay, policy.delay, number)) return complaint;
   if (const auto complaint = limiter::check_policy(policy)) return Complaint{"--rate, --burst, --delay: " + complaint->text};
@@ -36,7 +37,8 @@ std::optional<Complaint> read_policy(const RunFlags& flags, limiter::Policy& pol
 // What flags say of a configuration, wherever it comes from.
 std::optional<Complaint> apply_flags(const RunFlags& flags, proxy::Config& config) {
   if (auto complaint = apply("--listen", flags.listen, config.listen, parse_listen)) return complaint;
-  if (auto complaint = apply("--upstream", flags.upstream, config.upstream, [](const std::string& text) { return proxy::parse_endpoint(text); }))
+  if (auto complaint =
+          apply("--upstream", flags.upstream, config.upstream, [](const std::string& text) { return proxy::parse_endpoint(text); }))
     return complaint;
   if (auto complaint = apply("--cores", flags.cores, config.cores, [](const std::string& text) { return proxy::parse_cores(text); }))
     return complaint;

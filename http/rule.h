@@ -19,10 +19,10 @@ enum class Rule : uint8_t {
   target_too_long,
   head_too_large,
   too_many_fields,
-  field_name,   // not a token, or blanks before the colon (RFC 9112 5.1)
-  obs_fold,     // a folded line (RFC 9112 5.2)
-  bare_cr,      // RFC 9112 2.2
-  bare_lf,      // RFC 9112 2.2; llhttp agrees only in strict mode
+  field_name,  // not a token, or blanks before the colon (RFC 9112 5.1)
+  obs_fold,    // a folded line (RFC 9112 5.2)
+  bare_cr,     // RFC 9112 2.2
+  bare_lf,     // RFC 9112 2.2; llhttp agrees only in strict mode
   control_byte,
   host_missing,         // RFC 9112 3.2
   host_duplicate,       // RFC 9112 3.2

@@ -46,7 +46,7 @@ enum class ForwardedFor : uint8_t { replace, append };
 struct RequestAdditions {
   std::string_view client_address;  // X-Forwarded-For: the peer of the connection
   ForwardedFor forwarded_for = ForwardedFor::replace;
-  std::string_view host;            // Host, when the request brought none (HTTP/1.0)
+  std::string_view host;  // Host, when the request brought none (HTTP/1.0)
   std::string_view request_id;
   std::string_view traceparent;  // empty: the client's own is passed on
 };

@@ -20,7 +20,7 @@ struct JournalEntry {
   Event event = Event::charged;
   Claim claim;
   core::Instant at{};
-  Decision decision;                     // charged, reserved, refused
+  Decision decision;                   // charged, reserved, refused
   Holding holding = Holding::allowed;  // under which it was decided
 };
 

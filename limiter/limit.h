@@ -40,11 +40,11 @@ enum class Visit : uint8_t {
 
 struct Verdict {
   Decision::Kind kind = Decision::Kind::pass;
-  core::Duration retry_after{};       // refuse: the longest wait of those that refuse
-  core::Instant release_at{};         // hold: when its turn has come; the latest of all
-  uint16_t refused_by = no_limit;     // refuse: the limit with that wait
-  uint16_t would_refuse = no_limit;   // a limit in dry run that would have refused
-  uint8_t taken = 0;                  // a bit a claim: it has something that give_back or commit refers to
+  core::Duration retry_after{};      // refuse: the longest wait of those that refuse
+  core::Instant release_at{};        // hold: when its turn has come; the latest of all
+  uint16_t refused_by = no_limit;    // refuse: the limit with that wait
+  uint16_t would_refuse = no_limit;  // a limit in dry run that would have refused
+  uint8_t taken = 0;                 // a bit a claim: it has something that give_back or commit refers to
 };
 static_assert(limits_per_request_max <= 8, "Verdict::taken has a bit a claim");
 

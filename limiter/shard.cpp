@@ -151,7 +151,8 @@ Shard::Slot* Shard::insert(const Claim& claim, core::Instant now) {
   const uint32_t free_second = tags_equal(second, 0);
   if ((free_first | free_second) != 0) {
     const bool first_has_more = std::popcount(free_first) >= std::popcount(free_second);
-    return occupy(first_has_more ? first : second, static_cast<uint32_t>(std::countr_zero(first_has_more ? free_first : free_second)), claim);
+    return occupy(first_has_more ? first : second, static_cast<uint32_t>(std::countr_zero(first_has_more ? free_first : free_second)),
+                  claim);
   }
   uint64_t group = first;
   if (!free_drained_in(first, now, 1)) {
@@ -316,7 +317,8 @@ Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding
     const Slot* slot = find(claim.hash);
     if (slot == nullptr || limits_[claim.limit].enforcement == Enforcement::dry_run) continue;
     const Decision decision = judge_slot(*slot, holding, now);
-    if (decision.kind == Decision::Kind::refuse) merge(verdict, {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claim.limit});
+    if (decision.kind == Decision::Kind::refuse)
+      merge(verdict, {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claim.limit});
   }
   return verdict;
 }

@@ -19,7 +19,7 @@ struct AccessRecord {
   std::string_view method;
   std::string_view path;  // without the query: it may hold secrets
   uint16_t status = 0;
-  std::string_view reason;  // "-" for an ordinary answer
+  std::string_view reason;        // "-" for an ordinary answer
   std::string_view would_refuse;  // a limit in dry run that would have refused; empty if there is none
   std::string_view route;
   std::string_view endpoint;  // empty if none was chosen

@@ -20,9 +20,7 @@ void add_default_routes(Config& config, const limiter::Policy& policy) {
 
 void complete(Config& config) {
   constexpr uint16_t reading = method_bit(http::Method::get) | method_bit(http::Method::head);
-  const auto exact = [](const char* path) {
-    return RouteMatch{.path = path, .path_kind = RouteMatch::Path::exact, .methods = reading};
-  };
+  const auto exact = [](const char* path) { return RouteMatch{.path = path, .path_kind = RouteMatch::Path::exact, .methods = reading}; };
   std::stable_sort(config.routes.begin(), config.routes.end(),
                    [](const Route& a, const Route& b) { return a.match.is_more_specific_than(b.match); });
   std::vector<Route> own;

@@ -72,8 +72,8 @@ void read_policy(Document& document, const Section& section, limiter::Policy& po
 }
 
 void read_limit(Document& document, Config& config, const std::string& name, const YAML::Node& node) {
-  const Section section{document, node, "limits." + name,
-                        {"key", "rate", "burst", "delay", "max_hold", "concurrent", "stage", "on_missing", "dry_run"}};
+  const Section section{
+      document, node, "limits." + name, {"key", "rate", "burst", "delay", "max_hold", "concurrent", "stage", "on_missing", "dry_run"}};
   NamedLimit named{.name = name, .key = read_key(document, config, section, name)};
   Limit rule;
   if (const YAML::Node stage = section.get("stage"); stage.IsDefined()) {
@@ -81,12 +81,14 @@ void read_limit(Document& document, Config& config, const std::string& name, con
       named.stage = *word == "before_auth" ? LimitStage::before_auth : LimitStage::after_auth;
     }
   }
-  const bool uses_claims = std::any_of(named.key.begin(), named.key.end(), [](const KeyPart& part) { return part.kind == KeyPart::Kind::claim; });
+  const bool uses_claims =
+      std::any_of(named.key.begin(), named.key.end(), [](const KeyPart& part) { return part.kind == KeyPart::Kind::claim; });
   if (named.stage == LimitStage::before_auth && uses_claims) {
     document.complain(section.get("stage"), "limit " + name + " counts by a claim, and before_auth no claim is verified; write after_auth");
   }
   if (const YAML::Node missing = section.get("on_missing"); missing.IsDefined()) {
-    if (const auto word = document.word(missing, {"refuse", "skip"})) named.on_missing = *word == "skip" ? OnMissing::skip : OnMissing::refuse;
+    if (const auto word = document.word(missing, {"refuse", "skip"}))
+      named.on_missing = *word == "skip" ? OnMissing::skip : OnMissing::refuse;
   }
   if (const YAML::Node dry = section.get("dry_run"); dry.IsDefined()) {
     if (const auto word = document.word(dry, {"true", "false"}); word && *word == "true") rule.enforcement = limiter::Enforcement::dry_run;

@@ -50,7 +50,9 @@ void read_trusted(Document& document, Config& config, const YAML::Node& node) {
     if (const auto network = core::Cidr::parse(*text)) {
       config.trusted.push_back(*network);
     } else {
-      document.complain(item, "\"" + *text + "\" is no network; write for example 10.0.0.0/8, 2001:db8::/32 or a single address, without bits behind the prefix");
+      document.complain(
+          item, "\"" + *text +
+                    "\" is no network; write for example 10.0.0.0/8, 2001:db8::/32 or a single address, without bits behind the prefix");
     }
   }
 }
@@ -78,7 +80,8 @@ std::optional<std::string> read_secret(Document& document, const YAML::Node& nod
     std::getline(file, secret);
   }
   if (!secret.empty()) return secret;
-  document.complain(source, section.has("env") ? "the variable " + *name + " is not set, or empty" : "the file " + *name + " can't be read, or its first line is empty");
+  document.complain(source, section.has("env") ? "the variable " + *name + " is not set, or empty"
+                                               : "the file " + *name + " can't be read, or its first line is empty");
   return std::nullopt;
 }
 
@@ -124,13 +127,16 @@ void read_upstreams(Document& document, Config& config, const YAML::Node& node, 
     }
     if (section.has("timeouts")) read_timeouts(document, config, section.get("timeouts"));
   });
-  if (names.empty()) document.complain(node, "there is no upstream; write for example\n  upstreams:\n    NAME: { endpoints: [http://127.0.0.1:9001] }");
+  if (names.empty())
+    document.complain(node, "there is no upstream; write for example\n  upstreams:\n    NAME: { endpoints: [http://127.0.0.1:9001] }");
 }
 
 Config read_document(Document& document) {
   Config config;
   config.cores = std::get<std::vector<int>>(parse_cores("auto"));
-  const Section root{document, document.root(), "the configuration",
+  const Section root{document,
+                     document.root(),
+                     "the configuration",
                      {"listen", "workers", "trusted", "auth", "limits", "limiter", "upstreams", "routes", "log"}};
   RouteNames names;
   if (root.has("listen")) read_listen(document, config, root.get("listen"));

@@ -25,7 +25,8 @@ void read_path(Document& document, const YAML::Node& node, std::string& into) {
       text->find('?') != std::string::npos) {
     document.complain(node, "\"" + *text + "\" is no path; write for example /orders");
   } else if (target.path != *text) {
-    document.complain(node, "\"" + *text + "\" would never match: requests are matched by their normal form; write " + std::string{target.path});
+    document.complain(node,
+                      "\"" + *text + "\" would never match: requests are matched by their normal form; write " + std::string{target.path});
   } else if (text->find_first_of("\"\\") != std::string::npos) {
     document.complain(node, "\"" + *text + "\" has a quote or a backslash; write them percent-encoded");
   } else {
@@ -62,8 +63,9 @@ void read_match(Document& document, const YAML::Node& node, RouteMatch& match) {
   for (const YAML::Node& item : document.list(section.get("methods"))) {
     const auto word = document.word(item, {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"});
     if (!word) continue;
-    const auto number = static_cast<unsigned>(std::find(std::begin(method_names), std::end(method_names), *word) - std::begin(method_names));
-    constexpr http::Method methods[] = {http::Method::get, http::Method::head, http::Method::post,   http::Method::put,
+    const auto number =
+        static_cast<unsigned>(std::find(std::begin(method_names), std::end(method_names), *word) - std::begin(method_names));
+    constexpr http::Method methods[] = {http::Method::get, http::Method::head,  http::Method::post,   http::Method::put,
                                         http::Method::del, http::Method::patch, http::Method::options};
     match.methods = static_cast<uint16_t>(match.methods | method_bit(methods[number]));
   }
@@ -90,7 +92,8 @@ void read_auth(Document& document, const Section& section, Route& route, const s
   if (!text || std::find(known.begin(), known.end(), *text) != known.end()) return;
   std::vector<std::string_view> names{known.begin(), known.end()};
   const std::string_view meant = nearest(*text, names);
-  document.complain(name, "there is no auth called \"" + *text + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+  document.complain(name,
+                    "there is no auth called \"" + *text + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
 }
 
 void read_route_limits(Document& document, Config& config, const YAML::Node& node, Route& route) {
@@ -120,7 +123,8 @@ void read_route_limits(Document& document, Config& config, const YAML::Node& nod
     if (found) continue;
     const std::string_view meant = nearest(*name, names);
     if (std::find(names.begin(), names.end(), *name) != names.end()) continue;
-    document.complain(item, "there is no limit called \"" + *name + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+    document.complain(item,
+                      "there is no limit called \"" + *name + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
   }
   if (count > limiter::limits_per_request_max) {
     document.complain(node, std::to_string(count) + " limits on one route; at most " + std::to_string(limiter::limits_per_request_max) +
@@ -155,8 +159,8 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
              name && std::find(names.upstreams.begin(), names.upstreams.end(), *name) == names.upstreams.end()) {
     const std::vector<std::string_view> known{names.upstreams.begin(), names.upstreams.end()};
     const std::string_view meant = nearest(*name, known);
-    document.complain(section.get("upstream"),
-                      "there is no upstream called \"" + *name + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+    document.complain(section.get("upstream"), "there is no upstream called \"" + *name + "\"" +
+                                                   (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
   }
   route.name = default_name(route.match);
   if (section.has("name")) {
@@ -167,8 +171,10 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
                       "a route's name has at most " + std::to_string(limit_name_bytes_max) + " characters and no quotes; write name: NAME");
   }
   for (const Route& other : config.routes) {
-    if (other.name == route.name && !(other.match == route.match)) document.complain(node, "another route is called \"" + route.name + "\" too; write name: NAME");
-    const bool same_place = other.match.host == route.match.host && other.match.path == route.match.path && other.match.path_kind == route.match.path_kind;
+    if (other.name == route.name && !(other.match == route.match))
+      document.complain(node, "another route is called \"" + route.name + "\" too; write name: NAME");
+    const bool same_place =
+        other.match.host == route.match.host && other.match.path == route.match.path && other.match.path_kind == route.match.path_kind;
     const bool either_is_all = (other.match.methods == RouteMatch::all_methods) != (route.match.methods == RouteMatch::all_methods);
     if (same_place && !either_is_all && (other.match.methods & route.match.methods) != 0) {
       document.complain(node, "this route is for the same requests as " + other.name + "; nothing says which of them wins");

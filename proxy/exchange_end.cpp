@@ -234,10 +234,8 @@ void Exchange::record(Worker& worker) {
   const bool understood = head_end_ != 0;
   const http::Method method = understood ? request_.method : http::Method::other;
   Counters& counters = worker.counters();
-  counters.requests.count({.route = route_,
-                           .method = static_cast<uint8_t>(method),
-                           .reason = reason_.number(),
-                           .status = response_status_});
+  counters.requests.count(
+      {.route = route_, .method = static_cast<uint8_t>(method), .reason = reason_.number(), .status = response_status_});
   counters.requests_total.add();
   counters.request_duration.record(latency);
 
@@ -250,7 +248,8 @@ void Exchange::record(Worker& worker) {
               .path = understood ? request_.path : std::string_view{"-"},
               .status = response_status_,
               .reason = reason_.code(worker.config()),
-              .would_refuse = would_refuse_ != limiter::no_limit ? std::string_view{worker.config().limits[would_refuse_].name} : std::string_view{},
+              .would_refuse =
+                  would_refuse_ != limiter::no_limit ? std::string_view{worker.config().limits[would_refuse_].name} : std::string_view{},
               .route = route_ != no_route ? std::string_view{route(worker).name} : std::string_view{"-"},
               .endpoint = connected_at_ != core::Instant{} ? std::string_view{worker.config().upstream.authority} : std::string_view{},
               .client = {client.data(), client_.format_address(client.data())},

@@ -62,12 +62,13 @@ void Exchange::build_first_flight(Worker& worker) {
   if (!has_trace) worker.make_traceparent(trace);
   http::Writer writer{request_buffer_.send_area()};
   const core::SocketAddress& peer = downstream_->address();
-  http::write_request_head(writer, request_,
-                           {.client_address = {address.data(), peer.format_address(address.data())},
-                            .forwarded_for = is_trusted(worker.config().trusted, peer) ? http::ForwardedFor::append : http::ForwardedFor::replace,
-                            .host = worker.config().upstream.authority,
-                            .request_id = {request_id_.data(), request_id_.size()},
-                            .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()}});
+  http::write_request_head(
+      writer, request_,
+      {.client_address = {address.data(), peer.format_address(address.data())},
+       .forwarded_for = is_trusted(worker.config().trusted, peer) ? http::ForwardedFor::append : http::ForwardedFor::replace,
+       .host = worker.config().upstream.authority,
+       .request_id = {request_id_.data(), request_id_.size()},
+       .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()}});
 
   const bool complete = request_parser_.body_complete();
   const bool chunked = request_.framing == http::Framing::chunked;

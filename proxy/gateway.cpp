@@ -83,9 +83,9 @@ bool Gateway::set_steering(limiter::Steering steering) {
   if (config_.cores.size() == 1) return true;
   const int listener = parts_->listeners.front();
   const bool by_address = steering != limiter::Steering::spread;
-  const int failure =
-      by_address ? attach_steering(listener, limiter::steering_program(static_cast<uint32_t>(config_.cores.size()), parts_->seed, config_.network_bits))
-                 : detach_steering(listener);
+  const int failure = by_address ? attach_steering(listener, limiter::steering_program(static_cast<uint32_t>(config_.cores.size()),
+                                                                                       parts_->seed, config_.network_bits))
+                                 : detach_steering(listener);
   if (failure != 0) {
     notices_.push_back(std::string{"warning: the kernel refuses to steer connections by address ("} + std::strerror(failure) +
                        "); it spreads them as it likes. Limits stay exact, and cost a message more");
@@ -142,8 +142,7 @@ uint64_t Gateway::memory_bound_bytes() const {
   const Bounds& bounds = config_.bounds;
   const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) + uint64_t{bounds.connections} * sizeof(DownstreamConnection) +
                         uint64_t{bounds.exchanges} * sizeof(Exchange) + uint64_t{bounds.upstream_connections} * sizeof(UpstreamConnection) +
-                        auth::TokenCache::size_bytes(bounds.token_cache_entries) +
-                        bounds.log_ring_bytes;
+                        auth::TokenCache::size_bytes(bounds.token_cache_entries) + bounds.log_ring_bytes;
   return each * config_.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }
 

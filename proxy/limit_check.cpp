@@ -17,9 +17,7 @@ void LimitCheck::begin_stage() {
 void LimitCheck::add(const limiter::Claim& claim, limiter::Limit::Kind kind, uint32_t owner) {
   SLUICE_ASSERT(count_ < items_.size());
   uint8_t place = count_++;
-  const auto comes_after = [&](const Item& item) {
-    return item.owner > owner || (item.owner == owner && item.claim.limit > claim.limit);
-  };
+  const auto comes_after = [&](const Item& item) { return item.owner > owner || (item.owner == owner && item.claim.limit > claim.limit); };
   for (; place > stage_begin_ && comes_after(items_[place - 1U]); --place) items_[place] = items_[place - 1U];
   items_[place] = {.claim = claim, .owner = owner, .kind = kind};
 }

@@ -38,7 +38,10 @@ void write_limit_fields(http::Writer& head, const LocalReply& reply) {
   constexpr uint64_t second = 1'000'000'000;
   const uint64_t window = std::max<uint64_t>(1, rate.period_ns / second);
   head.put("RateLimit: \"").put(reply.limit_name).put("\";r=0;t=").number(whole_seconds(reply.retry_after));
-  head.put("\r\nRateLimit-Policy: \"").put(reply.limit_name).put("\";q=").number(std::max<uint64_t>(1, rate.requests * window * second / rate.period_ns));
+  head.put("\r\nRateLimit-Policy: \"")
+      .put(reply.limit_name)
+      .put("\";q=")
+      .number(std::max<uint64_t>(1, rate.requests * window * second / rate.period_ns));
   head.put(";w=").number(window).put("\r\n");
 }
 

@@ -23,9 +23,9 @@ struct LocalReply {
   std::string_view code;  // of the reason
   http::Persistence persistence = http::Persistence::keep_alive;
   std::string_view content_type = "application/json";
-  std::string_view body;                   // of a success; it may be sent from elsewhere, see `body_bytes`
-  uint64_t body_bytes = 0;                 // length of a body that follows the head from other memory
-  core::Duration retry_after{};            // 429 and 503: Retry-After, rounded up to seconds
+  std::string_view body;                  // of a success; it may be sent from elsewhere, see `body_bytes`
+  uint64_t body_bytes = 0;                // length of a body that follows the head from other memory
+  core::Duration retry_after{};           // 429 and 503: Retry-After, rounded up to seconds
   const limiter::Limit* limit = nullptr;  // 429: RateLimit and RateLimit-Policy, if it is a bucket
   std::string_view limit_name;
   uint16_t allowed_methods = 0;  // 405: Allow

@@ -30,7 +30,7 @@ struct RouteMatch {
   enum class Path : uint8_t { prefix, exact };
   std::string host;  // in lower case; "*.example.com" is every name below it; empty: any
   std::string path = "/";
-  Path path_kind = Path::prefix;  // by whole segments
+  Path path_kind = Path::prefix;   // by whole segments
   uint16_t methods = all_methods;  // a bit a http::Method
   static constexpr uint16_t all_methods = 0xffff;
 

@@ -58,8 +58,9 @@ Worker::Worker(WorkerOptions options)
       downstreams_(config().bounds.connections + accept_margin + slack),
       upstreams_(config().bounds.upstream_connections),
       exchanges_(config().bounds.exchanges + slack),
-      authenticator_(
-          {.verifier = {.secret = config().jwt_secret, .claims = config().claims}, .cache_entries = config().bounds.token_cache_entries, .seed = options_.seed}),
+      authenticator_({.verifier = {.secret = config().jwt_secret, .claims = config().claims},
+                      .cache_entries = config().bounds.token_cache_entries,
+                      .seed = options_.seed}),
       ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed, config().network_bits),
       shard_(keys_of_one_core(config()), config().limit_rules, config().limits_on_full),
       doorbells_(options_.peers.size()) {

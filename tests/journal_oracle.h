@@ -54,8 +54,10 @@ class JournalOracle {
     if (entry.event == Event::charged || entry.event == Event::reserved || entry.event == Event::refused) {
       const limiter::Decision expected = key.bucket.decide(entry.at, entry.holding);
       const bool refused = entry.event == Event::refused;
-      if (refused != (expected.kind == limiter::Decision::Kind::refuse)) return say(refused ? "refused what the formula admits" : "admitted what the formula refuses");
-      if (!refused && (entry.decision.kind != expected.kind || entry.decision.wait != expected.wait)) return say("held for another time than the formula says");
+      if (refused != (expected.kind == limiter::Decision::Kind::refuse))
+        return say(refused ? "refused what the formula admits" : "admitted what the formula refuses");
+      if (!refused && (entry.decision.kind != expected.kind || entry.decision.wait != expected.wait))
+        return say("held for another time than the formula says");
     }
     uint64_t& admitted = admitted_[entry.claim.limit];
     switch (entry.event) {

@@ -7,6 +7,7 @@ failures=0
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export JWT_SECRET=mysecret
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
 expect() {  # code, text, command...
   local code=$1 text=$2 output status
@@ -40,6 +41,14 @@ expect 2 'subcommand' "$sluice"
 expect 0 'sluice 0' "$sluice" --version
 expect 2 'NAME=VALUE' "$sluice" token --claim x
 expect 2 'is none of HS256' "$sluice" token --alg RS256
+expect 0 'Error: 0' "$sluice" limits verify --rate 200/s --burst 20 --cores 3 --for 300ms
+expect 2 'write for example 10/s' "$sluice" limits verify --rate 10
+expect 2 '--burst: "0"' "$sluice" limits verify --burst 0
+printf 'limits: { a: { key: adress, rate: 10 } }\n' >"$folder/broken.yaml"
+expect 2 'broken.yaml:1:21: "adress" is no key' "$sluice" check "$folder/broken.yaml"
+expect 2 'broken.yaml:1:35: rate "10" has no unit' "$sluice" run --config "$folder/broken.yaml"
+expect 2 'limits stand in the file' "$sluice" run --config "$folder/broken.yaml" --rate 1/s
+expect 0 'sluice.yaml is good' "$sluice" check deploy/sluice.yaml
 token=$("$sluice" token --sub alice --ttl 15m --claim team=a)
 [ "$(tr -cd . <<<"$token" | wc -c)" = 2 ] || { echo "FAILED: token: $token"; failures=$((failures + 1)); }
 

@@ -34,7 +34,8 @@ class Exactness : public ::testing::TestWithParam<Layout> {};
 
 TEST_P(Exactness, key_that_always_asks_gets_what_the_formula_says) {
   const Layout layout = GetParam();
-  cli::VerifyOptions options{.policy = {.rate = {1, 5'000'000}, .burst = 40, .delay = 40}, .cores = layout.workers, .addresses = 4, .connections = 8};
+  cli::VerifyOptions options{
+      .policy = {.rate = {1, 5'000'000}, .burst = 40, .delay = 40}, .cores = layout.workers, .addresses = 4, .connections = 8};
   options.duration = std::chrono::milliseconds{400};
   options.steering = layout.steering;
   options.switch_steering = layout.switched;
@@ -63,7 +64,9 @@ INSTANTIATE_TEST_SUITE_P(layouts, Exactness,
                                            Layout{4, limiter::Steering::address, true}, Layout{8, limiter::Steering::address, true}),
                          [](const auto& layout) {
                            const Layout& of = layout.param;
-                           const char* how = of.switched ? "switched_in_mid_run" : of.steering == limiter::Steering::address ? "steered" : "spread";
+                           const char* how = of.switched                                 ? "switched_in_mid_run"
+                                             : of.steering == limiter::Steering::address ? "steered"
+                                                                                         : "spread";
                            return std::to_string(of.workers) + "_workers_" + how;
                          });
 
@@ -93,7 +96,9 @@ trusted: [127.0.0.5, 10.0.0.0/8]
 limits: { per_address: { key: address, rate: 1/h, burst: 0 } }
 routes: [ { auth: none, limits: per_address, upstream: service } ]
 )"));
-  const auto from_proxy = [&](const std::string& list) { return status_of(ask(plain("/", "X-Forwarded-For: " + list + "\r\n"), 0x7f000005)); };
+  const auto from_proxy = [&](const std::string& list) {
+    return status_of(ask(plain("/", "X-Forwarded-For: " + list + "\r\n"), 0x7f000005));
+  };
   EXPECT_EQ(from_proxy("192.0.2.1"), 200U);
   EXPECT_EQ(from_proxy("192.0.2.1"), 429U);
   EXPECT_EQ(from_proxy("192.0.2.2, 10.1.2.3"), 200U) << "10.1.2.3 is trusted, so 192.0.2.2 is the client";
@@ -103,7 +108,8 @@ routes: [ { auth: none, limits: per_address, upstream: service } ]
   EXPECT_EQ(from_proxy("192.0.2.1, nonsense"), 200U) << "behind nonsense the proxy itself is the client";
   EXPECT_EQ(from_proxy("192.0.2.7, nonsense"), 429U);
   // What the endpoint is told: the list as it came, and the peer.
-  const std::string headers = ask(plain("/headers", "X-Forwarded-For: 198.51.100.1, 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n"), 0x7f000005);
+  const std::string headers =
+      ask(plain("/headers", "X-Forwarded-For: 198.51.100.1, 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n"), 0x7f000005);
   EXPECT_NE(headers.find("X-Forwarded-For: 198.51.100.1, 10.0.0.1, 10.0.0.2, 127.0.0.5\r\n"), std::string::npos) << headers;
 }
 

@@ -348,8 +348,8 @@ class Run {
     for (const auto& list : {routes.back().limits_before, routes.back().limits_after}) {
       for (const uint16_t limit : list) {
         const bool is_for_all = config_.limits[limit].key.front().kind == proxy::KeyPart::Kind::address;
-        const bool is_enforced_rate =
-            config_.limit_rules[limit].kind == limiter::Limit::Kind::bucket && config_.limit_rules[limit].enforcement == limiter::Enforcement::enforce;
+        const bool is_enforced_rate = config_.limit_rules[limit].kind == limiter::Limit::Kind::bucket &&
+                                      config_.limit_rules[limit].enforcement == limiter::Enforcement::enforce;
         if (!is_for_all || !is_enforced_rate) continue;
         want(origin_.arrivals().size() <= oracle.admitted(limit) + full_admitted, "more requests went through than a limit let in");
       }

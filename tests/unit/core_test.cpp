@@ -4,9 +4,9 @@
 #include <thread>
 
 #include "core/address.h"
+#include "core/cidr.h"
 #include "core/mailbox.h"
 #include "core/random.h"
-#include "core/cidr.h"
 #include "core/slab.h"
 #include "core/timer_wheel.h"
 
@@ -85,7 +85,9 @@ TEST(TimerWheel, timers_of_one_tick_fire_in_the_order_in_which_they_were_armed) 
 }
 
 TEST(Cidr, networks_are_read_and_hold_their_addresses) {
-  const auto in = [](const char* network, const char* address) { return Cidr::parse(network)->contains(*SocketAddress::parse_host(address, 0)); };
+  const auto in = [](const char* network, const char* address) {
+    return Cidr::parse(network)->contains(*SocketAddress::parse_host(address, 0));
+  };
   EXPECT_TRUE(in("10.0.0.0/8", "10.255.1.2"));
   EXPECT_FALSE(in("10.0.0.0/8", "11.0.0.0"));
   EXPECT_TRUE(in("192.0.2.1", "192.0.2.1"));
@@ -96,7 +98,8 @@ TEST(Cidr, networks_are_read_and_hold_their_addresses) {
   EXPECT_FALSE(in("2001:db8::/33", "2001:db8:8000::1"));
   EXPECT_TRUE(in("0.0.0.0/0", "1.2.3.4"));
   EXPECT_FALSE(in("0.0.0.0/0", "2001:db8::1"));
-  for (const char* text : {"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "::/129", "host/8", "10.0.0.0/-1", "10.0.0/8"}) EXPECT_FALSE(Cidr::parse(text)) << text;
+  for (const char* text : {"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "::/129", "host/8", "10.0.0.0/-1", "10.0.0/8"})
+    EXPECT_FALSE(Cidr::parse(text)) << text;
 }
 
 TEST(Slab, released_object_is_not_found_and_not_taken_before_reclaim) {

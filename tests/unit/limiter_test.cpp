@@ -72,7 +72,8 @@ TEST(Bucket, agrees_with_the_formula_in_rational_arithmetic) {
 }
 
 TEST(Bucket, extremes_of_rate_and_burst_do_not_overflow) {
-  for (const auto& [requests, period] : {std::pair<uint64_t, uint64_t>{1, 86'400'000'000'000}, {1, 100}, {864'000'000'001, 86'400'000'000'000}}) {
+  for (const auto& [requests, period] :
+       {std::pair<uint64_t, uint64_t>{1, 86'400'000'000'000}, {1, 100}, {864'000'000'001, 86'400'000'000'000}}) {
     Policy policy{.rate = {requests, period}, .burst = burst_max, .delay = burst_max};
     while (check_policy(policy)) policy.burst = policy.delay = policy.burst / 2;
     Single single{policy, 1u << 4};
@@ -220,13 +221,15 @@ TEST(Visit, refusal_by_one_limit_charges_none) {
     EXPECT_EQ(verdict.refused_by, 1);
     EXPECT_EQ(verdict.taken, 0);
   }
-  for (int i = 0; i < 9; ++i) EXPECT_EQ(several.ask_one(0, Visit::decide, start).kind, Kind::pass) << "the hundred refused ones were charged";
+  for (int i = 0; i < 9; ++i)
+    EXPECT_EQ(several.ask_one(0, Visit::decide, start).kind, Kind::pass) << "the hundred refused ones were charged";
   EXPECT_EQ(several.ask_one(0, Visit::decide, start).kind, Kind::refuse);
   EXPECT_EQ(several.shard().counters(1).refused.get(), 100U);
 }
 
 TEST(Visit, longest_hold_and_longest_wait_count) {
-  Several several{{rate_limit({.rate = {1, 1'000'000'000}, .burst = 1, .delay = 0}), rate_limit({.rate = {1, 3'000'000'000}, .burst = 1, .delay = 0})}};
+  Several several{
+      {rate_limit({.rate = {1, 1'000'000'000}, .burst = 1, .delay = 0}), rate_limit({.rate = {1, 3'000'000'000}, .burst = 1, .delay = 0})}};
   EXPECT_EQ(several.ask(Visit::decide, start).kind, Kind::pass);
   const Verdict held = several.ask(Visit::decide, start);
   EXPECT_EQ(held.kind, Kind::hold);
@@ -424,7 +427,8 @@ uint32_t run_program(const std::vector<sock_filter>& program, const std::vector<
     switch (op.code) {
       case BPF_LD | BPF_B | BPF_ABS: a = header.at(offset); break;
       case BPF_LD | BPF_W | BPF_ABS:
-        a = uint32_t{header.at(offset)} << 24 | uint32_t{header.at(offset + 1)} << 16 | uint32_t{header.at(offset + 2)} << 8 | header.at(offset + 3);
+        a = uint32_t{header.at(offset)} << 24 | uint32_t{header.at(offset + 1)} << 16 | uint32_t{header.at(offset + 2)} << 8 |
+            header.at(offset + 3);
         break;
       case BPF_LD | BPF_IMM: a = k; break;
       case BPF_LD | BPF_MEM: a = memory[k]; break;

@@ -31,6 +31,7 @@ TEST(AccessLog, line_is_valid_json_whatever_was_sent) {
         .path = path,
         .status = 200,
         .reason = "-",
+        .would_refuse = i % 2 == 0 ? "trial" : "",
         .route = "default",
         .client = "::1",
         .principal = std::string_view{path}.substr(0, 128),
@@ -44,6 +45,7 @@ TEST(AccessLog, line_is_valid_json_whatever_was_sent) {
     ASSERT_EQ(parser.parse(out.data(), size).get(element), simdjson::SUCCESS);
     std::string_view text;
     ASSERT_EQ(element["path"].get_string().get(text), simdjson::SUCCESS);
+    EXPECT_EQ(element["would_refuse"].get_string().get(text) == simdjson::SUCCESS && text == "trial", i % 2 == 0);
     double latency = 0;
     ASSERT_EQ(element["latency_ms"].get_double().get(latency), simdjson::SUCCESS);
     EXPECT_EQ(latency, 1.234);
@@ -162,15 +164,14 @@ TEST(Exposition, histogram_is_cumulative_and_labels_are_escaped) {
 TEST(LocalReply, refusals_carry_one_code_everywhere_and_fit) {
   std::array<std::byte, proxy::local_reply_bytes_max> out;
   const limiter::Limit limit{.policy = {.rate = {1, 100'000'000}, .burst = 5}};
-  const size_t size = proxy::write_local_reply(
-      out,
-      {.status = 429,
-       .reason = proxy::Reason::limit(0),
-       .code = "limit.address",
-       .retry_after = std::chrono::milliseconds{1001},
-       .limit = &limit,
-       .limit_name = "address"},
-      {.request_id = "00000000000000000000000000000001", .date = "Mon, 23 Nov 2026 20:24:32 GMT"});
+  const size_t size = proxy::write_local_reply(out,
+                                               {.status = 429,
+                                                .reason = proxy::Reason::limit(0),
+                                                .code = "limit.address",
+                                                .retry_after = std::chrono::milliseconds{1001},
+                                                .limit = &limit,
+                                                .limit_name = "address"},
+                                               {.request_id = "00000000000000000000000000000001", .date = "Mon, 23 Nov 2026 20:24:32 GMT"});
   const std::string text{reinterpret_cast<const char*>(out.data()), size};
   for (const char* part :
        {"HTTP/1.1 429 Too Many Requests\r\n", "Retry-After: 2\r\n", "RateLimit: \"address\";r=0;t=2\r\n",
@@ -178,8 +179,8 @@ TEST(LocalReply, refusals_carry_one_code_everywhere_and_fit) {
         "\"code\":\"limit.address\"", "application/problem+json"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
-  const size_t head_only =
-      proxy::write_local_reply(out, {.status = 404, .reason = proxy::Event::bad_argument, .code = "route.argument"}, {.method = http::Method::head});
+  const size_t head_only = proxy::write_local_reply(out, {.status = 404, .reason = proxy::Event::bad_argument, .code = "route.argument"},
+                                                    {.method = http::Method::head});
   EXPECT_EQ((std::string{reinterpret_cast<const char*>(out.data()), head_only}).substr(head_only - 4), "\r\n\r\n");
 }
 

@@ -122,7 +122,9 @@ TEST_F(Shaping, requests_are_held_in_the_order_of_their_arrival_each_until_its_t
   start({.rate = {1, 50'000'000}, .burst = 20, .delay = 2});
   for (int i = 0; i < 12; ++i) {
     client().ask("/" + std::to_string(i));
-    ASSERT_TRUE(run_until([&] { return worker_->shard().counters(0).passed.get() + worker_->shard().counters(0).held.get() == static_cast<uint64_t>(i) + 1; }));
+    ASSERT_TRUE(run_until([&] {
+      return worker_->shard().counters(0).passed.get() + worker_->shard().counters(0).held.get() == static_cast<uint64_t>(i) + 1;
+    }));
   }
   ASSERT_TRUE(run_until([&] { return origin_.arrivals.size() == 12; }));
   for (size_t i = 0; i < 12; ++i) {
@@ -176,7 +178,8 @@ TEST_F(Shaping, held_request_is_refused_at_the_deadline_of_the_drain_and_finishe
   start({.rate = {1, 1'000'000'000}, .burst = 9, .delay = 0});
   for (int i = 0; i < 4; ++i) client().ask("/x");
   ASSERT_TRUE(is_held(3));
-  core::Message drain{.kind = static_cast<uint16_t>(proxy::MessageKind::drain)}, cut{.kind = static_cast<uint16_t>(proxy::MessageKind::cut)};
+  core::Message drain{.kind = static_cast<uint16_t>(proxy::MessageKind::drain)},
+      cut{.kind = static_cast<uint16_t>(proxy::MessageKind::cut)};
   ASSERT_TRUE(postbox_.post(1, drain));
   kernel_->wake();
   const auto answered = [&] { return std::count_if(clients_.begin(), clients_.end(), [](const auto& each) { return each->status != 0; }); };
@@ -214,7 +217,8 @@ TEST_P(Contract, who_waits_as_long_as_retry_after_says_is_admitted) {
 INSTANTIATE_TEST_SUITE_P(policies, Contract,
                          ::testing::Values(limiter::Policy{.rate = {3, 1'000'000'000}, .burst = 4, .delay = 4},
                                            limiter::Policy{.rate = {1, 7'000'000'000}, .burst = 0},
-                                           limiter::Policy{.rate = {1, 1'700'000'000}, .burst = 8, .delay = 2, .hold_max = milliseconds{500}}));
+                                           limiter::Policy{
+                                               .rate = {1, 1'700'000'000}, .burst = 8, .delay = 2, .hold_max = milliseconds{500}}));
 
 }  // namespace
 }  // namespace sluice
