@@ -80,18 +80,18 @@ grep -q '"path":"/api/hello","status":200' "$folder/log" || { echo 'FAILED: no l
 grep -q "$token" "$folder/log" "$folder/gateway" && { echo 'FAILED: a token in the log'; failures=$((failures + 1)); }
 
 # A second signal ends at once, and the exit code says that something was cut.
-"$sluice" run --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$port" --log none 2>"$folder/gateway" &
+"$sluice" run --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$port" --log none 2>"$folder/second" &
 gateway=$!
-until grep -q 'memory:' "$folder/gateway"; do :; done
-url=http://$(grep -o 'listening on [0-9.:]*' "$folder/gateway" | cut -d' ' -f3)
+until grep -q 'memory:' "$folder/second"; do :; done
+url=http://$(grep -o 'listening on [0-9.:]*' "$folder/second" | cut -d' ' -f3)
 curl -s -o /dev/null -H "Authorization: Bearer $token" "$url/slow?ms=600000" &
 until curl -s "$url/metrics" | grep -q 'gateway_requests_in_flight 2'; do :; done
 kill -INT $gateway
-until grep -q draining "$folder/gateway"; do :; done
+until grep -q draining "$folder/second"; do :; done
 kill -INT $gateway
 wait $gateway
 status=$?
-[ $status = 3 ] || { echo "FAILED: exit code $status after a cut drain"; cat "$folder/gateway"; failures=$((failures + 1)); }
+[ $status = 3 ] || { echo "FAILED: exit code $status after a cut drain"; cat "$folder/second"; failures=$((failures + 1)); }
 kill $backend
 wait 2>/dev/null
 [ $failures = 0 ] && echo 'command line: all well'
