@@ -41,7 +41,7 @@ expect 2 'subcommand' "$sluice"
 expect 0 'sluice 0' "$sluice" --version
 expect 2 'NAME=VALUE' "$sluice" token --claim x
 expect 2 'is none of HS256' "$sluice" token --alg RS256
-expect 0 'Error: 0' "$sluice" limits verify --rate 200/s --burst 20 --cores 3 --for 300ms
+expect 0 'Error: 0' "$sluice" limits verify --rate 100/s --burst 1000 --cores 3 --for 300ms
 expect 2 'write for example 10/s' "$sluice" limits verify --rate 10
 expect 2 '--burst: "0"' "$sluice" limits verify --burst 0
 printf 'limits: { a: { key: adress, rate: 10 } }\n' >"$folder/broken.yaml"

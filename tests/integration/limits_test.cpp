@@ -35,7 +35,7 @@ class Exactness : public ::testing::TestWithParam<Layout> {};
 TEST_P(Exactness, key_that_always_asks_gets_what_the_formula_says) {
   const Layout layout = GetParam();
   cli::VerifyOptions options{
-      .policy = {.rate = {1, 5'000'000}, .burst = 40, .delay = 40}, .cores = layout.workers, .addresses = 4, .connections = 8};
+      .policy = {.rate = {1, 2'000'000}, .burst = 2000, .delay = 2000}, .cores = layout.workers, .addresses = 4, .connections = 8};
   options.duration = std::chrono::milliseconds{400};
   options.steering = layout.steering;
   options.switch_steering = layout.switched;
@@ -44,6 +44,7 @@ TEST_P(Exactness, key_that_always_asks_gets_what_the_formula_says) {
   EXPECT_EQ(report.keys.size(), 4U);
   for (const cli::VerifiedKey& key : report.keys) {
     EXPECT_GT(key.asked, key.admitted) << "never refused: nothing is shown";
+    EXPECT_FALSE(key.was_idle) << "no request came for four seconds";
     EXPECT_EQ(key.admitted, key.expected);
   }
   EXPECT_EQ(report.admitted_by_owners, report.answers_200);
