@@ -1,38 +1,107 @@
 #include "auth/authenticator.h"
 
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
 #include <algorithm>
 
 namespace sluice::auth {
 
 namespace {
 
-// "Bearer" SP token68 (RFC 6750 2.1, RFC 9110 11.4).
-Refusal find_token(const http::Fields& fields, std::string_view& token) {
-  const http::Field* authorization = nullptr;
-  for (const http::Field& field : fields) {
-    if (field.id != http::FieldName::authorization) continue;
-    if (authorization != nullptr) return Refusal::duplicate;
-    authorization = &field;
-  }
-  if (authorization == nullptr) return Refusal::missing;
-  const std::string_view value = fields.value(*authorization);
-  constexpr std::string_view scheme = "Bearer";
-  if (!http::equals_ignoring_case(value.substr(0, scheme.size()), scheme)) return Refusal::scheme;
-  if (value.size() < scheme.size() + 2 || value[scheme.size()] != ' ') return Refusal::malformed;
-  token = value.substr(scheme.size() + 1);
-  return Refusal::none;
-}
+constexpr size_t api_key_bytes_max = 256;
 
 }  // namespace
 
-Authenticator::Outcome Authenticator::authenticate(const http::Fields& fields, EpochSeconds now) {
-  std::string_view token;
-  if (const Refusal refusal = find_token(fields, token); refusal != Refusal::none) return {.refusal = refusal};
-  if (const Principal* known = cache_.find(token, now); known != nullptr) return {.principal = *known};
-  const Verification verification = verifier_.verify(token, now);
-  if (verification.refusal != Refusal::none) return {.refusal = verification.refusal};
-  cache_.remember(token, verification.principal, std::min(verification.expires + verifier_.skew(), now + cache_ttl_), now);
-  return {.principal = verification.principal};
+std::array<unsigned char, 32> hash_api_secret(std::span<const unsigned char> salt, std::string_view secret) {
+  std::array<unsigned char, api_key_bytes_max + 64> text;
+  std::array<unsigned char, 32> hash{};
+  if (salt.size() + secret.size() > text.size()) return hash;
+  std::copy(salt.begin(), salt.end(), text.begin());
+  std::copy(secret.begin(), secret.end(), text.begin() + static_cast<std::ptrdiff_t>(salt.size()));
+  SHA256(text.data(), salt.size() + secret.size(), hash.data());
+  return hash;
+}
+
+void Authenticator::adopt(const KeySnapshot& snapshot) {
+  verifier_.adopt(snapshot);
+  snapshot_ = &snapshot;
+  good_.clear();
+  refused_.clear();
+}
+
+Authenticator::Progress Authenticator::look_up(const Acceptance& acceptance, const http::Fields& fields, std::string_view query,
+                                               EpochSeconds now, Attempt& attempt) {
+  const FoundToken found = find_token(acceptance.sources, fields, query);
+  attempt.token = found.token;
+  attempt.source = found.source;
+  attempt.examined.refusal = found.refusal;
+  if (found.refusal != Refusal::none) return Progress::settled;
+  if (found.source->kind == TokenSource::Kind::api_key) {
+    attempt.examined.refusal = check_api_key(acceptance, attempt);
+    return Progress::settled;
+  }
+  if (const TokenCache::Entry* known = good_.find(found.token, acceptance.providers, now); known != nullptr) {
+    attempt.examined.principal = known->principal;
+    attempt.examined.provider = known->provider;
+    return Progress::settled;
+  }
+  if (const TokenCache::Entry* known = refused_.find(found.token, acceptance.providers, now); known != nullptr) {
+    attempt.examined.refusal = known->refusal;
+    return Progress::settled;
+  }
+  return Progress::unknown;
+}
+
+Authenticator::Progress Authenticator::verify(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt) {
+  Examined& examined = attempt.examined;
+  verifier_.examine(attempt.token, acceptance.providers, now, examined);
+  if (examined.refusal == Refusal::unknown_key || examined.refusal == Refusal::no_keys) return Progress::waiting;
+  if (examined.refusal == Refusal::none) {
+    if (verifier_.is_expensive(examined)) return Progress::elsewhere;
+    verifier_.check_signature(examined);
+  }
+  settle(acceptance, now, attempt);
+  return Progress::settled;
+}
+
+void Authenticator::settle(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt) {
+  const Examined& examined = attempt.examined;
+  const bool is_good = examined.refusal == Refusal::none;
+  // Time makes these good, and load the other.
+  if (examined.refusal == Refusal::not_yet || examined.refusal == Refusal::issued_later || examined.refusal == Refusal::busy) return;
+  TokenCache::Entry* entry = (is_good ? good_ : refused_).remember(attempt.token, now);
+  if (entry == nullptr) return;
+  entry->refusal = examined.refusal;
+  entry->provider = examined.provider;
+  if (is_good) {
+    entry->providers = ProviderSet{1} << examined.provider;
+    entry->principal = examined.principal;
+    entry->usable_until = examined.usable_until;
+  } else {
+    entry->providers = acceptance.providers;
+    entry->usable_until = now + refused_ttl;
+  }
+}
+
+Refusal Authenticator::check_api_key(const Acceptance& acceptance, Attempt& attempt) const {
+  const std::string_view text = attempt.token;
+  const size_t dot = text.find('.');
+  if (text.size() > api_key_bytes_max || dot == std::string_view::npos || dot == 0 || dot + 1 == text.size()) return Refusal::key_form;
+  const std::string_view id = text.substr(0, dot);
+  for (uint16_t provider = 0; provider < snapshot_->api_keys.size(); ++provider) {
+    if ((acceptance.providers >> provider & 1) == 0) continue;
+    const auto& keys = snapshot_->api_keys[provider];
+    const auto found =
+        std::lower_bound(keys.begin(), keys.end(), id, [](const ApiKey& key, std::string_view wanted) { return key.id < wanted; });
+    if (found == keys.end() || found->id != id) continue;
+    const auto hash = hash_api_secret(found->salt, text.substr(dot + 1));
+    if (CRYPTO_memcmp(hash.data(), found->hash.data(), hash.size()) != 0) return Refusal::key_unknown;
+    attempt.examined.provider = provider;
+    attempt.examined.principal = {};
+    return attempt.examined.principal.set(subject_claim, found->subject) ? Refusal::none : Refusal::claim_too_long;
+  }
+  return Refusal::key_unknown;
 }
 
 }  // namespace sluice::auth

@@ -1,39 +1,73 @@
-// The Authorization field -> Principal or Refusal: exactly one field, scheme Bearer (RFC 6750 2.1), the token verified or
-// remembered. One a core.
+// A request -> Principal or Refusal: its token is found, remembered or verified. One a core.
+//
+//   look_up()  finds the token, and what is remembered of it
+//   verify()   judges it otherwise; may leave the signature to another thread (then settle() follows), or wait for keys
 #pragma once
 
 #include <string_view>
 
 #include "auth/token_cache.h"
+#include "auth/token_source.h"
 #include "auth/token_verifier.h"
-#include "http/field.h"
 
 namespace sluice::auth {
 
 struct AuthenticatorOptions {
   VerifierOptions verifier;
   uint32_t cache_entries = 4096;
-  std::chrono::seconds cache_ttl{300};
+  uint32_t refused_entries = 512;  // of the cache of refused tokens
   uint64_t seed = 0;
+};
+
+// How long a refused token is refused without another look.
+inline constexpr std::chrono::seconds refused_ttl{10};
+
+// What a route accepts. Lives as long as the configuration.
+struct Acceptance {
+  ProviderSet providers = 0;
+  std::span<const TokenSource> sources;
+};
+
+// One request's way through; embedded in its exchange. Views point into the request.
+struct Attempt {
+  std::string_view token;
+  const TokenSource* source = nullptr;
+  Examined examined;  // its principal is believed once the attempt is settled and not refused
 };
 
 class Authenticator {
  public:
   explicit Authenticator(const AuthenticatorOptions& options)
-      : verifier_(options.verifier), cache_(options.cache_entries, options.seed), cache_ttl_(options.cache_ttl) {}
+      : verifier_(options.verifier), good_(options.cache_entries, options.seed), refused_(options.refused_entries, options.seed) {}
 
-  struct Outcome {
-    Refusal refusal = Refusal::none;
-    Principal principal;
+  // From here on with these keys; what is remembered is forgotten.
+  void adopt(const KeySnapshot& snapshot);
+
+  enum class Progress : uint8_t {
+    settled,    // examined.refusal says how
+    unknown,    // of look_up(): nothing is remembered; verify() is next
+    elsewhere,  // of verify(): another thread checks the signature, then settle()
+    waiting,    // of verify(): no key has its kid; new ones may come
   };
-  [[nodiscard]] Outcome authenticate(const http::Fields& fields, EpochSeconds now);
+  Progress look_up(const Acceptance& acceptance, const http::Fields& fields, std::string_view query, EpochSeconds now, Attempt& attempt);
+  Progress verify(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt);
+  void settle(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt);
 
-  [[nodiscard]] const TokenCacheCounters& cache_counters() const { return cache_.counters(); }
+  [[nodiscard]] TokenVerifier& verifier() { return verifier_; }
+  [[nodiscard]] const TokenVerifier& verifier() const { return verifier_; }
+  [[nodiscard]] const TokenCacheCounters& cache_counters() const { return good_.counters(); }
+  [[nodiscard]] const TokenCacheCounters& refused_counters() const { return refused_.counters(); }
 
  private:
+  Refusal check_api_key(const Acceptance& acceptance, Attempt& attempt) const;
+
   TokenVerifier verifier_;
-  TokenCache cache_;
-  std::chrono::seconds cache_ttl_;
+  TokenCache good_;
+  TokenCache refused_;
+  const KeySnapshot* snapshot_ = nullptr;
 };
+
+// "ID.SECRET": the secret's hash with a salt, as it is kept (SHA-256: the secret has 256 bits of its own).
+[[nodiscard]] std::array<unsigned char, 32> hash_api_secret(std::span<const unsigned char> salt, std::string_view secret);
 
 }  // namespace sluice::auth

@@ -14,8 +14,14 @@ namespace sluice::auth {
 inline constexpr unsigned claims_max = 16;
 inline constexpr unsigned subject_claim = 0;
 
+// Requirements of routes are known by their place in the configuration; which of them a token meets is found out once.
+inline constexpr unsigned requirements_max = 64;
+inline constexpr uint8_t no_requirement = UINT8_MAX;
+
 class Principal {
  public:
+  uint64_t meets = 0;  // a bit a requirement
+
   static constexpr size_t bytes_max = 512;  // of all claims together; a token with more is refused, never cut
 
   // Each claim once. False if there is no room.

@@ -1,4 +1,4 @@
-// Why a token was refused: one stable code a reason. What the client is told is the code, never more.
+// Why a caller was refused: one stable code a reason. What the client is told is the code, never more.
 #pragma once
 
 #include <cstdint>
@@ -8,22 +8,45 @@ namespace sluice::auth {
 
 enum class Refusal : uint8_t {
   none,
-  missing,           // no Authorization field
-  duplicate,         // more than one
+  missing,           // no token where the configuration looks for one
+  duplicate,         // more than one Authorization field, or cookie, or parameter of that name
+  several,           // tokens in two places at once
   scheme,            // not Bearer
-  malformed,         // not three parts of canonical base64url around JSON objects, or bytes that no token has
+  malformed,         // an Authorization field that is no "Bearer TOKEN" (RFC 6750 2.1)
   too_long,          // over 8 KiB
-  algorithm,         // not the one that the key is for; "none" is among them
+  bytes,             // whitespace, control bytes or others that no token has
+  parts,             // not exactly three (RFC 7515 7.1)
+  encrypted,         // five: a JWE (RFC 7516), which nobody here can read
+  encoding,          // not canonical base64url: padding, '+' or '/', trailing bits (RFC 7515 2)
+  json,              // header or payload is not one JSON object and nothing else
+  depth,             // nested deeper than 8
+  duplicate_member,  // a JSON name twice in one object (RFC 8725 2.4)
   critical,          // a "crit" header: extensions that must be understood (RFC 7515 4.1.11)
-  duplicate_member,  // a JSON name twice in one object
+  algorithm,         // not the one that the key is for; "none" is among them
+  type,              // not the typ that is wanted (RFC 8725 3.11)
+  unknown_key,       // no key has this kid
+  no_keys,           // no key could be fetched yet
+  signature_form,    // a signature of another length than the algorithm makes; DER is among them
   signature,
-  claim_type,      // exp or nbf is not a whole number of seconds, sub is no text
+  claim_type,      // exp, nbf or iat is not a whole number of seconds, or sub, iss, aud or jti is no text
   claim_too_long,  // the claims that the configuration asks for do not fit Principal::bytes_max
   no_expiry,
   expired,
-  not_yet,
+  not_yet,       // nbf
+  issued_later,  // iat in the future
+  lifetime,      // longer than max_lifetime allows, or of unknown length
+  issuer,        // nobody that this route trusts
+  audience,      // meant for somebody else
+  revoked,
+  flood,      // too many wrong tokens from this address
+  busy,       // more signatures wait to be checked than there is room for
+  forbidden,  // the token is good, and not enough for this route
+  key_form,   // an API key that is none
+  key_unknown,
 };
 
 [[nodiscard]] std::string_view reason_code(Refusal refusal);  // "jwt.expired"
+// 401; 403 for forbidden, 429 for flood, 503 for what is not the caller's fault.
+[[nodiscard]] uint16_t status_of(Refusal refusal);
 
 }  // namespace sluice::auth

@@ -1,17 +1,19 @@
-// Verified tokens, remembered by all of their bytes: the hash only finds the place, the comparison decides. Fixed size;
-// a newer token takes the place of an older one that points to the same set. One a core.
+// Tokens that were judged, remembered by all of their bytes: the hash only finds the place, the comparison decides. Fixed
+// size; a newer token takes the place of the one in its set that is the first to go. Memory is touched only as it is used.
+// One a core.
 #pragma once
 
 #include <xxhash.h>
 
 #include <cstdint>
-#include <cstring>
-#include <memory>
 #include <string_view>
 
 #include "auth/principal.h"
+#include "auth/provider.h"
+#include "auth/refusal.h"
 #include "core/bounded_string.h"
 #include "core/counter.h"
+#include "core/pages.h"
 
 namespace sluice::auth {
 
@@ -23,60 +25,75 @@ struct TokenCacheCounters {
 
 class TokenCache {
  public:
-  static constexpr size_t token_bytes_kept_max = 768;  // longer tokens are verified each time
+  static constexpr size_t token_bytes_kept_max = 2048;  // longer tokens are judged each time
   static constexpr uint32_t ways = 4;
 
-  // `entries` is a power of two; `seed` is random for the process.
-  TokenCache(uint32_t entries, uint64_t seed) : mask_(entries / ways - 1), seed_(seed), entries_(new Entry[entries]) {}
+  struct Entry {
+    uint64_t hash;
+    EpochSeconds usable_until;
+    ProviderSet providers;  // for which the judgement holds
+    uint16_t provider;      // that the token is of
+    Refusal refusal;
+    core::BoundedString<token_bytes_kept_max> token;
+    Principal principal;  // if it was not refused
+  };
 
-  // The principal of a token that was verified and has not expired at `now`, or nullptr. Valid until the next call.
-  [[nodiscard]] const Principal* find(std::string_view token, EpochSeconds now) {
+  // `entries` is a power of two, at least `ways`; `seed` is random for the process.
+  TokenCache(uint32_t entries, uint64_t seed) : mask_(entries / ways - 1), seed_(seed), entries_(entries) {}
+
+  // The judgement for one of `providers`, still usable at `now`; or nullptr. Valid until the next call.
+  [[nodiscard]] const Entry* find(std::string_view token, ProviderSet providers, EpochSeconds now) {
     const uint64_t hash = hash_of(token);
-    for (Entry& entry : set(hash)) {
-      if (entry.hash == hash && entry.token.view() == token && now < entry.usable_until) {
-        counters_.hits.add();
-        return &entry.principal;
-      }
+    const uint64_t first = (hash & mask_) * ways;
+    for (uint64_t index = first; index < first + ways; ++index) {
+      const Entry& entry = entries_[index];
+      if (entry.hash != hash || now >= entry.usable_until || entry.token.view() != token) continue;
+      // A good token is good wherever its provider is trusted; a bad one only for whom it was refused.
+      const bool holds = entry.refusal == Refusal::none ? (providers & entry.providers) != 0 : providers == entry.providers;
+      if (!holds) continue;
+      counters_.hits.add();
+      return &entry;
     }
     counters_.misses.add();
     return nullptr;
   }
 
-  void remember(std::string_view token, const Principal& principal, EpochSeconds usable_until, EpochSeconds now) {
-    if (token.size() > token_bytes_kept_max) return;
+  // A place for the token; everything but token and hash is for the caller to fill. nullptr if it is too long.
+  Entry* remember(std::string_view token, EpochSeconds now) {
+    if (token.size() > token_bytes_kept_max) return nullptr;
     const uint64_t hash = hash_of(token);
-    Entry* oldest = nullptr;
-    for (Entry& entry : set(hash)) {
-      if (oldest == nullptr || entry.usable_until < oldest->usable_until) oldest = &entry;
+    const uint64_t first = (hash & mask_) * ways;
+    Entry* oldest = &entries_[first];
+    for (uint64_t index = first; index < first + ways; ++index) {
+      Entry& entry = entries_[index];
+      if (entry.hash == hash && entry.token.view() == token) {
+        oldest = &entry;
+        break;
+      }
+      if (entry.usable_until < oldest->usable_until) oldest = &entry;
     }
-    if (oldest->usable_until > now) counters_.evictions.add();
+    if (oldest->usable_until > now && oldest->hash != hash) counters_.evictions.add();
     oldest->hash = hash;
     oldest->token.assign(token);
-    oldest->principal = principal;
-    oldest->usable_until = usable_until;
+    return oldest;
+  }
+
+  // Nothing that was judged holds any more.
+  void clear() {
+    for (uint64_t index = 0; index < (mask_ + 1) * ways; ++index) {
+      if (entries_[index].hash != 0) entries_[index].usable_until = {};
+    }
   }
 
   [[nodiscard]] const TokenCacheCounters& counters() const { return counters_; }
   [[nodiscard]] static size_t size_bytes(uint32_t entries) { return size_t{entries} * sizeof(Entry); }
 
  private:
-  struct Entry {
-    uint64_t hash = 0;
-    EpochSeconds usable_until{};
-    core::BoundedString<token_bytes_kept_max> token;
-    Principal principal;
-  };
-  struct Set {
-    Entry* first;
-    [[nodiscard]] Entry* begin() const { return first; }
-    [[nodiscard]] Entry* end() const { return first + ways; }
-  };
   [[nodiscard]] uint64_t hash_of(std::string_view token) const { return XXH3_64bits_withSeed(token.data(), token.size(), seed_); }
-  [[nodiscard]] Set set(uint64_t hash) { return {&entries_[(hash & mask_) * ways]}; }
 
   uint64_t mask_;
   uint64_t seed_;
-  std::unique_ptr<Entry[]> entries_;
+  core::Pages<Entry> entries_;
   TokenCacheCounters counters_;
 };
 

@@ -1,166 +1,185 @@
 #include "auth/token_verifier.h"
 
-#include <simdjson.h>
-
-#include <array>
-#include <charconv>
-#include <new>
+#include <algorithm>
 
 #include "auth/base64url.h"
+#include "auth/claims.h"
+#include "core/assert.h"
+#include "core/bounded_string.h"
+#include "http/field.h"
 
 namespace sluice::auth {
 
 namespace {
 
-constexpr size_t nesting_max = 8;
-constexpr size_t members_max = 256;
-// Whole numbers that every JSON reader agrees on (RFC 8259 6).
-constexpr uint64_t exact_max = uint64_t{1} << 53;
+// Above this a check would hold up everybody else on the core.
+constexpr std::chrono::microseconds expensive{100};
+constexpr size_t kid_bytes_max = 256;
+
+// base64url, and the dots between: what a token may be made of (RFC 7515 7.1).
+bool has_token_bytes(std::string_view token) {
+  return std::all_of(token.begin(), token.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+}
+
+// "JWT" and "application/jwt" mean the same (RFC 7515 4.1.9).
+bool is_type(std::string_view type, std::string_view wanted) {
+  constexpr std::string_view prefix = "application/";
+  if (type.size() > prefix.size() && http::equals_ignoring_case(type.substr(0, prefix.size()), prefix)) type.remove_prefix(prefix.size());
+  return http::equals_ignoring_case(type, wanted);
+}
 
 }  // namespace
 
-// The JSON reader and the memory it reads from, sized once for the longest token.
-struct TokenVerifier::Json {
-  simdjson::dom::parser parser;
-  std::array<unsigned char, token_bytes_max + simdjson::SIMDJSON_PADDING> bytes{};
-
-  Json() {
-    if (parser.allocate(token_bytes_max, nesting_max) != simdjson::SUCCESS) throw std::bad_alloc{};
-  }
-
-  // base64url -> a JSON object, of which no object has a member twice.
-  Refusal read(std::string_view encoded, simdjson::dom::object& object) {
-    const auto size = base64url_decode(encoded, {bytes.data(), token_bytes_max});
-    if (!size) return Refusal::malformed;
-    simdjson::dom::element root;
-    if (parser.parse(bytes.data(), *size, false).get(root) != simdjson::SUCCESS) return Refusal::malformed;
-    if (root.get_object().get(object) != simdjson::SUCCESS) return Refusal::malformed;
-    return check_members(root);
-  }
-
-  // Two readers that each take another of two equal names would see two different tokens (RFC 8725 2.4, RFC 8259 4).
-  static Refusal check_members(simdjson::dom::element element) {
-    if (element.is_array()) {
-      for (const auto child : simdjson::dom::array(element)) {
-        if (const Refusal refusal = check_members(child); refusal != Refusal::none) return refusal;
-      }
-      return Refusal::none;
-    }
-    if (!element.is_object()) return Refusal::none;
-    std::array<std::string_view, members_max> names;
-    size_t count = 0;
-    for (const auto field : simdjson::dom::object(element)) {
-      if (count == names.size()) return Refusal::malformed;
-      for (size_t i = 0; i < count; ++i) {
-        if (names[i] == field.key) return Refusal::duplicate_member;
-      }
-      names[count++] = field.key;
-      if (const Refusal refusal = check_members(field.value); refusal != Refusal::none) return refusal;
-    }
-    return Refusal::none;
-  }
+struct TokenVerifier::Header {
+  Algorithm algorithm = Algorithm::hs256;
+  core::BoundedString<kid_bytes_max> kid;
+  core::BoundedString<kid_bytes_max> type;
 };
 
-namespace {
-
-// A NumericDate: a whole number, not negative. Nothing if the member is absent.
-Refusal read_date(simdjson::dom::object object, const char* name, std::optional<EpochSeconds>& out) {
-  simdjson::dom::element element;
-  if (object.at_key(name).get(element) != simdjson::SUCCESS) return Refusal::none;
-  uint64_t seconds = 0;
-  if (element.get_uint64().get(seconds) != simdjson::SUCCESS || seconds > exact_max) return Refusal::claim_type;
-  out = EpochSeconds{std::chrono::seconds{seconds}};
-  return Refusal::none;
-}
-
-// Texts, whole numbers and truth values have a text of their own; anything else counts as absent, but a subject is a text.
-Refusal keep_claim(simdjson::dom::object claims, const std::string& name, unsigned claim, Principal& principal) {
-  simdjson::dom::element element;
-  if (claims.at_key(name).get(element) != simdjson::SUCCESS) return Refusal::none;
-  std::array<char, 24> digits;
-  std::string_view text;
-  bool truth = false;
-  if (element.get_string().get(text) == simdjson::SUCCESS) {
-  } else if (claim == subject_claim) {
-    return Refusal::claim_type;
-  } else if (int64_t number = 0; element.get_int64().get(number) == simdjson::SUCCESS) {
-    text = {digits.data(), static_cast<size_t>(std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr - digits.data())};
-  } else if (element.get_bool().get(truth) == simdjson::SUCCESS) {
-    text = truth ? "true" : "false";
-  }
-  return principal.set(claim, text) ? Refusal::none : Refusal::claim_too_long;
-}
-
-}  // namespace
-
-TokenVerifier::TokenVerifier(const VerifierOptions& options)
-    : skew_(options.skew), claims_(options.claims), json_(std::make_unique<Json>()) {
-  for (const HmacAlgorithm algorithm : options.algorithms) {
-    keys_[static_cast<size_t>(algorithm)] = std::make_unique<Hmac>(algorithm, options.secret);
-  }
-}
-
+TokenVerifier::TokenVerifier(const VerifierOptions& options) : options_(options), json_(std::make_unique<JsonReader>()) {}
 TokenVerifier::~TokenVerifier() = default;
 
-// Exactly three non-empty parts.
-bool TokenVerifier::split(std::string_view token, Parts& parts) {
+void TokenVerifier::adopt(const KeySnapshot& snapshot) {
+  checkers_.clear();
+  for (const auto& keys : snapshot.keys) {
+    auto& beside = checkers_.emplace_back();
+    for (const SharedKey& key : keys) beside.push_back(std::make_unique<SignatureChecker>(*key));
+  }
+  snapshot_ = &snapshot;
+}
+
+const Key& TokenVerifier::key(const Examined& examined, unsigned candidate) const {
+  return *snapshot_->keys[examined.provider][examined.keys[candidate]];
+}
+
+Refusal TokenVerifier::split(std::string_view token, Parts& parts) {
+  if (token.size() > token_bytes_max) return Refusal::too_long;
+  if (!has_token_bytes(token)) return Refusal::bytes;
+  const auto dots = std::count(token.begin(), token.end(), '.');
+  if (dots == 4) return Refusal::encrypted;
+  if (dots != 2) return Refusal::parts;
   const auto first = token.find('.');
-  if (first == std::string_view::npos) return false;
   const auto second = token.find('.', first + 1);
-  if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos) return false;
   parts.header = token.substr(0, first);
   parts.payload = token.substr(first + 1, second - first - 1);
   parts.signature = token.substr(second + 1);
   parts.signed_text = token.substr(0, second);
-  return !parts.header.empty() && !parts.payload.empty() && !parts.signature.empty();
+  return parts.header.empty() || parts.payload.empty() || parts.signature.empty() ? Refusal::parts : Refusal::none;
 }
 
-Refusal TokenVerifier::check_header(std::string_view header, HmacAlgorithm& algorithm) {
+// What it says of keys to verify it with (jwk, jku, x5u, x5c) is not looked at: keys are the configuration's (RFC 8725 3.10).
+Refusal TokenVerifier::read_header(std::string_view encoded, Header& header) {
   simdjson::dom::object object;
-  if (const Refusal refusal = json_->read(header, object); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = json_->read(encoded, object); refusal != Refusal::none) return refusal;
   simdjson::dom::element ignored;
   if (object.at_key("crit").get(ignored) == simdjson::SUCCESS) return Refusal::critical;
-  std::string_view name;
-  if (object.at_key("alg").get_string().get(name) != simdjson::SUCCESS) return Refusal::algorithm;
-  const auto parsed = parse_hmac_algorithm(name);
-  if (!parsed || keys_[static_cast<size_t>(*parsed)] == nullptr) return Refusal::algorithm;
-  algorithm = *parsed;
+  std::string_view text;
+  if (object.at_key("alg").get_string().get(text) != simdjson::SUCCESS) return Refusal::algorithm;
+  const auto algorithm = parse_algorithm(text);
+  if (!algorithm) return Refusal::algorithm;
+  header.algorithm = *algorithm;
+  if (const Refusal refusal = read_text(object, "kid", text); refusal != Refusal::none) return refusal;
+  if (text.size() > kid_bytes_max) return Refusal::unknown_key;
+  header.kid.assign(text);
+  if (const Refusal refusal = read_text(object, "typ", text); refusal != Refusal::none) return refusal;
+  header.type.assign(text);
   return Refusal::none;
 }
 
-Refusal TokenVerifier::read_claims(std::string_view payload, EpochSeconds now, Verification& verification) {
-  simdjson::dom::object claims;
-  if (const Refusal refusal = json_->read(payload, claims); refusal != Refusal::none) return refusal;
-  std::optional<EpochSeconds> expires;
-  std::optional<EpochSeconds> not_before;
-  if (const Refusal refusal = read_date(claims, "exp", expires); refusal != Refusal::none) return refusal;
-  if (const Refusal refusal = read_date(claims, "nbf", not_before); refusal != Refusal::none) return refusal;
-  if (!expires) return Refusal::no_expiry;
-  if (now >= *expires + skew_) return Refusal::expired;
-  if (not_before && now + skew_ < *not_before) return Refusal::not_yet;
-  for (unsigned claim = 0; claim < claims_.size(); ++claim) {
-    if (const Refusal refusal = keep_claim(claims, claims_[claim], claim, verification.principal); refusal != Refusal::none) return refusal;
+// The provider that has this issuer; else one that takes any.
+Refusal TokenVerifier::choose_provider(std::string_view issuer, ProviderSet providers, uint16_t& provider) const {
+  for (const bool named : {true, false}) {
+    for (uint16_t index = 0; index < options_.providers.size(); ++index) {
+      if ((providers >> index & 1) == 0) continue;
+      const std::string& known = options_.providers[index].issuer;
+      if (named ? known.empty() || known != issuer : !known.empty()) continue;
+      provider = index;
+      return Refusal::none;
+    }
   }
-  verification.expires = *expires;
+  return Refusal::issuer;
+}
+
+Refusal TokenVerifier::read_payload(const Header& header, ProviderSet providers, EpochSeconds now, Examined& examined) {
+  simdjson::dom::object claims;
+  if (const Refusal refusal = json_->read(examined.payload, claims); refusal != Refusal::none) return refusal;
+  std::string_view issuer;
+  std::string_view id;
+  Dates dates;
+  if (const Refusal refusal = read_text(claims, "iss", issuer); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = read_text(claims, "jti", id); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = read_dates(claims, dates); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = choose_provider(issuer, providers, examined.provider); refusal != Refusal::none) return refusal;
+  const Provider& provider = options_.providers[examined.provider];
+  const auto& allowed = provider.algorithms;
+  if (std::find(allowed.begin(), allowed.end(), header.algorithm) == allowed.end()) return Refusal::algorithm;
+  if (!provider.type.empty() && !is_type(header.type.view(), provider.type)) return Refusal::type;
+  if (const Refusal refusal = check_dates(provider, dates, now); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = check_audience(provider, claims); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = keep_claims(claims, options_.claims, examined.principal); refusal != Refusal::none) return refusal;
+  if (snapshot_->revocations.is_revoked(id, examined.principal.subject(), dates.issued_at)) return Refusal::revoked;
+  for (unsigned number = 0; number < options_.requirements.size(); ++number) {
+    if (meets(options_.requirements[number], provider, claims)) examined.principal.meets |= uint64_t{1} << number;
+  }
+  examined.usable_until = now + provider.cache_ttl;
+  if (dates.expires) examined.usable_until = std::min(examined.usable_until, *dates.expires + provider.skew);
   return Refusal::none;
 }
 
-Verification TokenVerifier::verify(std::string_view token, EpochSeconds now) {
-  Verification verification;
-  const auto refuse = [&](Refusal refusal) {
-    verification.refusal = refusal;
-    return verification;
-  };
-  if (token.size() > token_bytes_max) return refuse(Refusal::too_long);
+// By kid where the token has one, else those of its algorithm.
+Refusal TokenVerifier::choose_keys(const Header& header, Examined& examined) const {
+  const std::vector<SharedKey>& keys = snapshot_->keys[examined.provider];
+  if (keys.empty()) return Refusal::no_keys;
+  bool knows_kid = header.kid.empty();
+  examined.key_count = 0;
+  for (uint16_t index = 0; index < keys.size() && examined.key_count < candidate_keys_max; ++index) {
+    const Key& key = *keys[index];
+    if (!header.kid.empty() && !key.kid.empty() && key.kid != header.kid.view()) continue;
+    knows_kid = true;
+    if (key.algorithm == header.algorithm) examined.keys[examined.key_count++] = index;
+  }
+  if (!knows_kid) return Refusal::unknown_key;
+  return examined.key_count == 0 ? Refusal::algorithm : Refusal::none;
+}
+
+void TokenVerifier::examine(std::string_view token, ProviderSet providers, EpochSeconds now, Examined& examined) {
+  SLUICE_DEBUG_ASSERT(snapshot_ != nullptr);
   Parts parts;
-  if (!split(token, parts)) return refuse(Refusal::malformed);
-  HmacAlgorithm algorithm{};
-  if (const Refusal refusal = check_header(parts.header, algorithm); refusal != Refusal::none) return refuse(refusal);
-  std::array<unsigned char, signature_bytes_max> signature;
-  const auto size = base64url_decode(parts.signature, signature);
-  if (!size) return refuse(Refusal::malformed);
-  if (!keys_[static_cast<size_t>(algorithm)]->verify(parts.signed_text, {signature.data(), *size})) return refuse(Refusal::signature);
-  return refuse(read_claims(parts.payload, now, verification));
+  Header header;
+  examined.principal = {};
+  examined.refusal = split(token, parts);
+  if (examined.refusal != Refusal::none) return;
+  examined.signed_text = parts.signed_text;
+  examined.payload = parts.payload;
+  examined.signature = parts.signature;
+  examined.refusal = read_header(parts.header, header);
+  if (examined.refusal == Refusal::none) examined.refusal = read_payload(header, providers, now, examined);
+  if (examined.refusal == Refusal::none) examined.refusal = choose_keys(header, examined);
+}
+
+bool TokenVerifier::is_expensive(const Examined& examined) const {
+  for (unsigned candidate = 0; candidate < examined.key_count; ++candidate) {
+    if (key(examined, candidate).cost > expensive) return true;
+  }
+  return false;
+}
+
+void TokenVerifier::check_signature(Examined& examined) {
+  for (unsigned candidate = 0; candidate < examined.key_count; ++candidate) {
+    const Key& with = key(examined, candidate);
+    count_verified(with.algorithm);
+    SignatureChecker& checker = *checkers_[examined.provider][examined.keys[candidate]];
+    examined.refusal = auth::check_signature(checker, with, examined.signed_text, examined.signature);
+    if (examined.refusal != Refusal::signature) return;  // good, or of a form that no key will like
+  }
+}
+
+Refusal check_signature(SignatureChecker& checker, const Key& key, std::string_view text, std::string_view signature) {
+  std::array<unsigned char, signature_bytes_max> bytes;
+  const auto size = base64url_decode(signature, bytes);
+  if (!size) return signature.size() / 4 * 3 > bytes.size() ? Refusal::signature_form : Refusal::encoding;
+  if (!has_signature_form(key, *size)) return Refusal::signature_form;
+  return checker.verify(text, {bytes.data(), *size}) ? Refusal::none : Refusal::signature;
 }
 
 }  // namespace sluice::auth

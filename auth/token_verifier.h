@@ -1,34 +1,45 @@
-// One token -> Principal or Refusal (RFC 7515, 7519, 8725). Cheap checks come before the signature, the claims are read
-// after it; the algorithm is the key's, never the token's.
+// One token -> what it claims, and whether that is signed (RFC 7515, 7519, 8725). All that is cheap comes before the
+// signature: length, form, JSON, algorithm, issuer, dates, audience, key. What is then claimed is believed only when the
+// signature has been checked: here, or on another thread where that takes long.
 //
-// One a core; allocates at construction only (OpenSSL's own allocations apart).
+// One a core; allocates at construction and in adopt() only (OpenSSL's own allocations apart).
 #pragma once
 
-#include <cstddef>
+#include <array>
 #include <memory>
-#include <string>
+#include <span>
 #include <string_view>
 #include <vector>
 
-#include "auth/hmac.h"
-#include "auth/principal.h"
+#include "auth/key_snapshot.h"
+#include "auth/provider.h"
 #include "auth/refusal.h"
+#include "core/counter.h"
 
 namespace sluice::auth {
 
-inline constexpr size_t token_bytes_max = 8 * 1024;
+class JsonReader;
 
-struct VerifierOptions {
-  std::string secret;  // HMAC key, any length above 0
-  std::vector<HmacAlgorithm> algorithms{HmacAlgorithm::hs256, HmacAlgorithm::hs384, HmacAlgorithm::hs512};
-  std::chrono::seconds skew{30};           // clocks may differ by this much
-  std::vector<std::string> claims{"sub"};  // names that the principal keeps; at most claims_max, the subject first
+// Without a kid as many keys are tried.
+inline constexpr unsigned candidate_keys_max = 4;
+
+// A token whose signature is still to be checked. Views point into the token.
+struct Examined {
+  Refusal refusal = Refusal::none;
+  uint16_t provider = 0;
+  uint16_t key_count = 0;
+  std::array<uint16_t, candidate_keys_max> keys{};  // places in the provider's list
+  std::string_view signed_text;
+  std::string_view payload;    // base64url
+  std::string_view signature;  // base64url
+  EpochSeconds usable_until{};
+  Principal principal;
 };
 
-struct Verification {
-  Refusal refusal = Refusal::none;
-  Principal principal;   // if not refused
-  EpochSeconds expires;  // if not refused: exp, without skew
+struct VerifierOptions {
+  std::span<const Provider> providers;
+  std::span<const std::string> claims;  // that principals keep; the subject first
+  std::span<const Requirement> requirements;
 };
 
 class TokenVerifier {
@@ -36,22 +47,40 @@ class TokenVerifier {
   explicit TokenVerifier(const VerifierOptions& options);
   ~TokenVerifier();
 
-  [[nodiscard]] Verification verify(std::string_view token, EpochSeconds now);
-  [[nodiscard]] std::chrono::seconds skew() const { return skew_; }
+  // From here on with these keys; the snapshot outlives its use.
+  void adopt(const KeySnapshot& snapshot);
+
+  // Everything but the signature. `providers`: those that the route trusts.
+  void examine(std::string_view token, ProviderSet providers, EpochSeconds now, Examined& examined);
+  // Whether checking takes so long that another thread should do it.
+  [[nodiscard]] bool is_expensive(const Examined& examined) const;
+  // Here and now; `examined.refusal` becomes what is wrong with it.
+  void check_signature(Examined& examined);
+
+  [[nodiscard]] const Provider& provider(const Examined& examined) const { return options_.providers[examined.provider]; }
+  [[nodiscard]] const Key& key(const Examined& examined, unsigned candidate) const;
+  [[nodiscard]] const core::Counter& verified(Algorithm algorithm) const { return verified_[static_cast<size_t>(algorithm)]; }
+  void count_verified(Algorithm algorithm) { verified_[static_cast<size_t>(algorithm)].add(); }
 
  private:
-  struct Json;
   struct Parts {
     std::string_view header, payload, signature, signed_text;
   };
-  [[nodiscard]] static bool split(std::string_view token, Parts& parts);
-  Refusal check_header(std::string_view header, HmacAlgorithm& algorithm);
-  Refusal read_claims(std::string_view payload, EpochSeconds now, Verification& verification);
+  struct Header;
+  static Refusal split(std::string_view token, Parts& parts);
+  Refusal read_header(std::string_view encoded, Header& header);
+  Refusal read_payload(const Header& header, ProviderSet providers, EpochSeconds now, Examined& examined);
+  Refusal choose_provider(std::string_view issuer, ProviderSet providers, uint16_t& provider) const;
+  Refusal choose_keys(const Header& header, Examined& examined) const;
 
-  std::array<std::unique_ptr<Hmac>, hmac_algorithms> keys_;
-  std::chrono::seconds skew_;
-  std::vector<std::string> claims_;
-  std::unique_ptr<Json> json_;
+  VerifierOptions options_;
+  std::unique_ptr<JsonReader> json_;
+  const KeySnapshot* snapshot_ = nullptr;
+  std::vector<std::vector<std::unique_ptr<SignatureChecker>>> checkers_;  // beside the snapshot's keys
+  std::array<core::Counter, algorithms> verified_;
 };
+
+// The signature of base64url against one key, on any thread.
+[[nodiscard]] Refusal check_signature(SignatureChecker& checker, const Key& key, std::string_view text, std::string_view signature);
 
 }  // namespace sluice::auth

@@ -68,20 +68,100 @@ void response_head_from_bytes_to_downstream_head(benchmark::State& state) {
 }
 BENCHMARK(response_head_from_bytes_to_downstream_head);
 
-void token_from_field_to_principal(benchmark::State& state) {
-  const auto now = auth::EpochSeconds{std::chrono::seconds{1'700'000'000}};
-  const std::string token = auth::mint(
-      {.secret = "a-secret-of-thirty-two-bytes-or-so", .subject = "alice", .issued_at = now, .expires = now + std::chrono::hours{1}});
-  std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\n\r\n";
-  http::RequestHead head;
-  http::Parser parser;
-  static_cast<void>(parser.parse_request({bytes.data(), bytes.size()}, head));
-  const bool cached = state.range(0) != 0;
-  auth::Authenticator authenticator{
-      {.verifier = {.secret = "a-secret-of-thirty-two-bytes-or-so"}, .cache_ttl = std::chrono::seconds{cached ? 300 : 0}}};
-  for (auto _ : state) benchmark::DoNotOptimize(authenticator.authenticate(head.fields, now));
+// Keys of one provider, and a token for them, from the Authorization field to the principal.
+class TokenBench {
+ public:
+  explicit TokenBench(auth::Algorithm algorithm) {
+    providers_[0].algorithms = {algorithm};
+    auth::SigningKey key = auth::signing_secret("a-secret-of-thirty-two-bytes-or-so");
+    if (auth::family(algorithm) == auth::Family::hmac) {
+      snapshot_.keys = {{auth::make_secret_key(algorithm, key.secret)}};
+    } else {
+      auto made = auth::generate_signing_key(algorithm, "k", 2048);
+      key = std::move(std::get<auth::SigningKey>(made));
+      auto read = auth::make_pem_key(auth::to_public_pem(key), providers_[0].algorithms, "k");
+      snapshot_.keys = {{std::get<auth::SharedKey>(read)}};
+    }
+    snapshot_.api_keys.resize(1);
+    const std::string token = auth::mint({.key = &key,
+                                          .subject = "alice",
+                                          .issued_at = now,
+                                          .expires = now + std::chrono::hours{1},
+                                          .claims = {{"pad", std::string(120, 'x')}}});
+    bytes_ = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\n\r\n";
+    http::Parser parser;
+    static_cast<void>(parser.parse_request({bytes_.data(), bytes_.size()}, head_));
+    signed_text_ = token.substr(0, token.rfind('.'));
+    signature_ = auth::sign(key, signed_text_);
+  }
+  auth::Authenticator& authenticator() {
+    if (authenticator_ == nullptr) {
+      authenticator_ =
+          std::make_unique<auth::Authenticator>(auth::AuthenticatorOptions{.verifier = {.providers = providers_, .claims = claims_}});
+      authenticator_->adopt(snapshot_);
+    }
+    return *authenticator_;
+  }
+  [[nodiscard]] const http::RequestHead& head() const { return head_; }
+  [[nodiscard]] const auth::Key& key() const { return *snapshot_.keys[0][0]; }
+  [[nodiscard]] const std::string& signed_text() const { return signed_text_; }
+  [[nodiscard]] const std::vector<unsigned char>& signature() const { return signature_; }
+  [[nodiscard]] auth::Acceptance acceptance() const { return {1, sources_}; }
+  static constexpr auth::EpochSeconds now{std::chrono::seconds{1'700'000'000}};
+
+ private:
+  std::array<auth::Provider, 1> providers_;
+  std::array<std::string, 1> claims_{"sub"};
+  std::array<auth::TokenSource, 1> sources_{};
+  auth::KeySnapshot snapshot_;
+  std::unique_ptr<auth::Authenticator> authenticator_;
+  std::string bytes_;
+  std::string signed_text_;
+  std::vector<unsigned char> signature_;
+  http::RequestHead head_;
+};
+
+void token_cached(benchmark::State& state) {
+  TokenBench bench{auth::Algorithm::hs256};
+  auth::Authenticator& authenticator = bench.authenticator();
+  auth::Attempt attempt;
+  static_cast<void>(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, TokenBench::now, attempt));
+  static_cast<void>(authenticator.verify(bench.acceptance(), TokenBench::now, attempt));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, TokenBench::now, attempt));
+  }
+  if (attempt.examined.refusal != auth::Refusal::none) state.SkipWithError("refused");
 }
-BENCHMARK(token_from_field_to_principal)->ArgName("cached")->Arg(1)->Arg(0);
+BENCHMARK(token_cached);
+
+// The whole way of a token that is not remembered, beside OpenSSL's verification of the same signature alone.
+void token_verified(benchmark::State& state, auth::Algorithm algorithm) {
+  TokenBench bench{algorithm};
+  auth::Authenticator& authenticator = bench.authenticator();
+  auth::Attempt attempt;
+  auth::EpochSeconds now = TokenBench::now;
+  for (auto _ : state) {
+    static_cast<void>(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, now, attempt));
+    attempt.examined.refusal = auth::Refusal::none;
+    auth::TokenVerifier& verifier = authenticator.verifier();
+    verifier.examine(attempt.token, 1, now, attempt.examined);
+    verifier.check_signature(attempt.examined);
+  }
+  if (attempt.examined.refusal != auth::Refusal::none) state.SkipWithError("refused");
+}
+void openssl_verify(benchmark::State& state, auth::Algorithm algorithm) {
+  TokenBench bench{algorithm};
+  auth::SignatureChecker checker{bench.key()};
+  for (auto _ : state) benchmark::DoNotOptimize(checker.verify(bench.signed_text(), bench.signature()));
+}
+BENCHMARK_CAPTURE(token_verified, hs256, auth::Algorithm::hs256);
+BENCHMARK_CAPTURE(openssl_verify, hs256, auth::Algorithm::hs256);
+BENCHMARK_CAPTURE(token_verified, rs256, auth::Algorithm::rs256);
+BENCHMARK_CAPTURE(openssl_verify, rs256, auth::Algorithm::rs256);
+BENCHMARK_CAPTURE(token_verified, es256, auth::Algorithm::es256);
+BENCHMARK_CAPTURE(openssl_verify, es256, auth::Algorithm::es256);
+BENCHMARK_CAPTURE(token_verified, eddsa, auth::Algorithm::eddsa);
+BENCHMARK_CAPTURE(openssl_verify, eddsa, auth::Algorithm::eddsa);
 
 // From address to verdict, over keys that are all live. The address is chosen at random: with many keys nothing is in cache.
 void limit_check(benchmark::State& state) {

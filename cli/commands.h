@@ -13,13 +13,33 @@ int demo_command(const RunFlags& flags);
 int check_command(const std::string& path);
 int backend_command(const std::string& listen);
 
-struct TokenFlags {
+// The text of the flags, as given; empty means the default.
+struct MintFlags {
   std::string subject = "demo";
   std::string ttl = "1h";
-  std::string algorithm = "HS256";
-  std::vector<std::string> claims;  // "name=value"
+  std::string algorithm;  // HS256, or what fits the key
+  std::string key;        // a private key in PEM; empty: JWT_SECRET
+  std::string kid;
+  std::vector<std::string> claims;  // "name=value", a text
+  std::vector<std::string> json;    // "name=JSON"
 };
-int token_command(const TokenFlags& flags);
+int token_mint_command(const MintFlags& flags);
+int token_inspect_command(const std::string& token);
+struct VerifyFlags {
+  std::string config;
+  std::string auth;  // a name of auth:; empty: all of them
+  std::string token;
+};
+int token_verify_command(const VerifyFlags& flags);
+
+struct KeyFlags {
+  std::string algorithm = "ES256";
+  std::string kid;
+  std::string out = "key";  // OUT.pem and OUT.pub.pem
+};
+int keys_generate_command(const KeyFlags& flags);
+int keys_jwks_command(const std::vector<std::string>& files);
+int keys_api_command(const std::string& id, const std::string& subject);
 
 // The text of the flags of `sluice limits verify`.
 struct LimitsFlags {

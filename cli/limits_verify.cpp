@@ -82,7 +82,8 @@ class Asker {
 
 class Load {
  public:
-  Load(const VerifyOptions& options, uint16_t port) : port_(port), answers_max_(options.switch_steering ? 20 : UINT32_MAX), refusals_(options.addresses) {
+  Load(const VerifyOptions& options, uint16_t port)
+      : port_(port), answers_max_(options.switch_steering ? 20 : UINT32_MAX), refusals_(options.addresses) {
     for (uint32_t client = 0; client < options.addresses; ++client) {
       for (uint32_t n = 0; n < options.connections; ++n) askers_.push_back(std::make_unique<Asker>(client, port));
     }
@@ -157,8 +158,9 @@ void judge(const limiter::Policy& policy, const limiter::Journal& journal, Verif
   for (const limiter::JournalEntry& entry : journal.entries()) {
     Seen& seen = keys[entry.claim.hash];
     ++seen.up_to_now.asked;
-    const bool drained = seen.up_to_now.admitted > 0 && static_cast<unsigned __int128>((entry.at - seen.latest).count()) * policy.rate.requests >
-                                                            static_cast<unsigned __int128>(policy.burst) * policy.rate.period_ns;
+    const bool drained =
+        seen.up_to_now.admitted > 0 && static_cast<unsigned __int128>((entry.at - seen.latest).count()) * policy.rate.requests >
+                                           static_cast<unsigned __int128>(policy.burst) * policy.rate.period_ns;
     seen.up_to_now.was_idle |= drained;
     seen.latest = entry.at;
     if (entry.event == limiter::JournalEntry::Event::charged) {

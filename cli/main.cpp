@@ -18,6 +18,16 @@ void add_run_flags(CLI::App& command, sluice::cli::RunFlags& flags) {
   command.add_option("--upstream-timeout", flags.upstream_timeout, "until the response head; default 60s")->type_name("2s");
 }
 
+void add_mint_flags(CLI::App& command, sluice::cli::MintFlags& flags) {
+  command.add_option("--sub", flags.subject, "subject; default demo")->type_name("NAME");
+  command.add_option("--ttl", flags.ttl, "time to live; default 1h")->type_name("15m");
+  command.add_option("--alg", flags.algorithm, "default HS256, or what fits the key")->type_name("ALG");
+  command.add_option("--key", flags.key, "a private key in PEM; default: JWT_SECRET")->type_name("FILE");
+  command.add_option("--kid", flags.kid, "the key's name; default with --key: its thumbprint")->type_name("NAME");
+  command.add_option("--claim", flags.claims, "another claim, a text; may be given again")->type_name("NAME=VALUE");
+  command.add_option("--json", flags.json, "another claim of any kind, e.g. aud=[\"a\"]; may be given again")->type_name("NAME=JSON");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -53,12 +63,34 @@ int main(int argc, char** argv) {
   CLI::App* backend = app.add_subcommand("backend", "run the example service alone");
   backend->add_option("--listen", backend_listen, "address to listen on; default 127.0.0.1:9001")->type_name("ADDR:PORT");
 
-  TokenFlags token_flags;
-  CLI::App* token = app.add_subcommand("token", "mint a token with JWT_SECRET");
-  token->add_option("--sub", token_flags.subject, "subject; default demo")->type_name("NAME");
-  token->add_option("--ttl", token_flags.ttl, "time to live; default 1h")->type_name("15m");
-  token->add_option("--alg", token_flags.algorithm, "HS256, HS384 or HS512; default HS256")->type_name("ALG");
-  token->add_option("--claim", token_flags.claims, "another claim; may be given again")->type_name("NAME=VALUE");
+  MintFlags mint_flags;
+  CLI::App* token = app.add_subcommand("token", "mint, inspect or verify a token; alone it mints");
+  CLI::App* mint = token->add_subcommand("mint", "mint a token, with JWT_SECRET or a private key");
+  for (CLI::App* command : {token, mint}) add_mint_flags(*command, mint_flags);
+  std::string inspected;
+  CLI::App* inspect = token->add_subcommand("inspect", "show what a token says, without trusting it");
+  inspect->add_option("token", inspected, "the token, or - to read it from standard input")->required();
+  VerifyFlags verify_flags;
+  CLI::App* verify_token = token->add_subcommand("verify", "judge a token by a configuration, check by check");
+  verify_token->add_option("-c,--config", verify_flags.config, "configuration file")->type_name("FILE")->required();
+  verify_token->add_option("--auth", verify_flags.auth, "a name of auth:; default: all of them")->type_name("NAME");
+  verify_token->add_option("token", verify_flags.token, "the token, or - to read it from standard input")->required();
+  token->require_subcommand(0, 1);
+
+  CLI::App* keys = app.add_subcommand("keys", "make keys for tokens and for callers");
+  keys->require_subcommand(1);
+  KeyFlags key_flags;
+  CLI::App* generate = keys->add_subcommand("generate", "make a pair of keys, and print its key set");
+  generate->add_option("--alg", key_flags.algorithm, "default ES256")->type_name("ALG");
+  generate->add_option("--kid", key_flags.kid, "default: the key's thumbprint (RFC 7638)")->type_name("NAME");
+  generate->add_option("--out", key_flags.out, "writes OUT.pem and OUT.pub.pem; default key")->type_name("OUT");
+  std::vector<std::string> key_files;
+  CLI::App* jwks = keys->add_subcommand("jwks", "print the key set of public keys in PEM");
+  jwks->add_option("files", key_files, "PEM files")->required();
+  std::string api_id, api_subject;
+  CLI::App* api = keys->add_subcommand("api", "make an API key");
+  api->add_option("id", api_id, "what the key is known by")->required();
+  api->add_option("subject", api_subject, "whom it stands for")->required();
 
   try {
     app.parse(argc, argv);
@@ -73,5 +105,10 @@ int main(int argc, char** argv) {
   if (check->parsed()) return check_command(checked);
   if (verify->parsed()) return limits_verify_command(limits_flags);
   if (backend->parsed()) return backend_command(backend_listen);
-  return token_command(token_flags);
+  if (inspect->parsed()) return token_inspect_command(inspected);
+  if (verify_token->parsed()) return token_verify_command(verify_flags);
+  if (generate->parsed()) return keys_generate_command(key_flags);
+  if (jwks->parsed()) return keys_jwks_command(key_files);
+  if (api->parsed()) return keys_api_command(api_id, api_subject);
+  return token_mint_command(mint_flags);
 }

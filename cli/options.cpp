@@ -82,7 +82,7 @@ std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags) {
   proxy::Config config;
   auto secret = read_secret();
   if (const auto* complaint = std::get_if<Complaint>(&secret)) return *complaint;
-  config.jwt_secret = std::get<std::string>(secret);
+  proxy::add_secret_auth(config, "main", std::get<std::string>(secret));
   limiter::Policy policy{.rate = {.requests = 1, .period_ns = 100'000'000}, .burst = 5, .delay = 0};
   if (const auto complaint = read_policy(flags, policy)) return *complaint;
   RunFlags filled = flags;

@@ -42,6 +42,18 @@ void notify(std::string_view state) {
   ::close(socket);
 }
 
+void warn_of_short_secrets(const proxy::Config& config) {
+  for (const proxy::AuthConfig& entry : config.auth) {
+    for (const auth::SharedKey& key : entry.fixed_keys) {
+      if (auth::is_long_enough(*key)) continue;
+      say("warning: the secret has " + std::to_string(key->secret.size()) + " bytes; " + std::string{auth::to_string(key->algorithm)} +
+          " wants " + std::to_string(auth::traits(key->algorithm).digest_bytes) +
+          " or more (RFC 7518 3.2), shorter ones can be guessed from a token");
+      break;
+    }
+  }
+}
+
 // Waits for one signal, at most `milliseconds` (-1: for ever); 0 if none came.
 int next_signal(int descriptor, int milliseconds) {
   pollfd waiting{.fd = descriptor, .events = POLLIN, .revents = 0};
@@ -97,10 +109,7 @@ void block_signals() {
 int serve(proxy::Config config, const std::function<void(uint16_t port)>& when_ready) {
   const sigset_t set = served_signals();
   const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
-  if (!config.jwt_secret.empty() && config.jwt_secret.size() < 32) {
-    say("warning: the secret has " + std::to_string(config.jwt_secret.size()) +
-        " bytes; HS256 wants 32 or more (RFC 7518 3.2), shorter ones can be guessed from a token");
-  }
+  warn_of_short_secrets(config);
   const uint32_t connections_wanted = config.bounds.connections;
   proxy::Gateway gateway{std::move(config)};
   if (const auto failure = gateway.start()) {

@@ -44,6 +44,7 @@ void write_request_head(Writer& writer, const RequestHead& head, const RequestAd
   writer.put("X-Forwarded-Proto: http\r\n").field("X-Forwarded-Host", host);
   writer.field("X-Request-Id", additions.request_id);
   if (!additions.traceparent.empty()) writer.field("traceparent", additions.traceparent);
+  for (const AddedField& field : additions.more) writer.field(field.name, field.value);
   switch (head.framing) {
     case Framing::chunked: writer.put("Transfer-Encoding: chunked\r\n"); break;
     case Framing::length: writer.put("Content-Length: ").number(head.content_length).put("\r\n"); break;

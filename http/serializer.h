@@ -42,6 +42,11 @@ class Writer {
 // Whether what the request says of X-Forwarded-For is believed, and the peer's address is added to it.
 enum class ForwardedFor : uint8_t { replace, append };
 
+struct AddedField {
+  std::string_view name;
+  std::string_view value;
+};
+
 // What Sluice adds to a request on its way upstream.
 struct RequestAdditions {
   std::string_view client_address;  // X-Forwarded-For: the peer of the connection
@@ -49,6 +54,7 @@ struct RequestAdditions {
   std::string_view host;  // Host, when the request brought none (HTTP/1.0)
   std::string_view request_id;
   std::string_view traceparent;  // empty: the client's own is passed on
+  std::span<const AddedField> more;
 };
 void write_request_head(Writer& writer, const RequestHead& head, const RequestAdditions& additions);
 

@@ -1,5 +1,6 @@
 #include "http/uri.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -219,6 +220,28 @@ Target normalize_target(Method method, char* begin, size_t size) {
   target.path = {begin, path.size};
   if (tail > 0) target.query = {begin + path.size + 1, tail - 1};
   return target;
+}
+
+void remove_parameter(RequestHead& head, char* bytes, std::string_view name) {
+  if (head.query.empty()) return;
+  char* out = bytes + (head.query.data() - bytes);
+  const char* begin = out;
+  std::string_view rest = head.query;
+  bool is_first = true;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('&'), rest.size());
+    const std::string_view pair = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=') continue;
+    if (!is_first) *out++ = '&';
+    is_first = false;
+    std::memmove(out, pair.data(), pair.size());
+    out += pair.size();
+  }
+  head.query = {begin, static_cast<size_t>(out - begin)};
+  // Without a parameter there is no '?' either.
+  const auto path_size = static_cast<size_t>(begin - head.target.data());
+  head.target = head.target.substr(0, head.query.empty() ? path_size - 1 : path_size + head.query.size());
 }
 
 }  // namespace sluice::http

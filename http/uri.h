@@ -23,6 +23,10 @@ struct Target {
 //  - '#', spaces, control bytes and bytes above 0x7e are refused; |[]{}^" pass, as browsers send them.
 [[nodiscard]] Target normalize_target(Method method, char* begin, size_t size);
 
+// Takes every parameter of this name out of the query, and out of the target that is forwarded. `bytes` is the writable memory
+// that the head's views point into.
+void remove_parameter(RequestHead& head, char* bytes, std::string_view name);
+
 // uri-host [ ":" port ] without userinfo (RFC 9110 7.2); at most 261 bytes.
 [[nodiscard]] bool is_valid_authority(std::string_view authority);
 

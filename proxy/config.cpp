@@ -13,9 +13,16 @@ uint16_t Config::add_limit(NamedLimit limit, const limiter::Limit& rule) {
   return index;
 }
 
+void add_secret_auth(Config& config, const std::string& name, const std::string& secret) {
+  AuthConfig entry;
+  entry.provider.name = name;
+  for (const auth::Algorithm algorithm : entry.provider.algorithms) entry.fixed_keys.push_back(auth::make_secret_key(algorithm, secret));
+  config.auth.push_back(std::move(entry));
+}
+
 void add_default_routes(Config& config, const limiter::Policy& policy) {
   const uint16_t limit = config.add_limit({.name = "address", .key = {KeyPart{}}}, {.policy = policy});
-  config.routes.push_back({.name = "default", .limits_after = {limit}});
+  config.routes.push_back({.name = "default", .providers = 1, .limits_after = {limit}});
 }
 
 void complete(Config& config) {
@@ -30,12 +37,25 @@ void complete(Config& config) {
     // Behind the token and the limits of what everything else is behind.
     Route work{.name = "demo_work", .kind = RouteKind::demo_work, .match = exact("/demo/work")};
     if (!config.routes.empty()) {
+      work.auth = config.routes.back().auth;
+      work.providers = config.routes.back().providers;
       work.limits_before = config.routes.back().limits_before;
       work.limits_after = config.routes.back().limits_after;
     }
     own.push_back(std::move(work));
   }
   config.routes.insert(config.routes.begin(), own.begin(), own.end());
+  config.providers.clear();
+  for (const AuthConfig& entry : config.auth) config.providers.push_back(entry.provider);
+  for (Route& route : config.routes) {
+    route.sources.clear();
+    for (size_t index = 0; index < config.auth.size(); ++index) {
+      if ((route.providers >> index & 1) == 0) continue;
+      for (const auth::TokenSource& source : config.auth[index].sources) {
+        if (std::find(route.sources.begin(), route.sources.end(), source) == route.sources.end()) route.sources.push_back(source);
+      }
+    }
+  }
 }
 
 }  // namespace sluice::proxy

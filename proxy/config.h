@@ -5,7 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "auth/key.h"
 #include "auth/principal.h"
+#include "auth/provider.h"
+#include "auth/token_source.h"
 #include "core/address.h"
 #include "core/cidr.h"
 #include "core/clock.h"
@@ -48,9 +51,38 @@ struct Bounds {
   uint64_t discard_bytes = 256 << 10;  // of a body that nobody wants, before the connection is closed instead
 };
 
+// Whether the endpoint gets to see what the caller showed. A query parameter is always taken off.
+enum class Credential : uint8_t { pass_on, strip };
+
 struct Endpoint {
   core::SocketAddress address;
   std::string authority;  // "127.0.0.1:9001"
+};
+
+// A claim that goes upstream as a header field.
+struct ClaimField {
+  std::string name;
+  uint16_t claim = 0;  // index into Config::claims
+};
+
+// Where keys that may change come from, beside those that are fixed.
+struct KeySources {
+  std::string jwks_file;                             // read again when it changes
+  std::string jwks_url;                              // fetched, and again before it is stale
+  std::string jwks_copy;                             // where the last good answer of the URL is kept for the next start; empty: nowhere
+  core::Duration refresh = std::chrono::minutes{5};  // unless Cache-Control says otherwise
+  std::string api_keys_file;
+};
+
+// One entry of auth:.
+struct AuthConfig {
+  auth::Provider provider;
+  std::vector<auth::TokenSource> sources{auth::TokenSource{}};
+  std::vector<auth::SharedKey> fixed_keys;
+  KeySources key_sources;
+  std::vector<ClaimField> claim_fields;
+  std::string payload_field;  // gets the whole verified payload, base64url; empty: none does
+  Credential credential = Credential::pass_on;
 };
 
 // GET /demo/work: whether the route exists.
@@ -86,8 +118,13 @@ struct NamedLimit {
 struct Config {
   core::SocketAddress listen = core::SocketAddress::ipv4(0, 8000);
   Endpoint upstream;
-  std::string jwt_secret;
-  std::vector<std::string> claims{"sub"};  // that limits use; auth::subject_claim first
+  std::vector<AuthConfig> auth;
+  std::vector<auth::Provider> providers;  // of auth, by complete()
+  std::vector<auth::Requirement> requirements;
+  std::string revocations_file;
+  // Tokens that don't verify, from one address on one core; above it no signature is checked for it.
+  limiter::Limit failed_tokens{.policy = {.rate = {.requests = 1, .period_ns = 100'000'000}, .burst = 50, .delay = 50}};
+  std::vector<std::string> claims{"sub"};  // that limits and header fields use; auth::subject_claim first
   std::vector<NamedLimit> limits;
   std::vector<limiter::Limit> limit_rules;
   limiter::OnFull limits_on_full = limiter::OnFull::refuse;
@@ -104,6 +141,9 @@ struct Config {
   // `parts` and the rest as in NamedLimit. Returns the index.
   uint16_t add_limit(NamedLimit limit, const limiter::Limit& rule);
 };
+
+// Tokens by HS256, HS384 or HS512 with this secret.
+void add_secret_auth(Config& config, const std::string& name, const std::string& secret);
 
 // One limit called "address", by client address and after authentication, and one route for everything, behind a token.
 void add_default_routes(Config& config, const limiter::Policy& policy);

@@ -11,22 +11,6 @@ using limiter::Limit;
 
 constexpr std::string_view key_forms = "address, route, claim:NAME or header:NAME";
 
-bool is_token(std::string_view text) {
-  const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; };
-  return !text.empty() && text.size() <= limit_name_bytes_max && std::all_of(text.begin(), text.end(), fits);
-}
-
-// The place of the claim among those that are asked for; nothing if there are too many.
-std::optional<uint16_t> claim_index(std::vector<std::string>& claims, const std::string& name) {
-  const auto found = std::find(claims.begin(), claims.end(), name);
-  if (found == claims.end()) {
-    if (claims.size() == auth::claims_max) return std::nullopt;
-    claims.push_back(name);
-    return static_cast<uint16_t>(claims.size() - 1);
-  }
-  return static_cast<uint16_t>(found - claims.begin());
-}
-
 std::optional<KeyPart> read_key_part(Document& document, Config& config, const YAML::Node& node) {
   const auto text = document.text(node, std::string{key_forms});
   if (!text) return std::nullopt;
@@ -37,10 +21,8 @@ std::optional<KeyPart> read_key_part(Document& document, Config& config, const Y
   const std::string name = colon == std::string::npos ? "" : text->substr(colon + 1);
   if (kind == "header" && is_token(name)) return KeyPart{.kind = KeyPart::Kind::header, .name = name};
   if (kind == "claim" && is_token(name)) {
-    const auto claim = claim_index(config.claims, name);
-    if (claim) return KeyPart{.kind = KeyPart::Kind::claim, .claim = *claim};
-    document.complain(node, "more than " + std::to_string(auth::claims_max) + " different claims are used");
-    return std::nullopt;
+    const auto claim = claim_index(document, config, node, name);
+    return claim ? std::optional{KeyPart{.kind = KeyPart::Kind::claim, .claim = *claim}} : std::nullopt;
   }
   constexpr std::string_view known[] = {"address", "route", "claim:NAME", "header:NAME", "claim", "header"};
   const std::string_view meant = nearest(kind, known);
@@ -59,16 +41,6 @@ std::vector<KeyPart> read_key(Document& document, Config& config, const Section&
     if (auto read = read_key_part(document, config, part)) key.push_back(std::move(*read));
   }
   return key;
-}
-
-void read_policy(Document& document, const Section& section, limiter::Policy& policy) {
-  section.read("rate", policy.rate, "a rate like 10/s", [](const std::string& text) { return parse_rate(text); });
-  section.read_number("burst", policy.burst, 0, limiter::burst_max);
-  section.read_number("delay", policy.delay, 0, limiter::burst_max);
-  section.read_duration("max_hold", policy.hold_max);
-  if (const auto complaint = limiter::check_policy(policy)) {
-    document.complain(section.get(section.has("delay") ? "delay" : section.has("burst") ? "burst" : "rate"), complaint->text);
-  }
 }
 
 void read_limit(Document& document, Config& config, const std::string& name, const YAML::Node& node) {
@@ -112,6 +84,16 @@ void read_limit(Document& document, Config& config, const std::string& name, con
 }
 
 }  // namespace
+
+void read_policy(Document& document, const Section& section, limiter::Policy& policy) {
+  section.read("rate", policy.rate, "a rate like 10/s", [](const std::string& text) { return parse_rate(text); });
+  section.read_number("burst", policy.burst, 0, limiter::burst_max);
+  section.read_number("delay", policy.delay, 0, limiter::burst_max);
+  section.read_duration("max_hold", policy.hold_max);
+  if (const auto complaint = limiter::check_policy(policy)) {
+    document.complain(section.get(section.has("delay") ? "delay" : section.has("burst") ? "burst" : "rate"), complaint->text);
+  }
+}
 
 void read_limits(Document& document, Config& config, const YAML::Node& node) {
   for_each_named(document, node, "limits",

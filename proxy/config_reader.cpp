@@ -57,47 +57,6 @@ void read_trusted(Document& document, Config& config, const YAML::Node& node) {
   }
 }
 
-// { env: NAME } or { file: PATH }; never the secret itself.
-std::optional<std::string> read_secret(Document& document, const YAML::Node& node) {
-  if (!node.IsMap()) {
-    document.complain(node, "a secret does not stand in this file; write { env: NAME } or { file: PATH }");
-    return std::nullopt;
-  }
-  const Section section{document, node, "secret", {"env", "file"}};
-  if (section.has("env") == section.has("file")) {
-    document.complain(node, "write either { env: NAME } or { file: PATH }");
-    return std::nullopt;
-  }
-  const YAML::Node source = section.get(section.has("env") ? "env" : "file");
-  const auto name = document.text(source, "a name");
-  if (!name) return std::nullopt;
-  std::string secret;
-  if (section.has("env")) {
-    const char* value = std::getenv(name->c_str());
-    if (value != nullptr) secret = value;
-  } else {
-    std::ifstream file{*name};
-    std::getline(file, secret);
-  }
-  if (!secret.empty()) return secret;
-  document.complain(source, section.has("env") ? "the variable " + *name + " is not set, or empty"
-                                               : "the file " + *name + " can't be read, or its first line is empty");
-  return std::nullopt;
-}
-
-void read_auth(Document& document, Config& config, const YAML::Node& node, std::vector<std::string>& names) {
-  for_each_named(document, node, "auth", [&](const std::string& name, const YAML::Node& value) {
-    if (!names.empty()) document.complain(value, "a second kind of authentication; this version has one");
-    names.push_back(name);
-    const Section section{document, value, "auth." + name, {"secret"}};
-    if (!section.has("secret")) {
-      document.complain(value, "auth " + name + " has no secret; write secret: { env: NAME } or { file: PATH }");
-    } else if (auto secret = read_secret(document, section.get("secret"))) {
-      config.jwt_secret = std::move(*secret);
-    }
-  });
-}
-
 void read_timeouts(Document& document, Config& config, const YAML::Node& node) {
   const Section section{document, node, "timeouts", {"connect", "head", "body", "idle", "deadline"}};
   section.read_duration("connect", config.timeouts.connect);
@@ -134,15 +93,19 @@ void read_upstreams(Document& document, Config& config, const YAML::Node& node, 
 Config read_document(Document& document) {
   Config config;
   config.cores = std::get<std::vector<int>>(parse_cores("auto"));
-  const Section root{document,
-                     document.root(),
-                     "the configuration",
-                     {"listen", "workers", "trusted", "auth", "limits", "limiter", "upstreams", "routes", "log"}};
+  const Section root{
+      document,
+      document.root(),
+      "the configuration",
+      {"listen", "workers", "trusted", "auth", "revoked", "failed_tokens", "limits", "limiter", "upstreams", "routes", "log"}};
   RouteNames names;
   if (root.has("listen")) read_listen(document, config, root.get("listen"));
   if (root.has("workers")) read_workers(document, config, root.get("workers"));
   if (root.has("trusted")) read_trusted(document, config, root.get("trusted"));
-  if (root.has("auth")) read_auth(document, config, root.get("auth"), names.auth);
+  if (root.has("auth")) read_auth(document, config, root.get("auth"));
+  if (root.has("revoked")) read_revoked(document, config, root.get("revoked"));
+  if (root.has("failed_tokens")) read_failed_tokens(document, config, root.get("failed_tokens"));
+  for (const AuthConfig& entry : config.auth) names.auth.push_back(entry.provider.name);
   if (root.has("limits")) read_limits(document, config, root.get("limits"));
   if (root.has("limiter")) read_limiter(document, config, root.get("limiter"));
   read_upstreams(document, config, root.get("upstreams"), names.upstreams);

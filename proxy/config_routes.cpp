@@ -71,8 +71,22 @@ void read_match(Document& document, const YAML::Node& node, RouteMatch& match) {
   }
 }
 
-void read_auth(Document& document, const Section& section, Route& route, const std::vector<std::string>& known) {
-  const YAML::Node node = section.get("auth");
+void read_provider(Document& document, const YAML::Node& node, Route& route, const std::vector<std::string>& known) {
+  const auto text = document.text(node, "a name of auth:, a list of them, { optional: NAME } or none");
+  if (!text) return;
+  const auto found = std::find(known.begin(), known.end(), *text);
+  if (found != known.end()) {
+    route.providers |= auth::ProviderSet{1} << (found - known.begin());
+    return;
+  }
+  std::vector<std::string_view> names{known.begin(), known.end()};
+  const std::string_view meant = nearest(*text, names);
+  document.complain(node,
+                    "there is no auth called \"" + *text + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+}
+
+void read_route_auth(Document& document, const Section& section, Route& route, const std::vector<std::string>& known) {
+  YAML::Node node = section.get("auth");
   if (!node.IsDefined()) {
     document.complain(section.node(), "this route does not say who may call; write auth: NAME, auth: { optional: NAME } or auth: none");
     return;
@@ -81,19 +95,13 @@ void read_auth(Document& document, const Section& section, Route& route, const s
     route.auth = AuthMode::none;
     return;
   }
-  YAML::Node name = node;
   route.auth = AuthMode::required;
   if (node.IsMap()) {
     const Section optional{document, node, "auth", {"optional"}};
     route.auth = AuthMode::optional;
-    name = optional.get("optional");
+    node.reset(optional.get("optional"));
   }
-  const auto text = document.text(name, "a name of auth:, { optional: NAME } or none");
-  if (!text || std::find(known.begin(), known.end(), *text) != known.end()) return;
-  std::vector<std::string_view> names{known.begin(), known.end()};
-  const std::string_view meant = nearest(*text, names);
-  document.complain(name,
-                    "there is no auth called \"" + *text + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+  for (const YAML::Node& item : document.list(node)) read_provider(document, item, route, known);
 }
 
 void read_route_limits(Document& document, Config& config, const YAML::Node& node, Route& route) {
@@ -148,10 +156,11 @@ std::string default_name(const RouteMatch& match) {
 }
 
 void read_route(Document& document, Config& config, const YAML::Node& node, const RouteNames& names) {
-  const Section section{document, node, "a route", {"name", "match", "auth", "limits", "upstream"}};
+  const Section section{document, node, "a route", {"name", "match", "auth", "require", "limits", "upstream"}};
   Route route;
   if (section.has("match")) read_match(document, section.get("match"), route.match);
-  read_auth(document, section, route, names.auth);
+  read_route_auth(document, section, route, names.auth);
+  if (section.has("require")) read_require(document, config, section.get("require"), route);
   if (section.has("limits")) read_route_limits(document, config, section.get("limits"), route);
   if (!section.has("upstream")) {
     document.complain(node, "this route leads nowhere; write upstream: NAME");

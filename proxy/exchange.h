@@ -12,12 +12,13 @@
 #include <cstdint>
 #include <string_view>
 
-#include "auth/principal.h"
+#include "auth/authenticator.h"
 #include "core/buffer_pool.h"
 #include "core/intrusive_list.h"
 #include "core/timer_wheel.h"
 #include "http/head_scanner.h"
 #include "http/parser.h"
+#include "http/serializer.h"
 #include "proxy/config.h"
 #include "proxy/downstream_connection.h"
 #include "proxy/local_reply.h"
@@ -35,10 +36,14 @@ inline constexpr unsigned retries_max = 1;
 inline constexpr core::Duration body_window = std::chrono::seconds{60};
 inline constexpr uint64_t body_bytes_per_window_min = 60 * 128;
 
-class Exchange : public core::ListNode<WaitingTag> {
+struct KeyWaitTag;
+
+class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWaitTag> {
  public:
   enum class State : uint8_t {
     receiving_head,      // the request's head comes in
+    checking_signature,  // another thread does
+    waiting_keys,        // no key has the token's kid: those who bring keys are asked
     asking_limit,        // the core that owns the key is asked
     holding,             // shaped: waits for its turn
     working,             // the offload pool has it
@@ -76,6 +81,7 @@ class Exchange : public core::ListNode<WaitingTag> {
   void on_downstream_gone(Worker& worker);  // nothing of its connection refers to us any more
   void on_limit_answer(Worker& worker);
   void on_job_done(Worker& worker);
+  void on_keys(Worker& worker);  // there are new ones, or there are none
   void on_pool_ready(Worker& worker);
   void on_connection(Worker& worker);
   void on_connect_failed(Worker& worker, core::Error error);
@@ -101,10 +107,21 @@ class Exchange : public core::ListNode<WaitingTag> {
   void on_head(Worker& worker, uint32_t begin, uint32_t end);
   void admit(Worker& worker);
   void refuse_method(Worker& worker, uint16_t allowed);
-  void check_token(Worker& worker);
   void proceed(Worker& worker);
   void serve_demo_work(Worker& worker);
   void submit_job(Worker& worker, Job job, uint32_t milliseconds);
+
+  // exchange_auth.cpp: who calls, and what the endpoint is told of it
+  void check_token(Worker& worker);
+  enum class KeyHope : uint8_t { new_ones_may_come, none };
+  void verify_token(Worker& worker, KeyHope hope);
+  void check_signature_elsewhere(Worker& worker);
+  void on_signature_checked(Worker& worker);
+  void apply_token(Worker& worker);
+  void refuse_token(Worker& worker, auth::Refusal refusal, core::Duration retry_after = {});
+  [[nodiscard]] auth::Acceptance acceptance(Worker& worker) const;
+  void drop_identity(Worker& worker);
+  [[nodiscard]] std::span<const http::AddedField> identity(Worker& worker, std::span<http::AddedField> memory) const;
 
   // exchange_limits.cpp: what the limits say, and what they get back
   void check_limits(Worker& worker, LimitStage stage);
@@ -202,7 +219,7 @@ class Exchange : public core::ListNode<WaitingTag> {
   Reason reason_;
   uint16_t response_status_ = 0;
   uint8_t retries_ = 0;
-  auth::Principal principal_;
+  auth::Attempt attempt_;
   uint16_t would_refuse_ = limiter::no_limit;  // a limit in dry run
   core::SocketAddress client_;
   std::array<char, 32> request_id_;

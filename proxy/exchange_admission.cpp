@@ -13,6 +13,8 @@ std::string_view to_string(Exchange::State state) {
   using State = Exchange::State;
   switch (state) {
     case State::receiving_head: return "receiving_head";
+    case State::checking_signature: return "checking_signature";
+    case State::waiting_keys: return "waiting_keys";
     case State::asking_limit: return "asking_limit";
     case State::holding: return "holding";
     case State::working: return "working";
@@ -122,31 +124,12 @@ void Exchange::refuse_method(Worker& worker, uint16_t allowed) {
   reply(worker, {.status = 405, .reason = Event::method_not_allowed, .persistence = persistence_, .allowed_methods = allowed});
 }
 
-void Exchange::check_token(Worker& worker) {
-  const AuthMode mode = route(worker).auth;
-  if (mode != AuthMode::none) {
-    const auto outcome = worker.authenticator().authenticate(request_.fields, worker.epoch_seconds());
-    // Optional means that there may be no token, not that there may be a bad one.
-    const bool is_absent = outcome.refusal == auth::Refusal::missing && mode == AuthMode::optional;
-    if (outcome.refusal != auth::Refusal::none && !is_absent) {
-      reply_error(worker, 401, outcome.refusal);
-      return;
-    }
-    principal_ = outcome.principal;
-  }
-  if (route(worker).limits_after.empty()) {
-    limit_stage_ = LimitStage::after_auth;
-    hold_or_proceed(worker);
-  } else {
-    check_limits(worker, LimitStage::after_auth);
-  }
-}
-
 void Exchange::proceed(Worker& worker) {
   switch (route(worker).kind) {
     case RouteKind::upstream:
       worker.pool().note_request(worker);
       http::drop_request_fields(request_.fields);
+      drop_identity(worker);
       build_first_flight(worker);
       acquire_connection(worker, Freshness::pooled_will_do);
       break;
@@ -195,6 +178,10 @@ void Exchange::submit_job(Worker& worker, Job job, uint32_t milliseconds) {
 
 void Exchange::on_job_done(Worker& worker) {
   message_is_out_ = false;
+  if (message_.job == Job::check_signature) {
+    on_signature_checked(worker);
+    return;
+  }
   report_ = message_.report;
   if (state_ != State::working) {
     end_if_quiet(worker);

@@ -140,6 +140,11 @@ void Exchange::on_timer(Worker& worker) {
       break;
     case State::discarding: finish(worker, Afterwards::linger); break;
     case State::receiving_head:
+    case State::waiting_keys:
+      worker.stop_waiting_for_keys(*this);
+      apply_token(worker);
+      break;
+    case State::checking_signature:
     case State::asking_limit:
     case State::working:
     case State::replying:
@@ -152,6 +157,7 @@ void Exchange::on_cut(Worker& worker) {
   worker.counters().drain_cut.add();
   const bool queued = state_ == State::waiting_connection;
   if (queued) worker.pool().withdraw(*this);
+  if (state_ == State::waiting_keys) worker.stop_waiting_for_keys(*this);
   if (response_begun() || state_ == State::receiving_head) {
     abort(worker, Event::drain);
     return;
@@ -164,6 +170,7 @@ void Exchange::on_cut(Worker& worker) {
 // No answer, or no whole one: the connection says so by closing.
 void Exchange::abort(Worker& worker, Reason reason) {
   if (state_ == State::waiting_connection) worker.pool().withdraw(*this);
+  if (state_ == State::waiting_keys) worker.stop_waiting_for_keys(*this);
   give_up_hold_place(worker);
   reason_ = reason;
   if (!response_begun()) response_status_ = 499;
@@ -253,7 +260,7 @@ void Exchange::record(Worker& worker) {
               .route = route_ != no_route ? std::string_view{route(worker).name} : std::string_view{"-"},
               .endpoint = connected_at_ != core::Instant{} ? std::string_view{worker.config().upstream.authority} : std::string_view{},
               .client = {client.data(), client_.format_address(client.data())},
-              .principal = principal_.subject(),
+              .principal = attempt_.examined.principal.subject(),
               .bytes_in = body_bytes_,
               .bytes_out = bytes_out_,
               .core = worker.index(),

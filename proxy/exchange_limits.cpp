@@ -42,7 +42,7 @@ bool Exchange::claim(Worker& worker, uint16_t limit) {
         key.add(network);
         continue;
       case KeyPart::Kind::route: text = route(worker).name; break;
-      case KeyPart::Kind::claim: text = principal_.claim(part.claim); break;
+      case KeyPart::Kind::claim: text = attempt_.examined.principal.claim(part.claim); break;
       case KeyPart::Kind::header:
         // Several fields of a name are one list (RFC 9110 5.3); which of them counts must not be the client's choice.
         for (const http::Field& field : request_.fields) {

@@ -61,6 +61,7 @@ void Exchange::build_first_flight(Worker& worker) {
   const bool has_trace = request_.fields.find(http::FieldName::traceparent) != nullptr;
   if (!has_trace) worker.make_traceparent(trace);
   http::Writer writer{request_buffer_.send_area()};
+  std::array<http::AddedField, auth::claims_max + 1> added;
   const core::SocketAddress& peer = downstream_->address();
   http::write_request_head(
       writer, request_,
@@ -68,7 +69,8 @@ void Exchange::build_first_flight(Worker& worker) {
        .forwarded_for = is_trusted(worker.config().trusted, peer) ? http::ForwardedFor::append : http::ForwardedFor::replace,
        .host = worker.config().upstream.authority,
        .request_id = {request_id_.data(), request_id_.size()},
-       .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()}});
+       .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()},
+       .more = identity(worker, added)});
 
   const bool complete = request_parser_.body_complete();
   const bool chunked = request_.framing == http::Framing::chunked;

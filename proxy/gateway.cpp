@@ -14,6 +14,7 @@
 
 #include "core/affinity.h"
 #include "metrics/log_writer.h"
+#include "proxy/key_keeper.h"
 #include "proxy/listener.h"
 #include "proxy/metrics_page.h"
 #include "proxy/worker.h"
@@ -32,6 +33,8 @@ struct Gateway::Parts {
   std::vector<std::unique_ptr<metrics::LogRing>> log_rings;
   std::unique_ptr<metrics::LogWriter> log_writer;
   std::unique_ptr<OffloadPool> offload;
+  std::unique_ptr<KeyKeeper> keeper;
+  std::vector<KeysMessage> keys_messages;  // one a worker
   MetricsSources sources;
   SteeringState steering;
   limiter::SteeringJudge judge;
@@ -116,7 +119,11 @@ uint64_t Gateway::remote_checks() const {
   return sum;
 }
 
-std::vector<std::string> Gateway::take_notices() { return std::exchange(notices_, {}); }
+std::vector<std::string> Gateway::take_notices() {
+  std::vector<std::string> all = std::exchange(notices_, {});
+  for (std::string& notice : parts_->keeper->take_notices()) all.push_back(std::move(notice));
+  return all;
+}
 
 // Two descriptors a proxied request, and some for ourselves. Too few of them lowers the bound; it never fails later.
 std::optional<StartFailure> Gateway::fit_descriptors() {
@@ -149,14 +156,20 @@ uint64_t Gateway::memory_bound_bytes() const {
 std::optional<StartFailure> Gateway::start() {
   ::signal(SIGPIPE, SIG_IGN);
   parts_->seed = random_seed();
+  parts_->keeper = std::make_unique<KeyKeeper>(config_);
+  if (const auto complaints = parts_->keeper->load(); !complaints.empty()) {
+    std::string all;
+    for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\nsluice: ") + complaint;
+    return StartFailure{exit_usage, all};
+  }
   if (auto failure = fit_descriptors()) return failure;
   if (auto failure = open_listeners()) return failure;
   Parts& parts = *parts_;
   const auto workers = static_cast<uint32_t>(config_.cores.size());
-  // Senders of a postbox: the workers, the control thread, the offload threads.
+  // Senders of a postbox: the workers, the control thread, the offload threads, the keeper of keys.
   const uint32_t mailbox_capacity = 2 * (config_.bounds.exchanges + core::limits::completions_per_turn);
   for (uint32_t index = 0; index < workers; ++index) {
-    parts.postboxes.push_back(std::make_unique<core::Postbox>(workers + 1 + core::limits::offload_threads, mailbox_capacity));
+    parts.postboxes.push_back(std::make_unique<core::Postbox>(workers + 2 + core::limits::offload_threads, mailbox_capacity));
   }
   parts.drain.resize(workers);
   parts.first_cut.resize(workers);
@@ -190,7 +203,29 @@ std::optional<StartFailure> Gateway::start() {
   }
   parts.log_writer->start();
   parts.offload->start(core::limits::offload_threads);
+  start_keeper();
   return std::nullopt;
+}
+
+void Gateway::start_keeper() {
+  Parts& parts = *parts_;
+  const auto workers = static_cast<uint32_t>(parts.workers.size());
+  parts.keys_messages.resize(workers);
+  const auto publish = [&parts, workers](const auth::KeySnapshot& snapshot, uint64_t sequence) {
+    for (uint32_t index = 0; index < workers; ++index) {
+      KeysMessage& message = parts.keys_messages[index];
+      message.kind = static_cast<uint16_t>(MessageKind::keys);
+      message.snapshot = &snapshot;
+      message.sequence = sequence;
+      SLUICE_ASSERT(parts.postboxes[index]->post(workers + 1 + core::limits::offload_threads, message));
+      if (parts.postboxes[index]->claim_doorbell()) parts.kernels[index]->wake();
+    }
+  };
+  const auto has_acknowledged = [&parts](uint64_t sequence) {
+    return std::all_of(parts.workers.begin(), parts.workers.end(),
+                       [&](const auto& worker) { return worker->keys_acknowledged() >= sequence; });
+  };
+  parts.keeper->start({publish, has_acknowledged});
 }
 
 void Gateway::fail(StartFailure failure) {
@@ -221,6 +256,8 @@ void Gateway::run_worker(uint32_t index) {
     options.log = parts.log_rings.empty() ? nullptr : parts.log_rings[index].get();
     options.log_writer = parts.log_writer.get();
     options.seed = parts.seed;
+    options.keys = &parts.keeper->snapshot();
+    options.keeper = parts.keeper.get();
     if (index < journals_.size()) options.journal = journals_[index];
     try {
       parts.workers[index] = std::make_unique<Worker>(std::move(options));
@@ -237,6 +274,7 @@ void Gateway::run_worker(uint32_t index) {
     if (!parts.log_rings.empty()) parts.sources.log_rings.push_back(parts.log_rings[index].get());
     parts.sources.log_writer = parts.log_writer.get();
     parts.sources.steering = &parts.steering;
+    parts.sources.keeper = parts.keeper.get();
     if (parts.sources.started_at == core::WallTime{}) parts.sources.started_at = parts.kernels[index]->wall_now();
   }
   parts.prepared.arrive_and_wait();
@@ -287,6 +325,7 @@ DrainReport Gateway::stop() {
   }
   while (!wait(std::chrono::seconds{1})) {
   }
+  parts.keeper->stop();
   send(parts.stop);
   for (auto& thread : parts.threads) thread.join();
   parts.threads.clear();

@@ -79,6 +79,7 @@ class Gateway {
   [[nodiscard]] std::optional<StartFailure> open_listeners();
   [[nodiscard]] std::optional<StartFailure> fit_descriptors();
   void run_worker(uint32_t index);
+  void start_keeper();
   void send(std::vector<struct ControlMessage>& messages);
   void fail(StartFailure failure);
 

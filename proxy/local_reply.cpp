@@ -86,6 +86,8 @@ size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, cons
     head.put("Proxy-Status: sluice;error=").put(proxy_error(reply.status, reply.reason));
     head.put(";details=\"").put(reply.code).put("\"\r\n");
   }
+  // RFC 6750 3.1: the token is good, and not enough.
+  if (reply.reason == auth::Refusal::forbidden) head.put("WWW-Authenticate: Bearer realm=\"sluice\", error=\"insufficient_scope\"\r\n");
   if (reply.status == 401) write_challenge(head, reply.reason, reply.code);
   if (reply.status == 405) write_allow(head, reply.allowed_methods);
   if (reply.retry_after > core::Duration{0}) head.put("Retry-After: ").number(whole_seconds(reply.retry_after)).put("\r\n");

@@ -158,15 +158,37 @@ void put_limiter(Exposition& out, const MetricsSources& sources) {
   out.sample({}, sum(sources, [](const Worker& worker) { return worker.shard().capacity(); }));
   out.family("gateway_limiter_remote_checks_total", Kind::counter, "Visits to another core that owns a key.");
   out.sample({}, sum(sources, [](const Worker& worker) { return worker.counters().limit_remote.get(); }));
+}
 
-  const auto cache = [&](core::Counter auth::TokenCacheCounters::*counter) {
-    return sum(sources, [&](const Worker& worker) { return (worker.cache_counters().*counter).get(); });
+void put_auth(Exposition& out, const MetricsSources& sources) {
+  const auto good = [&](core::Counter auth::TokenCacheCounters::*counter) {
+    return sum(sources, [&](const Worker& worker) { return (worker.authenticator().cache_counters().*counter).get(); });
   };
-  out.family("gateway_token_cache_total", Kind::counter, "Look-ups in the cache of verified tokens.");
-  out.sample({{"outcome", "hit"}}, cache(&auth::TokenCacheCounters::hits));
-  out.sample({{"outcome", "miss"}}, cache(&auth::TokenCacheCounters::misses));
-  out.family("gateway_token_cache_evictions_total", Kind::counter, "Tokens that were still good when they gave way to others.");
-  out.sample({}, cache(&auth::TokenCacheCounters::evictions));
+  const auto refused = [&](core::Counter auth::TokenCacheCounters::*counter) {
+    return sum(sources, [&](const Worker& worker) { return (worker.authenticator().refused_counters().*counter).get(); });
+  };
+  out.family("gateway_token_cache_total", Kind::counter, "Look-ups among the tokens that were judged.");
+  out.sample({{"outcome", "hit"}}, good(&auth::TokenCacheCounters::hits));
+  out.sample({{"outcome", "refused"}}, refused(&auth::TokenCacheCounters::hits));
+  out.sample({{"outcome", "miss"}}, refused(&auth::TokenCacheCounters::misses));
+  out.family("gateway_token_cache_evictions_total", Kind::counter, "Judgements that still held when they gave way to others.");
+  out.sample({{"judgement", "good"}}, good(&auth::TokenCacheCounters::evictions));
+  out.sample({{"judgement", "refused"}}, refused(&auth::TokenCacheCounters::evictions));
+  out.family("gateway_token_verifications_total", Kind::counter, "Signatures that were checked, by algorithm.");
+  for (const auth::AlgorithmTraits& of : auth::all_algorithms()) {
+    out.sample({{"algorithm", of.name}},
+               sum(sources, [&](const Worker& worker) { return worker.authenticator().verifier().verified(of.algorithm).get(); }));
+  }
+  if (sources.keeper == nullptr) return;
+  const KeyKeeper::Counters& counters = sources.keeper->counters();
+  out.family("gateway_keys", Kind::gauge, "Keys that tokens and callers are judged by.");
+  out.sample({}, counters.keys.get());
+  out.family("gateway_keys_changed_time_seconds", Kind::gauge, "When keys or revocations last changed, since 1970.");
+  out.sample({}, counters.changed_at_s.get());
+  out.family("gateway_keys_changes_total", Kind::counter, "Changes of keys or revocations that were published to all cores.");
+  out.sample({}, counters.refreshed.get());
+  out.family("gateway_keys_failures_total", Kind::counter, "Files and URLs with keys that could not be used.");
+  out.sample({}, counters.failures.get());
 }
 
 // Threads that the kernel made because an operation could block. There must be none.
@@ -251,6 +273,7 @@ size_t render_metrics(const MetricsSources& sources, std::span<char> text) {
   put_connections(out, sources);
   put_upstream(out, sources);
   put_limiter(out, sources);
+  put_auth(out, sources);
   put_steering(out, sources);
   put_engine(out, sources);
   put_process(out, sources);

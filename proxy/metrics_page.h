@@ -7,6 +7,7 @@
 
 #include "metrics/log_ring.h"
 #include "metrics/log_writer.h"
+#include "proxy/key_keeper.h"
 #include "proxy/worker.h"
 
 namespace sluice::proxy {
@@ -22,6 +23,7 @@ struct MetricsSources {
   std::vector<const metrics::LogRing*> log_rings;
   const metrics::LogWriter* log_writer = nullptr;
   const SteeringState* steering = nullptr;
+  const KeyKeeper* keeper = nullptr;
   core::WallTime started_at{};
 };
 

@@ -67,6 +67,14 @@ Report* OffloadPool::lend_report() {
   return nullptr;
 }
 
+void OffloadPool::check_signature(SignatureJob& job) {
+  for (uint8_t index = 0; index < job.key_count; ++index) {
+    auth::SignatureChecker checker{*job.keys[index]};
+    job.refusal = auth::check_signature(checker, *job.keys[index], job.text, job.signature);
+    if (job.refusal != auth::Refusal::signature) return;
+  }
+}
+
 void OffloadPool::perform(ExchangeMessage& job) {
   switch (job.job) {
     case Job::burn: {
@@ -75,6 +83,7 @@ void OffloadPool::perform(ExchangeMessage& job) {
       }
       break;
     }
+    case Job::check_signature: check_signature(job.signature); break;
     case Job::render_metrics:
       job.report = lend_report();
       if (job.report == nullptr) break;

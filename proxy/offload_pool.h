@@ -1,4 +1,5 @@
-// A few ordinary threads for what would block a core: rendering /metrics, and the demo's work. Cores hand jobs over
+// A few ordinary threads for what would block a core: rendering /metrics, signatures
+// that take long to check, and the demo's work. Cores hand jobs over
 // through a mailbox each and get them back through their postbox; they never lock and never wait. The number of jobs a
 // core may have out is bounded (Bounds::offload_jobs); what is above is refused by the core itself.
 #pragma once
@@ -57,6 +58,7 @@ class OffloadPool {
   void run(uint32_t thread);
   ExchangeMessage* take();
   void perform(ExchangeMessage& job);
+  static void check_signature(SignatureJob& job);
   Report* lend_report();
 
   static constexpr size_t reports = 4;

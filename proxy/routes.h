@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/provider.h"
+#include "auth/token_source.h"
 #include "http/message.h"
 
 namespace sluice::proxy {
@@ -46,7 +48,10 @@ struct Route {
   RouteKind kind = RouteKind::upstream;
   RouteMatch match;
   AuthMode auth = AuthMode::required;
-  std::vector<uint16_t> limits_before;  // indices into Config::limits, by LimitStage
+  auth::ProviderSet providers = 0;             // whose tokens are good here
+  std::vector<auth::TokenSource> sources;      // where those look for them, by complete()
+  uint8_t requirement = auth::no_requirement;  // index into Config::requirements
+  std::vector<uint16_t> limits_before;         // indices into Config::limits, by LimitStage
   std::vector<uint16_t> limits_after;
 };
 

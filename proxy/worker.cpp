@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "metrics/log_writer.h"
+#include "proxy/key_keeper.h"
 
 namespace sluice::proxy {
 
@@ -58,13 +59,16 @@ Worker::Worker(WorkerOptions options)
       downstreams_(config().bounds.connections + accept_margin + slack),
       upstreams_(config().bounds.upstream_connections),
       exchanges_(config().bounds.exchanges + slack),
-      authenticator_({.verifier = {.secret = config().jwt_secret, .claims = config().claims},
+      authenticator_({.verifier = {.providers = config().providers, .claims = config().claims, .requirements = config().requirements},
                       .cache_entries = config().bounds.token_cache_entries,
                       .seed = options_.seed}),
       ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed, config().network_bits),
       shard_(keys_of_one_core(config()), config().limit_rules, config().limits_on_full),
+      failures_(failing_addresses_max, {&config().failed_tokens, 1}, limiter::OnFull::admit),
       doorbells_(options_.peers.size()) {
   shard_.keep_journal(options_.journal);
+  keys_ = options_.keys;
+  authenticator_.adopt(*keys_);
   accept_timer_.bind({static_cast<uint8_t>(Operation::accept_timer), 0, 0});
 }
 
@@ -144,6 +148,7 @@ void Worker::on_message(core::Message& message) {
     }
     case MessageKind::limit_answer: static_cast<ExchangeMessage&>(message).exchange->on_limit_answer(*this); break;
     case MessageKind::job_done: static_cast<ExchangeMessage&>(message).exchange->on_job_done(*this); break;
+    case MessageKind::keys: on_keys(static_cast<KeysMessage&>(message)); break;
     case MessageKind::drain: begin_drain(); break;
     case MessageKind::cut: cut(); break;
     case MessageKind::stop: stage_ = Stage::stopped; break;
@@ -316,6 +321,57 @@ void Worker::post(uint32_t owner, ExchangeMessage& message) {
 
 void Worker::answer(LimitVisit& visit) {
   visit.verdict = shard_.visit(visit.visit, {visit.claims.data(), visit.count}, visit.holding, now(), visit.taken);
+}
+
+// --- keys --------------------------------------------------------------------------------------------------------------------
+
+// The keeper sends the next message only when this one is acknowledged: at most two snapshots are in use.
+void Worker::on_keys(const KeysMessage& message) {
+  SLUICE_ASSERT(old_signatures_out_ == 0);
+  keys_sequence_ = message.sequence;
+  if (message.snapshot != keys_) {
+    keys_ = message.snapshot;
+    old_signatures_out_ = std::exchange(signatures_out_, 0);
+    authenticator_.adopt(*keys_);
+  }
+  core::IntrusiveList<Exchange, KeyWaitTag> waiting;
+  waiting.splice_back(key_waiters_);
+  while (Exchange* exchange = waiting.pop_front()) exchange->on_keys(*this);
+  acknowledge_keys();
+}
+
+void Worker::acknowledge_keys() {
+  if (old_signatures_out_ == 0) keys_acknowledged_.set(keys_sequence_);
+}
+
+bool Worker::wait_for_keys(Exchange& exchange) {
+  if (options_.keeper == nullptr) return false;
+  if (key_waiters_.empty()) options_.keeper->want();
+  key_waiters_.push_back(exchange);
+  return true;
+}
+
+bool Worker::submit_signature(ExchangeMessage& job) {
+  job.signature.generation = keys_->generation;
+  if (!submit(job)) return false;
+  ++signatures_out_;
+  return true;
+}
+
+void Worker::signature_checked(const ExchangeMessage& job) {
+  if (job.signature.generation == keys_->generation) {
+    --signatures_out_;
+  } else {
+    --old_signatures_out_;
+    acknowledge_keys();
+  }
+}
+
+limiter::Verdict Worker::visit_failures(const core::SocketAddress& client, limiter::Visit visit) {
+  limiter::KeyHash key = ownership_.key(0);
+  key.add(ownership_.network_of(client));
+  const limiter::Claim claim{.hash = key.value()};
+  return failures_.visit(visit, {&claim, 1}, limiter::Holding::allowed, now());
 }
 
 limiter::Holding Worker::take_hold_place() {

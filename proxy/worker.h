@@ -31,7 +31,10 @@ class LogWriter;
 
 namespace sluice::proxy {
 
+class KeyKeeper;
+
 inline constexpr size_t traceparent_bytes = 55;
+inline constexpr uint64_t failing_addresses_max = 8192;  // a core
 
 // How to reach another worker.
 struct Peer {
@@ -49,6 +52,8 @@ struct WorkerOptions {
   metrics::LogRing* log = nullptr;           // nullptr: no log
   metrics::LogWriter* log_writer = nullptr;  // nullptr in tests
   uint64_t seed = 0;                         // the same for all workers
+  const auth::KeySnapshot* keys = nullptr;   // to begin with
+  KeyKeeper* keeper = nullptr;               // nullptr in tests: there are never others
   limiter::Journal* journal = nullptr;       // of this worker's shard; tests and `sluice limits verify`
 };
 
@@ -89,6 +94,14 @@ class Worker {
   [[nodiscard]] const limiter::Ownership& ownership() const { return ownership_; }
   // Answers for keys that this core owns.
   void answer(LimitVisit& visit);
+  // An exchange waits for keys until wake_key_waiters(); false if nobody brings any.
+  [[nodiscard]] bool wait_for_keys(Exchange& exchange);
+  void stop_waiting_for_keys(Exchange& exchange) { core::IntrusiveList<Exchange, KeyWaitTag>::remove(exchange); }
+  [[nodiscard]] bool submit_signature(ExchangeMessage& job);
+  void signature_checked(const ExchangeMessage& job);
+  // Wrong tokens of this address: whether there were too many, and one more.
+  [[nodiscard]] limiter::Verdict judge_failures(const core::SocketAddress& client) { return visit_failures(client, limiter::Visit::probe); }
+  void note_failure(const core::SocketAddress& client) { static_cast<void>(visit_failures(client, limiter::Visit::decide)); }
   // A place for a request that may have to be held: as many as Bounds::held.
   [[nodiscard]] limiter::Holding take_hold_place();
   void give_hold_place() { --hold_places_taken_; }
@@ -128,7 +141,9 @@ class Worker {
   // --- what others read, from any thread -----------------------------------------------------------------------------------
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const limiter::Shard& shard() const { return shard_; }
-  [[nodiscard]] const auth::TokenCacheCounters& cache_counters() const { return authenticator_.cache_counters(); }
+  [[nodiscard]] const auth::Authenticator& authenticator() const { return authenticator_; }
+  // The last message of the keeper that this worker is through with.
+  [[nodiscard]] uint64_t keys_acknowledged() const { return keys_acknowledged_.get(); }
   [[nodiscard]] const core::EngineCounters& engine_counters() const { return options_.kernel->counters(); }
 
   // --- the loop's handler ------------------------------------------------------------------------------------------------
@@ -167,6 +182,9 @@ class Worker {
     stopped,   // no turn follows
   };
 
+  void on_keys(const KeysMessage& message);
+  void acknowledge_keys();
+  [[nodiscard]] limiter::Verdict visit_failures(const core::SocketAddress& client, limiter::Visit visit);
   void on_accept(const core::Completion& completion);
   void admit_socket(int socket);
   void make_room();
@@ -190,6 +208,7 @@ class Worker {
   auth::Authenticator authenticator_;
   limiter::Ownership ownership_;
   limiter::Shard shard_;
+  limiter::Shard failures_;  // of this core alone
   Counters counters_;
   metrics::LineFormatter formatter_;
 
@@ -205,6 +224,14 @@ class Worker {
   core::Timer accept_timer_;
   std::vector<bool> doorbells_;  // peers that were posted to in this turn
   uint32_t hold_places_taken_ = 0;
+
+  // Keys. Signatures that other threads check refer to the snapshot of their time; it is given up when they are back.
+  core::IntrusiveList<Exchange, KeyWaitTag> key_waiters_;
+  const auth::KeySnapshot* keys_ = nullptr;
+  uint64_t keys_sequence_ = 0;  // of the last message
+  uint32_t signatures_out_ = 0;
+  uint32_t old_signatures_out_ = 0;  // of the snapshot before
+  core::Counter keys_acknowledged_;
   int64_t date_second_ = -1;
   std::array<char, 32> date_{};
 };

@@ -93,7 +93,7 @@ class GatewayTest : public ::testing::Test {
     config_.listen = core::SocketAddress::ipv4(0x7f000001, 0);
     config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, service_.port());
     config_.upstream.authority = "127.0.0.1:" + std::to_string(service_.port());
-    config_.jwt_secret = secret;
+    proxy::add_secret_auth(config_, "main", std::string{secret});
     config_.log_path = "none";
     config_.demo_routes = proxy::DemoRoutes::on;
     config_.bounds = {.connections = 600, .exchanges = 128, .upstream_connections = 64, .limiter_keys = 1000};

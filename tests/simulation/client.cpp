@@ -130,7 +130,7 @@ void Client::add_request() {
   expected_.push_back({.tag = tag,
                        .is_head = name == "HEAD",
                        .has_body = with_body,
-                       .is_refused = options_.mood == Mood::tokenless,
+                       .is_refused = options_.mood == Mood::tokenless || options_.mood == Mood::forging,
                        .asked_at = world_.now()});
   tally_.idempotent[tag.number] = name != "POST";
   ++tally_.asked;
@@ -277,18 +277,20 @@ bool Client::check(const Message& answer, unsigned status) {
   if (answer.count("x-request-id") != 1) return fail("an answer without a request id");
   if (answer.field("x-hop") != nullptr) return fail("a hop-by-hop field was passed on");
   if (expected.is_local) {
-    if (tag != nullptr || (status != 200 && status != 503 && status != 429)) return fail("a local route went elsewhere");
+    const bool is_unknown = status == 401 && options_.may_be_unknown;
+    if (tag != nullptr || (status != 200 && status != 503 && status != 429 && !is_unknown)) return fail("a local route went elsewhere");
     return true;
   }
   if (tag == nullptr) {
-    const bool trouble = status == 429 || status == 502 || status == 503 || status == 504 || status == 408;
+    const bool trouble =
+        (status == 401 && options_.may_be_unknown) || status == 429 || status == 502 || status == 503 || status == 504 || status == 408;
     if (expected.is_refused ? status >= 400 : trouble) {
       const bool harmless = !expected.is_refused && options_.play_count <= harmless_plays && world_is_calm() && !excused_ && !stalled_;
       // A request that can't be sent again may meet a pooled connection in the moment in which the endpoint closes it.
       const bool unlucky = status == 502 && (!tally_.idempotent[expected.tag.number] || expected.has_body);
       // Few connections and slow answers make a long queue.
       const bool queued = status == 504 && answer.field("proxy-status")->find("\"deadline\"") != std::string::npos;
-      if (harmless && status != 429 && status != 503 && !unlucky && !queued) return fail("a failure in a calm world");
+      if (harmless && status != 429 && status != 503 && status != 401 && !unlucky && !queued) return fail("a failure in a calm world");
       return true;
     }
     return fail("an answer of the gateway's own that makes no sense");

@@ -22,8 +22,9 @@ enum class Mood : uint8_t {
   expecting,      // Expect: 100-continue
   nosy,           // asks for /metrics, /health and /demo/work
   tokenless,
+  forging,  // its token is signed by nobody
 };
-inline constexpr unsigned moods = 12;
+inline constexpr unsigned moods = 13;
 
 struct ClientOptions {
   uint32_t first_number = 0;  // tags are numbered from here
@@ -34,6 +35,7 @@ struct ClientOptions {
   unsigned play_count = harmless_plays;  // the plays it chooses from: the first so many
   bool small = false;                    // bodies of a few bytes only
   std::string token;
+  bool may_be_unknown = false;  // the token's key comes some time, or never
 };
 
 // What all clients together were told.

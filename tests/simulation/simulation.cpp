@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "auth/mint.h"
+#include "proxy/key_keeper.h"
 #include "proxy/worker.h"
 #include "tests/journal_oracle.h"
 #include "tests/simulation/client.h"
@@ -40,7 +41,16 @@ void add_limit(proxy::Config& config, core::Random& random, uint64_t number);
 proxy::Config choose_config(core::Random& random) {
   proxy::Config config;
   config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, origin_port), .authority = "127.0.0.1:9001"};
-  config.jwt_secret = "mysecret";
+  proxy::add_secret_auth(config, "main", "mysecret");
+  // A key whose checks take long, so that another thread makes them.
+  const auto slow = auth::make_secret_key(auth::Algorithm::hs256, "slowsecret", "slow");
+  auto costly = std::make_shared<auth::Key>();
+  costly->algorithm = slow->algorithm;
+  costly->kid = slow->kid;
+  costly->secret = slow->secret;
+  costly->cost = std::chrono::milliseconds{1};
+  for (auto& key : config.auth.front().fixed_keys) key = auth::make_secret_key(key->algorithm, key->secret, "plain");
+  config.auth.front().fixed_keys.push_back(std::move(costly));
   config.demo_routes = proxy::DemoRoutes::on;
   config.cores.assign(1 + random.below(3), -1);
   config.timeouts = {.head = std::chrono::seconds{2},
@@ -71,7 +81,7 @@ proxy::Config choose_config(core::Random& random) {
   if (random.chance(40)) {
     proxy::add_default_routes(config, {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000});
   } else {
-    config.routes.push_back({.name = "default"});
+    config.routes.push_back({.name = "default", .providers = 1});
     const uint64_t count = 1 + random.below(random.chance(50) ? 1 : 5);
     for (uint64_t number = 0; number < count; ++number) add_limit(config, random, number);
   }
@@ -111,6 +121,8 @@ class Run {
   Run(uint64_t seed, Tracing tracing)
       : choice_(seed), world_(seed, choose_faults(choice_)), config_(choose_config(choice_)), origin_(world_, origin_port) {
     world_.tracing = tracing == Tracing::on;
+    static_cast<void>(keeper_.load());
+    snapshots_.push_back(make_snapshot(HasLater::no));
     make_workers(seed);
     make_clients();
   }
@@ -135,7 +147,8 @@ class Run {
         cut = true;
         control(cut_messages_, proxy::MessageKind::cut);
       }
-      if (draining && !stopping && all_of_workers([](const auto& worker) { return worker->is_drained(); })) {
+      if (!stopping) maybe_publish_keys();
+      if (draining && !stopping && keys_are_acknowledged() && all_of_workers([](const auto& worker) { return worker->is_drained(); })) {
         stopping = true;
         control(stop_messages_, proxy::MessageKind::stop);
       }
@@ -164,9 +177,10 @@ class Run {
         });
     core::KernelUnavailable unavailable;
     for (uint32_t index = 0; index < count; ++index) {
-      postboxes_.push_back(std::make_unique<core::Postbox>(count + 2, 4096));
+      postboxes_.push_back(std::make_unique<core::Postbox>(count + 3, 4096));
       kernels_.push_back(core::Kernel::open({}, unavailable));
     }
+    keys_messages_.resize(count);
     drain_messages_.resize(count);
     cut_messages_.resize(count);
     stop_messages_.resize(count);
@@ -178,6 +192,8 @@ class Run {
       options.offload = offload_.get();
       options.log = logs_.back().get();
       options.seed = seed;
+      options.keys = snapshots_.back().get();
+      options.keeper = &keeper_;
       journals_.push_back(std::make_unique<limiter::Journal>(4096));
       options.journal = journals_.back().get();
       workers_.push_back(std::make_unique<proxy::Worker>(std::move(options)));
@@ -202,10 +218,16 @@ class Run {
       options.requests = 1 + static_cast<unsigned>(choice_.below(8));
       options.play_count = harmless ? harmless_plays : plays;
       options.small = choice_.chance(70);
-      options.token = auth::mint({.secret = config_.jwt_secret,
+      const char* const kids[] = {"plain", "slow", "later"};
+      const uint64_t which = choice_.below(10) < 6 ? 0 : 1 + choice_.below(2);
+      auth::SigningKey key = auth::signing_secret(which == 0 ? "mysecret" : which == 1 ? "slowsecret" : "latersecret");
+      key.kid = kids[which];
+      options.may_be_unknown = which == 2;
+      options.token = auth::mint({.key = &key,
                                   .subject = "caller" + std::to_string(choice_.below(3)),
                                   .issued_at = wall,
                                   .expires = wall + std::chrono::hours{1}});
+      if (options.mood == Mood::forging) options.token.back() = options.token.back() == 'A' ? 'E' : 'A';
       clients_.push_back(std::make_unique<Client>(world_, options, tally_));
       Client* client = clients_.back().get();
       world_.after(std::chrono::microseconds{choice_.below(50'000)}, [client] { client->start(); });
@@ -267,6 +289,38 @@ class Run {
       world_.violation("worker " + std::to_string(index) + " sleeps, has buffers, and lets connections starve");
     }
     submit(*kernels_[index], timeouts_[index]);
+  }
+
+  // --- keys: what the keeper's thread does -------------------------------------------------------------------------------------
+
+  enum class HasLater : uint8_t { no, yes };
+  std::unique_ptr<auth::KeySnapshot> make_snapshot(HasLater later) const {
+    auto snapshot = std::make_unique<auth::KeySnapshot>();
+    snapshot->generation = snapshots_.size() + 1;
+    snapshot->keys.push_back(config_.auth.front().fixed_keys);
+    if (later == HasLater::yes) snapshot->keys.front().push_back(auth::make_secret_key(auth::Algorithm::hs256, "latersecret", "later"));
+    return snapshot;
+  }
+  [[nodiscard]] bool keys_are_acknowledged() const {
+    return all_of_workers([this](const auto& worker) { return worker->keys_acknowledged() >= keys_sequence_; });
+  }
+  // News, or that there are none, when somebody asks and now and then by itself.
+  void maybe_publish_keys() {
+    if (!keys_are_acknowledged() || (!world_.happens(1) && !(world_.happens(10) && keeper_.take_wanted()))) return;
+    // What no core needs any more is gone, and whoever looks at it all the same is found out.
+    if (snapshots_.size() > 1 && snapshots_[snapshots_.size() - 2] != nullptr) snapshots_[snapshots_.size() - 2].reset();
+    if (world_.happens(50)) {
+      has_later_ |= world_.happens(30);
+      snapshots_.push_back(make_snapshot(has_later_ ? HasLater::yes : HasLater::no));
+    }
+    ++keys_sequence_;
+    for (uint32_t index = 0; index < keys_messages_.size(); ++index) {
+      keys_messages_[index].kind = static_cast<uint16_t>(proxy::MessageKind::keys);
+      keys_messages_[index].snapshot = snapshots_.back().get();
+      keys_messages_[index].sequence = keys_sequence_;
+      SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(keys_messages_.size() + 2), keys_messages_[index]));
+      if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
+    }
   }
 
   // A worker that sleeps while there is mail, and whose doorbell nobody has rung or is about to ring, sleeps too long.
@@ -369,6 +423,11 @@ class Run {
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
   std::vector<core::Duration> timeouts_;  // of the wait that each worker is in
   std::vector<std::unique_ptr<Client>> clients_;
+  proxy::KeyKeeper keeper_{config_};  // has no thread here
+  std::vector<std::unique_ptr<auth::KeySnapshot>> snapshots_;
+  std::vector<proxy::KeysMessage> keys_messages_;
+  uint64_t keys_sequence_ = 0;
+  bool has_later_ = false;
   std::vector<core::Message> drain_messages_, cut_messages_, stop_messages_;
 };
 

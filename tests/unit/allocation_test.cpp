@@ -7,6 +7,7 @@
 #include <new>
 
 #include "auth/mint.h"
+#include "proxy/key_keeper.h"
 #include "proxy/worker.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/world.h"
@@ -84,7 +85,7 @@ TEST(Allocations, warm_request_path_makes_none) {
   world.listen(9001, &responder);
   proxy::Config config;
   config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, 9001), .authority = "127.0.0.1:9001"};
-  config.jwt_secret = "mysecret";
+  proxy::add_secret_auth(config, "main", "mysecret");
   config.cores = {-1};
   proxy::add_default_routes(config, {.rate = {1, 1}, .burst = 1'000'000, .delay = 1'000'000});
   proxy::complete(config);
@@ -97,6 +98,9 @@ TEST(Allocations, warm_request_path_makes_none) {
       .config = &config, .kernel = kernel.get(), .listener = simulation::adopt(*kernel, world.listen(8000, nullptr))};
   options.peers.push_back({&postbox, kernel.get()});
   options.log = &log;
+  proxy::KeyKeeper keeper{config};
+  ASSERT_TRUE(keeper.load().empty());
+  options.keys = &keeper.snapshot();
   proxy::Worker worker{std::move(options)};
   ASSERT_EQ(worker.prepare(), core::Error::none);
   const auto now = std::chrono::floor<std::chrono::seconds>(kernel->wall_now());

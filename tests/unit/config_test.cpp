@@ -31,7 +31,9 @@ log: none
 
 class ConfigTest : public ::testing::Test {
  protected:
-  void SetUp() override { ::setenv("CONFIG_TEST_SECRET", "a secret of the tests", 1); }
+  void SetUp() override {
+    ::setenv("CONFIG_TEST_SECRET", "a secret of the tests that is long enough even for HS512, as the warning would say", 1);
+  }
   static std::string with(std::string text, const std::string& from, const std::string& to) {
     const auto at = text.find(from);
     EXPECT_NE(at, std::string::npos) << from;
@@ -47,7 +49,9 @@ TEST_F(ConfigTest, good_file_becomes_what_it_describes) {
   EXPECT_EQ(config.listen.text(), "127.0.0.1:8000");
   EXPECT_EQ(config.cores.size(), 1U);
   EXPECT_EQ(config.steering, limiter::Steering::spread);
-  EXPECT_EQ(config.jwt_secret, "a secret of the tests");
+  ASSERT_EQ(config.auth.size(), 1U);
+  EXPECT_EQ(config.auth[0].fixed_keys.size(), 3U);
+  EXPECT_EQ(config.auth[0].fixed_keys[0]->secret, "a secret of the tests that is long enough even for HS512, as the warning would say");
   EXPECT_EQ(config.timeouts.upstream_head, std::chrono::milliseconds{1500});
   EXPECT_EQ(config.bounds.limiter_keys, 5000U);
   EXPECT_EQ(config.network_bits, (limiter::NetworkBits{24, 56}));
@@ -156,7 +160,7 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
     std::string all;
     for (const auto& complaint : reading.complaints) {
       EXPECT_TRUE(complaint.starts_with("sluice.yaml:")) << complaint;
-      EXPECT_EQ(complaint.find("a secret of the tests"), std::string::npos);
+      EXPECT_EQ(complaint.find("a secret of the tests that is long enough even for HS512, as the warning would say"), std::string::npos);
       all += complaint + "\n";
     }
     EXPECT_NE(all.find(broken.complaint), std::string::npos) << broken.to << "\n" << all;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/key_keeper.h"
 #include "proxy/worker.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/world.h"
@@ -76,6 +77,9 @@ class Shaping : public ::testing::Test {
     proxy::WorkerOptions options{
         .config = &config_, .kernel = kernel_.get(), .listener = simulation::adopt(*kernel_, world_.listen(8000, nullptr))};
     options.peers.push_back({&postbox_, kernel_.get()});
+    keeper_ = std::make_unique<proxy::KeyKeeper>(config_);
+    ASSERT_TRUE(keeper_->load().empty());
+    options.keys = &keeper_->snapshot();
     worker_ = std::make_unique<proxy::Worker>(std::move(options));
     ASSERT_EQ(worker_->prepare(), core::Error::none);
     timeout_ = worker_->begin_turn();
@@ -112,6 +116,7 @@ class Shaping : public ::testing::Test {
   proxy::Config config_;
   core::Postbox postbox_{4, 64};
   std::unique_ptr<core::Kernel> kernel_;
+  std::unique_ptr<proxy::KeyKeeper> keeper_;
   std::unique_ptr<proxy::Worker> worker_;
   core::Duration timeout_{};
   bool submitted_ = false;

@@ -1,0 +1,102 @@
+// Keeps what callers are judged by up to date: key sets in files and behind URLs, API keys, revocations. One thread of its
+// own, because fetching may take seconds. Files are looked at five times a second; URLs are fetched before they are stale,
+// and once earlier when a token names a key that nobody has. What is broken is reported, and the last good stays in use.
+//
+// Every change becomes one whole snapshot that is published to all cores. The next is published only when all are through
+// with the one before, so two are alive at most.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <semaphore>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "auth/key_snapshot.h"
+#include "core/counter.h"
+#include "core/random.h"
+#include "proxy/config.h"
+
+namespace sluice::proxy {
+
+class KeyKeeper {
+ public:
+  struct Audience {
+    std::function<void(const auth::KeySnapshot& snapshot, uint64_t sequence)> publish;
+    std::function<bool(uint64_t sequence)> has_acknowledged;  // all cores
+  };
+  struct Counters {
+    core::Counter refreshed;     // snapshots with news
+    core::Counter failures;      // files and URLs that could not be used
+    core::Counter keys;          // in the present snapshot
+    core::Counter changed_at_s;  // since 1970: when that was made
+  };
+
+  explicit KeyKeeper(const Config& config);
+  ~KeyKeeper();
+  KeyKeeper(const KeyKeeper&) = delete;
+  KeyKeeper& operator=(const KeyKeeper&) = delete;
+
+  // Reads and fetches everything for the first time. What makes starting impossible, a line each.
+  [[nodiscard]] std::vector<std::string> load();
+  [[nodiscard]] const auth::KeySnapshot& snapshot() const { return *current_; }
+
+  void start(Audience audience);
+  // No worker waits for keys any more, but all still take messages.
+  void stop();
+  // Any thread: look for new keys now. A message to all cores follows, news or not.
+  void want();
+  // Whether somebody wants new keys; asked by whoever stands in for the thread in a test.
+  [[nodiscard]] bool take_wanted() { return wanted_.exchange(false); }
+  [[nodiscard]] std::vector<std::string> take_notices();
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  // What one file or URL last said.
+  struct Source {
+    std::string stamp;  // of a file: what tells that it changed
+    std::string text;   // the last good content
+    bool is_loaded = false;
+    Clock::time_point fetched_at{};
+    Clock::time_point due_at{};
+  };
+  enum class Outcome : uint8_t { unchanged, changed, broken };
+
+  void run();
+  [[nodiscard]] bool refresh(bool wanted);
+  Outcome refresh_file(const std::string& path, const std::function<std::string(const std::string& text)>& check);
+  Outcome refresh_url(const AuthConfig& entry, bool wanted);
+  void use_copy(const AuthConfig& entry, Source& source);
+  [[nodiscard]] std::string check_keys(const AuthConfig& entry, const std::string& text, bool is_url) const;
+  void rebuild();
+  void publish();
+  void complain(const std::string& text);
+  [[nodiscard]] std::vector<std::string> take_complaints();
+  void notice(const std::string& text);
+
+  const Config& config_;
+  std::map<std::string, Source> sources_;  // by path or URL
+  std::vector<std::string> complaints_;    // while loading for the first time
+  std::unique_ptr<auth::KeySnapshot> current_;
+  std::unique_ptr<auth::KeySnapshot> previous_;  // until all cores are through with it
+  uint64_t sequence_ = 0;
+  core::Random random_;
+  Audience audience_;
+  Counters counters_;
+  std::mutex mutex_;  // of notices_
+  std::vector<std::string> notices_;
+  std::atomic<bool> wanted_{false};
+  std::atomic<bool> stopping_{false};
+  std::counting_semaphore<> wake_{0};
+  std::thread thread_;
+};
+
+// Lines "ID SALT HASH SUBJECT", salt and hash in hex; `complaint` says what is wrong.
+[[nodiscard]] std::vector<auth::ApiKey> read_api_keys(std::string_view text, std::string& complaint);
+
+}  // namespace sluice::proxy
