@@ -1,10 +1,14 @@
 // sluice: the command line.
 #include <CLI/CLI.hpp>
 
+#include <functional>
+
 #include "cli/commands.h"
 #include "proxy/gateway.h"
 
 namespace {
+
+using namespace sluice::cli;
 
 void add_run_flags(CLI::App& command, sluice::cli::RunFlags& flags) {
   command.add_option("-c,--config", flags.config, "configuration file; the flags below override it")->type_name("FILE");
@@ -28,70 +32,98 @@ void add_mint_flags(CLI::App& command, sluice::cli::MintFlags& flags) {
   command.add_option("--json", flags.json, "another claim of any kind, e.g. aud=[\"a\"]; may be given again")->type_name("NAME=JSON");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  using namespace sluice::cli;
-  CLI::App app{"Sluice: an API gateway. JWT authentication, exact rate limits, a strict reverse proxy."};
-  app.set_version_flag("--version", "sluice " SLUICE_VERSION);
-  app.require_subcommand(1);
-
-  RunFlags run_flags;
-  CLI::App* run = app.add_subcommand("run", "run the gateway; JWT_SECRET must be set");
-  add_run_flags(*run, run_flags);
-  run->add_flag("--demo-routes", run_flags.demo_routes, "answer GET /demo/work?ms=N too");
-
-  RunFlags demo_flags;
-  CLI::App* demo = app.add_subcommand("demo", "run the gateway with an example service behind it, and show what to try");
-  add_run_flags(*demo, demo_flags);
-
+// What the command line says; the command that was given is left in `chosen`.
+struct CommandLine {
+  RunFlags run, demo;
+  std::string backend_listen = "127.0.0.1:9001";
   std::string checked;
-  CLI::App* check = app.add_subcommand("check", "judge a configuration file and say what it means");
-  check->add_option("-c,--config,file", checked, "configuration file")->type_name("FILE")->required();
+  LimitsFlags limits;
+  MintFlags mint;
+  std::string inspected;
+  VerifyFlags verify;
+  KeyFlags key;
+  std::vector<std::string> key_files;
+  std::string api_id, api_subject;
+  std::function<int()> chosen;
+};
 
-  LimitsFlags limits_flags;
+void add_gateway_commands(CLI::App& app, CommandLine& line) {
+  CLI::App* run = app.add_subcommand("run", "run the gateway; from a file, or with JWT_SECRET and flags");
+  add_run_flags(*run, line.run);
+  run->add_flag("--demo-routes", line.run.demo_routes, "answer GET /demo/work?ms=N too");
+  run->callback([&line] { line.chosen = [&line] { return run_command(line.run); }; });
+
+  CLI::App* demo = app.add_subcommand("demo", "run the gateway with an example service behind it, and show what to try");
+  add_run_flags(*demo, line.demo);
+  demo->callback([&line] { line.chosen = [&line] { return demo_command(line.demo); }; });
+
+  CLI::App* check = app.add_subcommand("check", "judge a configuration file and say what it means");
+  check->add_option("-c,--config,file", line.checked, "configuration file")->type_name("FILE")->required();
+  check->callback([&line] { line.chosen = [&line] { return check_command(line.checked); }; });
+
+  CLI::App* backend = app.add_subcommand("backend", "run the example service alone");
+  backend->add_option("--listen", line.backend_listen, "address to listen on; default 127.0.0.1:9001")->type_name("ADDR:PORT");
+  backend->callback([&line] { line.chosen = [&line] { return backend_command(line.backend_listen); }; });
+}
+
+void add_limits_commands(CLI::App& app, CommandLine& line) {
   CLI::App* limits = app.add_subcommand("limits", "see that limits are exact");
   limits->require_subcommand(1);
   CLI::App* verify = limits->add_subcommand("verify", "drive a gateway with its own load, and count");
-  verify->add_option("--rate", limits_flags.rate, "of each client; default 100/s")->type_name("N/s");
-  verify->add_option("--burst", limits_flags.burst, "at least 1; default 50")->type_name("N");
-  verify->add_option("--cores", limits_flags.cores, "workers, more than cores if wished; default 2")->type_name("N");
-  verify->add_option("--addresses", limits_flags.addresses, "clients; default 8")->type_name("N");
-  verify->add_option("--for", limits_flags.duration, "how long; default 3s")->type_name("3s");
+  verify->add_option("--rate", line.limits.rate, "of each client; default 100/s")->type_name("N/s");
+  verify->add_option("--burst", line.limits.burst, "at least 1; default 50")->type_name("N");
+  verify->add_option("--cores", line.limits.cores, "workers, more than cores if wished; default 2")->type_name("N");
+  verify->add_option("--addresses", line.limits.addresses, "clients; default 8")->type_name("N");
+  verify->add_option("--for", line.limits.duration, "how long; default 3s")->type_name("3s");
+  verify->callback([&line] { line.chosen = [&line] { return limits_verify_command(line.limits); }; });
+}
 
-  std::string backend_listen = "127.0.0.1:9001";
-  CLI::App* backend = app.add_subcommand("backend", "run the example service alone");
-  backend->add_option("--listen", backend_listen, "address to listen on; default 127.0.0.1:9001")->type_name("ADDR:PORT");
-
-  MintFlags mint_flags;
+void add_token_commands(CLI::App& app, CommandLine& line) {
   CLI::App* token = app.add_subcommand("token", "mint, inspect or verify a token; alone it mints");
-  CLI::App* mint = token->add_subcommand("mint", "mint a token, with JWT_SECRET or a private key");
-  for (CLI::App* command : {token, mint}) add_mint_flags(*command, mint_flags);
-  std::string inspected;
-  CLI::App* inspect = token->add_subcommand("inspect", "show what a token says, without trusting it");
-  inspect->add_option("token", inspected, "the token, or - to read it from standard input")->required();
-  VerifyFlags verify_flags;
-  CLI::App* verify_token = token->add_subcommand("verify", "judge a token by a configuration, check by check");
-  verify_token->add_option("-c,--config", verify_flags.config, "configuration file")->type_name("FILE")->required();
-  verify_token->add_option("--auth", verify_flags.auth, "a name of auth:; default: all of them")->type_name("NAME");
-  verify_token->add_option("token", verify_flags.token, "the token, or - to read it from standard input")->required();
   token->require_subcommand(0, 1);
+  CLI::App* mint = token->add_subcommand("mint", "mint a token, with JWT_SECRET or a private key");
+  for (CLI::App* command : {token, mint}) add_mint_flags(*command, line.mint);
+  token->callback([&line] {
+    if (!line.chosen) line.chosen = [&line] { return token_mint_command(line.mint); };
+  });
+  CLI::App* inspect = token->add_subcommand("inspect", "show what a token says, without trusting it");
+  inspect->add_option("token", line.inspected, "the token, or - to read it from standard input")->required();
+  inspect->callback([&line] { line.chosen = [&line] { return token_inspect_command(line.inspected); }; });
+  CLI::App* verify = token->add_subcommand("verify", "judge a token by a configuration, check by check");
+  verify->add_option("-c,--config", line.verify.config, "configuration file")->type_name("FILE")->required();
+  verify->add_option("--auth", line.verify.auth, "a name of auth:; default: all of them")->type_name("NAME");
+  verify->add_option("token", line.verify.token, "the token, or - to read it from standard input")->required();
+  verify->callback([&line] { line.chosen = [&line] { return token_verify_command(line.verify); }; });
+}
 
+void add_keys_commands(CLI::App& app, CommandLine& line) {
   CLI::App* keys = app.add_subcommand("keys", "make keys for tokens and for callers");
   keys->require_subcommand(1);
-  KeyFlags key_flags;
   CLI::App* generate = keys->add_subcommand("generate", "make a pair of keys, and print its key set");
-  generate->add_option("--alg", key_flags.algorithm, "default ES256")->type_name("ALG");
-  generate->add_option("--kid", key_flags.kid, "default: the key's thumbprint (RFC 7638)")->type_name("NAME");
-  generate->add_option("--out", key_flags.out, "writes OUT.pem and OUT.pub.pem; default key")->type_name("OUT");
-  std::vector<std::string> key_files;
+  generate->add_option("--alg", line.key.algorithm, "default ES256")->type_name("ALG");
+  generate->add_option("--kid", line.key.kid, "default: the key's thumbprint (RFC 7638)")->type_name("NAME");
+  generate->add_option("--out", line.key.out, "writes OUT.pem and OUT.pub.pem; default key")->type_name("OUT");
+  generate->callback([&line] { line.chosen = [&line] { return keys_generate_command(line.key); }; });
   CLI::App* jwks = keys->add_subcommand("jwks", "print the key set of public keys in PEM");
-  jwks->add_option("files", key_files, "PEM files")->required();
-  std::string api_id, api_subject;
+  jwks->add_option("files", line.key_files, "PEM files")->required();
+  jwks->callback([&line] { line.chosen = [&line] { return keys_jwks_command(line.key_files); }; });
   CLI::App* api = keys->add_subcommand("api", "make an API key");
-  api->add_option("id", api_id, "what the key is known by")->required();
-  api->add_option("subject", api_subject, "whom it stands for")->required();
+  api->add_option("id", line.api_id, "what the key is known by")->required();
+  api->add_option("subject", line.api_subject, "whom it stands for")->required();
+  api->callback([&line] { line.chosen = [&line] { return keys_api_command(line.api_id, line.api_subject); }; });
+}
 
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Sluice: an API gateway. JWT authentication, exact rate limits, a strict reverse proxy."};
+  app.set_version_flag("--version", "sluice " SLUICE_VERSION);
+  app.require_subcommand(1);
+  CommandLine line;
+  add_gateway_commands(app, line);
+  add_token_commands(app, line);
+  add_keys_commands(app, line);
+  add_limits_commands(app, line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked_for_help_or_version) {
@@ -100,15 +132,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "sluice: %s; see sluice --help\n", error.what());
     return sluice::proxy::exit_usage;
   }
-  if (run->parsed()) return run_command(run_flags);
-  if (demo->parsed()) return demo_command(demo_flags);
-  if (check->parsed()) return check_command(checked);
-  if (verify->parsed()) return limits_verify_command(limits_flags);
-  if (backend->parsed()) return backend_command(backend_listen);
-  if (inspect->parsed()) return token_inspect_command(inspected);
-  if (verify_token->parsed()) return token_verify_command(verify_flags);
-  if (generate->parsed()) return keys_generate_command(key_flags);
-  if (jwks->parsed()) return keys_jwks_command(key_files);
-  if (api->parsed()) return keys_api_command(api_id, api_subject);
-  return token_mint_command(mint_flags);
+  return line.chosen();
 }

@@ -40,7 +40,8 @@ expect 2 '--no-such-flag' "$sluice" run --no-such-flag
 expect 2 'subcommand' "$sluice"
 expect 0 'sluice 0' "$sluice" --version
 expect 2 'NAME=VALUE' "$sluice" token --claim x
-expect 2 'is none of HS256' "$sluice" token --alg RS256
+expect 2 'needs --key FILE' "$sluice" token --alg RS256
+expect 2 'is none of HS256' "$sluice" token mint --alg none
 expect 0 'Error: 0' "$sluice" limits verify --rate 100/s --burst 1000 --cores 3 --for 300ms
 expect 2 'write for example 10/s' "$sluice" limits verify --rate 10
 expect 2 '--burst: "0"' "$sluice" limits verify --burst 0
