@@ -72,7 +72,9 @@ std::chrono::nanoseconds measure(const Key& key) {
   SignatureChecker checker{key};
   const size_t size = family(key.algorithm) == Family::ecdsa ? 2 * traits(key.algorithm).coordinate_bytes
                                                              : static_cast<size_t>(EVP_PKEY_get_size(key.pkey.get()));
+  // In the range of what a signature may be, so that nothing is refused early.
   std::vector<unsigned char> signature(size, 0x11);
+  signature[0] = signature[size / 2] = 0;
   std::array<std::chrono::nanoseconds, 5> taken;
   for (auto& each : taken) {
     const auto begin = std::chrono::steady_clock::now();

@@ -18,9 +18,11 @@ inline constexpr unsigned providers_max = 32;
 using ProviderSet = uint32_t;  // a bit a provider
 
 enum class Expiry : uint8_t { required, optional };
+enum class Shows : uint8_t { token, api_key };  // what its callers have
 
 struct Provider {
   std::string name;
+  Shows shows = Shows::token;
   std::string issuer;                  // "iss" must be this; empty: whatever it is, if no other provider has it
   std::vector<std::string> audiences;  // "aud" must hold one of them; empty: whatever it is
   std::vector<Algorithm> algorithms{Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};

@@ -90,7 +90,7 @@ Refusal TokenVerifier::read_header(std::string_view encoded, Header& header) {
 Refusal TokenVerifier::choose_provider(std::string_view issuer, ProviderSet providers, uint16_t& provider) const {
   for (const bool named : {true, false}) {
     for (uint16_t index = 0; index < options_.providers.size(); ++index) {
-      if ((providers >> index & 1) == 0) continue;
+      if ((providers >> index & 1) == 0 || options_.providers[index].shows != Shows::token) continue;
       const std::string& known = options_.providers[index].issuer;
       if (named ? known.empty() || known != issuer : !known.empty()) continue;
       provider = index;

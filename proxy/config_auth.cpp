@@ -201,6 +201,7 @@ void read_api_keys(Document& document, const YAML::Node& node, AuthConfig& entry
     return Complaint{"\"" + text + "\" is no name of a field"};
   });
   entry.sources = {{auth::TokenSource::Kind::api_key, header}};
+  entry.provider.shows = auth::Shows::api_key;
   if (!section.has("file")) {
     document.complain(node, "write keys: { file: PATH }");
   } else if (const auto path = document.text(section.get("file"), "a path")) {

@@ -1,5 +1,6 @@
 // routes: of the configuration file.
 #include <algorithm>
+#include <set>
 
 #include "http/uri.h"
 #include "proxy/config_sections.h"
@@ -85,7 +86,8 @@ void read_provider(Document& document, const YAML::Node& node, Route& route, con
                     "there is no auth called \"" + *text + "\"" + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
 }
 
-void read_route_auth(Document& document, const Section& section, Route& route, const std::vector<std::string>& known) {
+void read_route_auth(Document& document, const Config& config, const Section& section, Route& route,
+                     const std::vector<std::string>& known) {
   YAML::Node node = section.get("auth");
   if (!node.IsDefined()) {
     document.complain(section.node(), "this route does not say who may call; write auth: NAME, auth: { optional: NAME } or auth: none");
@@ -102,6 +104,13 @@ void read_route_auth(Document& document, const Section& section, Route& route, c
     node.reset(optional.get("optional"));
   }
   for (const YAML::Node& item : document.list(node)) read_provider(document, item, route, known);
+  // A token is of the one whose issuer it names.
+  std::set<std::string> issuers;
+  for (size_t index = 0; index < config.auth.size(); ++index) {
+    const auth::Provider& provider = config.auth[index].provider;
+    if ((route.providers >> index & 1) == 0 || provider.shows != auth::Shows::token || issuers.insert(provider.issuer).second) continue;
+    document.complain(node, "two of these have the same issuer, or none; nothing says which of them a token is of");
+  }
 }
 
 void read_route_limits(Document& document, Config& config, const YAML::Node& node, Route& route) {
@@ -159,7 +168,7 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
   const Section section{document, node, "a route", {"name", "match", "auth", "require", "limits", "upstream"}};
   Route route;
   if (section.has("match")) read_match(document, section.get("match"), route.match);
-  read_route_auth(document, section, route, names.auth);
+  read_route_auth(document, config, section, route, names.auth);
   if (section.has("require")) read_require(document, config, section.get("require"), route);
   if (section.has("limits")) read_route_limits(document, config, section.get("limits"), route);
   if (!section.has("upstream")) {

@@ -34,10 +34,10 @@ std::string stamp_of(const std::string& path) {
 
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) return std::nullopt;
-  if (text.str().size() > key_set_bytes_max) return std::nullopt;
-  return text.str();
+  if (!file) return std::nullopt;
+  std::string text{std::istreambuf_iterator<char>{file}, {}};
+  if (file.bad() || text.size() > key_set_bytes_max) return std::nullopt;
+  return text;
 }
 
 // Whole or not at all: a crash in the middle leaves the old one.
