@@ -145,36 +145,42 @@ class Load {
   std::vector<unsigned> refusals_;  // by client
 };
 
-// What each key's owner decided, against the formula.
+// What each key's owner decided, against the formula. That begins anew whenever a bucket has drained: no request was waiting
+// for so long, and what leaked from an empty bucket is lost.
 void judge(const limiter::Policy& policy, const limiter::Journal& journal, VerifyReport& report) {
+  using Exact = __int128;
   struct Seen {
     VerifiedKey up_to_now;
     VerifiedKey up_to_refusal;
-    core::Instant first{};
-    core::Instant last{};    // refusal
-    core::Instant latest{};  // decision
+    core::Instant first{};    // charge since the bucket was empty
+    core::Instant refused{};  // the last time
+    core::Instant latest{};   // decision
+    Exact level = 0;
   };
+  const Exact one = policy.rate.period_ns;
   std::map<uint64_t, Seen> keys;
   for (const limiter::JournalEntry& entry : journal.entries()) {
     Seen& seen = keys[entry.claim.hash];
-    ++seen.up_to_now.asked;
-    const bool drained =
-        seen.up_to_now.admitted > 0 && static_cast<unsigned __int128>((entry.at - seen.latest).count()) * policy.rate.requests >
-                                           static_cast<unsigned __int128>(policy.burst) * policy.rate.period_ns;
-    seen.up_to_now.was_idle |= drained;
+    seen.level -= Exact{policy.rate.requests} * (entry.at - seen.latest).count();
     seen.latest = entry.at;
+    if (seen.level < 0) {
+      seen.level = 0;
+      seen.up_to_now = seen.up_to_refusal = {};
+    }
+    ++seen.up_to_now.asked;
     if (entry.event == limiter::JournalEntry::Event::charged) {
       if (seen.up_to_now.admitted++ == 0) seen.first = entry.at;
+      seen.level += one;
       ++report.admitted_by_owners;
     } else {
-      seen.last = entry.at;
+      seen.refused = entry.at;
       seen.up_to_refusal = seen.up_to_now;
     }
   }
   for (auto& [hash, seen] : keys) {
     VerifiedKey key = seen.up_to_refusal;
-    const auto elapsed = static_cast<unsigned __int128>((seen.last - seen.first).count());
-    if (key.asked > 0) key.expected = policy.burst + 1 + static_cast<uint64_t>(elapsed * policy.rate.requests / policy.rate.period_ns);
+    const Exact elapsed = (seen.refused - seen.first).count();
+    if (key.asked > 0) key.expected = policy.burst + 1 + static_cast<uint64_t>(elapsed * policy.rate.requests / one);
     report.keys.push_back(key);
   }
 }
@@ -199,9 +205,7 @@ proxy::Config make_config(const VerifyOptions& options, uint16_t upstream_port) 
 uint64_t VerifyReport::error() const {
   const auto difference = [](uint64_t a, uint64_t b) { return a > b ? a - b : b - a; };
   uint64_t sum = difference(admitted_by_owners, answers_200) + answers_else;
-  for (const VerifiedKey& key : keys) {
-    if (!key.was_idle) sum += difference(key.admitted, key.expected);
-  }
+  for (const VerifiedKey& key : keys) sum += difference(key.admitted, key.expected);
   return sum;
 }
 

@@ -24,11 +24,9 @@ struct VerifyOptions {
 };
 
 struct VerifiedKey {
-  uint64_t asked = 0;     // decisions by the owner, up to the last refusal
+  uint64_t asked = 0;     // decisions by the owner since the bucket was last empty, up to the last refusal
   uint64_t admitted = 0;  // of them
   uint64_t expected = 0;  // by the formula
-  // Its bucket drained in mid-run: no request was waiting for as long as that takes, and the formula says nothing.
-  bool was_idle = false;
 };
 
 struct VerifyReport {

@@ -50,6 +50,29 @@ expect 2 'broken.yaml:1:21: "adress" is no key' "$sluice" check "$folder/broken.
 expect 2 'broken.yaml:1:35: rate "10" has no unit' "$sluice" run --config "$folder/broken.yaml"
 expect 2 'limits stand in the file' "$sluice" run --config "$folder/broken.yaml" --rate 1/s
 expect 0 'sluice.yaml is good' "$sluice" check deploy/sluice.yaml
+
+# Keys and tokens of other kinds than secrets.
+expect 0 '"kty":"EC","crv":"P-256"' "$sluice" keys generate --alg ES256 --kid k1 --out "$folder/es"
+expect 2 'File exists' "$sluice" keys generate --alg ES256 --out "$folder/es"
+expect 2 'HS algorithms have a secret' "$sluice" keys generate --alg HS256 --out "$folder/hs"
+[ "$(stat -c %a "$folder/es.pem")" = 600 ] || { echo 'FAILED: a private key that others may read'; failures=$((failures + 1)); }
+expect 0 '"kty":"EC"' "$sluice" keys jwks "$folder/es.pub.pem"
+expect 2 'a private key; only its public key belongs here' "$sluice" keys jwks "$folder/es.pem"
+openssl req -x509 -key "$folder/es.pem" -subj /CN=id.example -days 2 -out "$folder/es.crt" 2>/dev/null
+expect 0 '"kty":"EC"' "$sluice" keys jwks "$folder/es.crt"
+printf '%s\n' "auth: { main: { pem: [$folder/es.crt], algorithms: [ES256], issuer: me } }" \
+  'upstreams: { a: { endpoints: [http://127.0.0.1:9001] } }' 'routes: [ { auth: main, upstream: a } ]' >"$folder/es.yaml"
+token=$("$sluice" token mint --key "$folder/es.pem" --sub carol --claim iss=me)
+expect 0 'Good: it is carol.' "$sluice" token verify --config "$folder/es.yaml" "$token"
+expect 0 'Good: it is carol.' bash -c "echo $token | '$sluice' token verify --config '$folder/es.yaml' -"
+expect 1 'Refused: jwt.issuer' "$sluice" token verify --config "$folder/es.yaml" "$("$sluice" token mint --key "$folder/es.pem")"
+expect 1 'Refused: jwt.algorithm' "$sluice" token verify --config "$folder/es.yaml" "$("$sluice" token mint --claim iss=me)"
+expect 2 'there is none of this name' "$sluice" token verify --config "$folder/es.yaml" --auth other "$token"
+expect 0 'Nothing of this is verified' "$sluice" token inspect "$token"
+expect 2 'this is no token' "$sluice" token inspect hello
+expect 2 'is no JSON' "$sluice" token mint --json 'aud=['
+expect 0 'ci ' "$sluice" keys api ci builder
+expect 2 'words of at most 64' "$sluice" keys api 'c.i' builder
 token=$("$sluice" token --sub alice --ttl 15m --claim team=a)
 [ "$(tr -cd . <<<"$token" | wc -c)" = 2 ] || { echo "FAILED: token: $token"; failures=$((failures + 1)); }
 
