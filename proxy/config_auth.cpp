@@ -113,10 +113,11 @@ void read_pem_keys(Document& document, const YAML::Node& node, AuthConfig& entry
 }
 
 void read_jwks(Document& document, const YAML::Node& node, KeySources& sources) {
-  const Section section{document, node, "jwks", {"file", "url", "refresh", "copy", "insecure"}};
+  const Section section{document, node, "jwks", {"file", "url", "ca", "refresh", "copy", "insecure"}};
   const auto path = [](const std::string& text) -> Parsed<std::string> { return text; };
   section.read("file", sources.jwks_file, "a path", path);
   section.read("url", sources.jwks_url, "a URL", path);
+  section.read("ca", sources.jwks_ca, "a path", path);
   section.read("copy", sources.jwks_copy, "a path", path);
   section.read_duration("refresh", sources.refresh);
   if (sources.jwks_file.empty() == sources.jwks_url.empty()) document.complain(node, "write either { file: PATH } or { url: URL }");

@@ -44,7 +44,7 @@ void prepare_fetching() {
   static_cast<void>(prepared);
 }
 
-Fetched fetch_keys(const std::string& url) {
+Fetched fetch_keys(const std::string& url, const std::string& authorities) {
   Fetched fetched;
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle{curl_easy_init(), curl_easy_cleanup};
   char why[CURL_ERROR_SIZE] = {};
@@ -52,6 +52,7 @@ Fetched fetch_keys(const std::string& url) {
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, url.starts_with("http://") ? "http,https" : "https");
   curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, url.starts_with("http://") ? "http,https" : "https");
+  if (!authorities.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, authorities.c_str());
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, redirects_max);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms);

@@ -19,7 +19,8 @@ inline constexpr size_t key_set_bytes_max = 1 << 20;
 
 // Once a process, before the first fetch and before other threads start.
 void prepare_fetching();
-[[nodiscard]] Fetched fetch_keys(const std::string& url);
+// `authorities`: a PEM file, or empty for the system's.
+[[nodiscard]] Fetched fetch_keys(const std::string& url, const std::string& authorities);
 
 // Whether keys may come from there unencrypted: nobody is between us and this machine.
 [[nodiscard]] bool is_loopback_url(const std::string& url);

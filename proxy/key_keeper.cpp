@@ -205,7 +205,7 @@ KeyKeeper::Outcome KeyKeeper::refresh_url(const AuthConfig& entry, bool wanted) 
   const auto now = Clock::now();
   const bool asked_for = wanted && now >= source.fetched_at + want_cooldown;
   if (now < source.due_at && !asked_for) return Outcome::unchanged;
-  const Fetched fetched = fetch_keys(url);
+  const Fetched fetched = fetch_keys(url, entry.key_sources.jwks_ca);
   source.fetched_at = Clock::now();
   source.due_at = source.fetched_at + retry_interval;
   if (!fetched.complaint.empty()) {
