@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -143,7 +144,7 @@ class Worker {
   [[nodiscard]] const limiter::Shard& shard() const { return shard_; }
   [[nodiscard]] const auth::Authenticator& authenticator() const { return authenticator_; }
   // The last message of the keeper that this worker is through with.
-  [[nodiscard]] uint64_t keys_acknowledged() const { return keys_acknowledged_.get(); }
+  [[nodiscard]] uint64_t keys_acknowledged() const { return keys_acknowledged_.load(std::memory_order_acquire); }
   [[nodiscard]] const core::EngineCounters& engine_counters() const { return options_.kernel->counters(); }
 
   // --- the loop's handler ------------------------------------------------------------------------------------------------
@@ -231,7 +232,8 @@ class Worker {
   uint64_t keys_sequence_ = 0;  // of the last message
   uint32_t signatures_out_ = 0;
   uint32_t old_signatures_out_ = 0;  // of the snapshot before
-  core::Counter keys_acknowledged_;
+  // The keeper frees what this says is given up.
+  std::atomic<uint64_t> keys_acknowledged_{0};
   int64_t date_second_ = -1;
   std::array<char, 32> date_{};
 };

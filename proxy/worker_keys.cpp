@@ -23,7 +23,7 @@ void Worker::on_keys(const KeysMessage& message) {
 }
 
 void Worker::acknowledge_keys() {
-  if (old_signatures_out_ == 0) keys_acknowledged_.set(keys_sequence_);
+  if (old_signatures_out_ == 0) keys_acknowledged_.store(keys_sequence_, std::memory_order_release);
 }
 
 bool Worker::wait_for_keys(Exchange& exchange) {

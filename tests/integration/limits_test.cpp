@@ -35,7 +35,7 @@ class Exactness : public ::testing::TestWithParam<Layout> {};
 TEST_P(Exactness, key_that_always_asks_gets_what_the_formula_says) {
   const Layout layout = GetParam();
   cli::VerifyOptions options{
-      .policy = {.rate = {1, 2'000'000}, .burst = 2000, .delay = 2000}, .cores = layout.workers, .addresses = 4, .connections = 8};
+      .policy = {.rate = {1, 10'000'000}, .burst = 500, .delay = 500}, .cores = layout.workers, .addresses = 4, .connections = 8};
   options.duration = std::chrono::milliseconds{400};
   options.steering = layout.steering;
   options.switch_steering = layout.switched;
