@@ -31,6 +31,7 @@ class TokenCache {
   struct Entry {
     uint64_t hash;
     EpochSeconds usable_until;
+    uint32_t generation;    // of the judgement; older ones hold no more
     ProviderSet providers;  // for which the judgement holds
     uint16_t provider;      // that the token is of
     Refusal refusal;
@@ -47,7 +48,7 @@ class TokenCache {
     const uint64_t first = (hash & mask_) * ways;
     for (uint64_t index = first; index < first + ways; ++index) {
       const Entry& entry = entries_[index];
-      if (entry.hash != hash || now >= entry.usable_until || entry.token.view() != token) continue;
+      if (entry.hash != hash || now >= until(entry) || entry.token.view() != token) continue;
       // A good token is good wherever its provider is trusted; a bad one only for whom it was refused.
       const bool holds = entry.refusal == Refusal::none ? (providers & entry.providers) != 0 : providers == entry.providers;
       if (!holds) continue;
@@ -70,29 +71,30 @@ class TokenCache {
         oldest = &entry;
         break;
       }
-      if (entry.usable_until < oldest->usable_until) oldest = &entry;
+      if (until(entry) < until(*oldest)) oldest = &entry;
     }
-    if (oldest->usable_until > now && oldest->hash != hash) counters_.evictions.add();
+    if (until(*oldest) > now && oldest->hash != hash) counters_.evictions.add();
     oldest->hash = hash;
+    oldest->generation = generation_;
     oldest->token.assign(token);
     return oldest;
   }
 
   // Nothing that was judged holds any more.
-  void clear() {
-    for (uint64_t index = 0; index < (mask_ + 1) * ways; ++index) {
-      if (entries_[index].hash != 0) entries_[index].usable_until = {};
-    }
-  }
+  void clear() { ++generation_; }
 
   [[nodiscard]] const TokenCacheCounters& counters() const { return counters_; }
   [[nodiscard]] static size_t size_bytes(uint32_t entries) { return size_t{entries} * sizeof(Entry); }
 
  private:
+  [[nodiscard]] EpochSeconds until(const Entry& entry) const {
+    return entry.generation == generation_ ? entry.usable_until : EpochSeconds{};
+  }
   [[nodiscard]] uint64_t hash_of(std::string_view token) const { return XXH3_64bits_withSeed(token.data(), token.size(), seed_); }
 
   uint64_t mask_;
   uint64_t seed_;
+  uint32_t generation_ = 1;  // 0 is that of entries that were never used
   core::Pages<Entry> entries_;
   TokenCacheCounters counters_;
 };
