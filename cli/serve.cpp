@@ -44,8 +44,9 @@ void notify(std::string_view state) {
 
 void warn_of_short_secrets(const proxy::Config& config) {
   for (const proxy::AuthConfig& entry : config.auth) {
+    // One secret serves several algorithms; the first is the one that most tokens use.
     for (const auth::SharedKey& key : entry.fixed_keys) {
-      if (auth::is_long_enough(*key)) continue;
+      if (auth::is_long_enough(*key)) break;
       say("warning: the secret has " + std::to_string(key->secret.size()) + " bytes; " + std::string{auth::to_string(key->algorithm)} +
           " wants " + std::to_string(auth::traits(key->algorithm).digest_bytes) +
           " or more (RFC 7518 3.2), shorter ones can be guessed from a token");

@@ -75,7 +75,6 @@ void read_secret_keys(Document& document, const Section& section, AuthConfig& en
   if (!secret) return;
   const bool is_strict =
       section.has("strict_keys") && section.get("strict_keys").IsScalar() && section.get("strict_keys").Scalar() == "true";
-  bool has_warned = false;
   for (const auth::Algorithm algorithm : entry.provider.algorithms) {
     if (!is_hmac(algorithm)) continue;
     entry.fixed_keys.push_back(auth::make_secret_key(algorithm, *secret));
@@ -84,9 +83,8 @@ void read_secret_keys(Document& document, const Section& section, AuthConfig& en
                              " wants " + std::to_string(auth::traits(algorithm).digest_bytes) + " or more (RFC 7518 3.2)";
     if (is_strict) {
       document.complain(section.get("secret"), text);
-    } else if (!has_warned) {
+    } else if (entry.fixed_keys.size() == 1) {  // one secret serves several algorithms; the first is the one that most tokens use
       document.warn(section.get("secret"), text + "; shorter ones can be guessed from a token");
-      has_warned = true;
     }
   }
   if (entry.fixed_keys.empty())

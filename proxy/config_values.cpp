@@ -46,7 +46,7 @@ size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-std::string quoted(std::string_view text) { return "\"" + std::string{text} + "\""; }
+std::string in_quotes(std::string_view text) { return "\"" + std::string{text} + "\""; }
 
 }  // namespace
 
@@ -54,7 +54,7 @@ Parsed<uint64_t> parse_number(std::string_view text, uint64_t least, uint64_t mo
   uint64_t number = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (text.empty() || failure != std::errc{} || end != text.data() + text.size() || number < least || number > most) {
-    return Complaint{quoted(text) + " is not a whole number from " + std::to_string(least) + " to " + std::to_string(most)};
+    return Complaint{in_quotes(text) + " is not a whole number from " + std::to_string(least) + " to " + std::to_string(most)};
   }
   return number;
 }
@@ -72,12 +72,12 @@ Parsed<core::Duration> parse_duration(std::string_view text) {
     if (unit == "h") duration = std::chrono::hours{number};
   }
   if (duration > core::Duration{0} && duration <= most) return duration;
-  return Complaint{"duration " + quoted(text) + " is not a number with a unit, of at most a day; write for example 500ms, 2s, 1m or 1h"};
+  return Complaint{"duration " + in_quotes(text) + " is not a number with a unit, of at most a day; write for example 500ms, 2s, 1m or 1h"};
 }
 
 Parsed<Endpoint> parse_endpoint(const std::string& text) {
   constexpr std::string_view scheme = "http://";
-  const Complaint complaint{"upstream " + quoted(text) + " is not a URL like http://127.0.0.1:9001"};
+  const Complaint complaint{"upstream " + in_quotes(text) + " is not a URL like http://127.0.0.1:9001"};
   if (text.compare(0, scheme.size(), scheme) != 0) return complaint;
   std::string authority = text.substr(scheme.size());
   if (!authority.empty() && authority.back() == '/') authority.pop_back();
@@ -93,7 +93,7 @@ Parsed<Endpoint> parse_endpoint(const std::string& text) {
   }
   if (host.front() == '[') host = host.substr(1, host.size() - 2);
   const auto address = resolve(host, static_cast<uint16_t>(port));
-  if (!address) return Complaint{"upstream " + quoted(text) + ": the name " + host + " has no address"};
+  if (!address) return Complaint{"upstream " + in_quotes(text) + ": the name " + host + " has no address"};
   return Endpoint{.address = *address, .authority = authority};
 }
 

@@ -1,0 +1,108 @@
+// A fixed trace of requests through one worker over the simulated kernel, for valgrind --tool=callgrind to count: small GETs
+// with four fields, a token that is remembered and a limit, eight connections. Only production code is counted, not the
+// simulated kernel. Run without valgrind it does nothing but pass.
+//
+//   valgrind --tool=callgrind --collect-atstart=no instructions_trace     prints "REQUESTS n"; tests/simulation/instructions judges
+#include <valgrind/callgrind.h>
+
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include "auth/mint.h"
+#include "proxy/key_keeper.h"
+#include "proxy/worker.h"
+#include "tests/simulation/kernel_simulated.h"
+#include "tests/simulation/world.h"
+
+namespace {
+
+using namespace sluice;
+using simulation::SocketId;
+using simulation::World;
+
+constexpr uint64_t warm_requests = 500;
+constexpr uint64_t counted_requests = 2000;
+
+struct Responder : simulation::Actor {
+  explicit Responder(World& in) : world(in) {}
+  void on_socket(SocketId socket) override {
+    std::string& text = texts[socket];
+    text += world.take(socket, SIZE_MAX);
+    while (text.find("\r\n\r\n") != std::string::npos) {
+      text.erase(0, text.find("\r\n\r\n") + 4);
+      world.send(socket, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nServer: s\r\n\r\nHello, world!");
+    }
+  }
+  World& world;
+  std::map<SocketId, std::string> texts;
+};
+
+struct Asker : simulation::Actor {
+  explicit Asker(World& in) : world(in) {}
+  void on_socket(SocketId socket) override {
+    if (world.take(socket, SIZE_MAX).find("Hello, world!") == std::string::npos) return;
+    ++answers;
+    world.send(socket, request);
+  }
+  World& world;
+  std::string request;
+  uint64_t answers = 0;
+};
+
+}  // namespace
+
+int main() {
+  World world{1, {}};
+  Responder responder{world};
+  Asker asker{world};
+  world.listen(9001, &responder);
+  proxy::Config config;
+  config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, 9001), .authority = "127.0.0.1:9001"};
+  config.cores = {-1};
+  config.bounds.limiter_keys = 1000;
+  proxy::add_secret_auth(config, "main", "a-secret-of-thirty-two-bytes-or-so");
+  proxy::add_default_routes(config, {.rate = {1, 1}, .burst = 1'000'000, .delay = 1'000'000});
+  proxy::complete(config);
+  core::KernelUnavailable unavailable;
+  auto kernel = core::Kernel::open({}, unavailable);
+  core::Postbox postbox{4, 64};
+  metrics::LogRing log{1 << 20};
+  proxy::KeyKeeper keeper{config};
+  static_cast<void>(keeper.load());
+  proxy::WorkerOptions options{.config = &config, .kernel = kernel.get(), .listener = simulation::adopt(*kernel, world.listen(8000, nullptr))};
+  options.peers.push_back({&postbox, kernel.get()});
+  options.log = &log;
+  options.keys = &keeper.snapshot();
+  proxy::Worker worker{std::move(options)};
+  static_cast<void>(worker.prepare());
+  const auto now = std::chrono::floor<std::chrono::seconds>(kernel->wall_now());
+  asker.request = "GET /a?b HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\nAccept: */*\r\nAuthorization: Bearer " +
+                  auth::mint({.secret = "a-secret-of-thirty-two-bytes-or-so", .subject = "s", .issued_at = now, .expires = now + std::chrono::hours{1}}) +
+                  "\r\n\r\n";
+  for (int i = 0; i < 8; ++i) world.send(world.connect_actor(&asker, 8000, 0x0a000001 + static_cast<uint32_t>(i)), asker.request);
+
+  core::Duration timeout = worker.begin_turn();
+  uint64_t first = 0;
+  while (asker.answers < warm_requests + counted_requests) {
+    simulation::submit(*kernel, timeout);
+    simulation::pump(*kernel, true);
+    while (!simulation::is_runnable(*kernel)) {
+      world.advance_to(std::min(world.next_event(), simulation::wakes_at(*kernel)));
+      world.run_due();
+      simulation::pump(*kernel, true);
+    }
+    if (asker.answers >= warm_requests && first == 0) {
+      first = asker.answers;
+      simulation::on_enter_kernel = [] { CALLGRIND_TOGGLE_COLLECT; };
+      simulation::on_leave_kernel = [] { CALLGRIND_TOGGLE_COLLECT; };
+    }
+    if (first != 0) CALLGRIND_TOGGLE_COLLECT;
+    worker.finish_turn(timeout);
+    timeout = worker.begin_turn();
+    if (first != 0) CALLGRIND_TOGGLE_COLLECT;
+    for (const auto piece : log.readable()) log.consume(piece.size());
+  }
+  std::printf("REQUESTS %llu\n", static_cast<unsigned long long>(asker.answers - first));
+  return 0;
+}
