@@ -90,13 +90,18 @@ std::vector<auth::ApiKey> read_api_keys(std::string_view text, std::string& comp
   return keys;
 }
 
-KeyKeeper::KeyKeeper(const Config& config) : config_(config), random_(static_cast<uint64_t>(Clock::now().time_since_epoch().count())) {}
+KeyKeeper::KeyKeeper(const Config& config) : KeyKeeper(config, World{}) {}
+
+KeyKeeper::KeyKeeper(const Config& config, World world)
+    : config_(config),
+      world_(std::move(world)),
+      random_(world_.seed != 0 ? world_.seed : static_cast<uint64_t>(Clock::now().time_since_epoch().count())) {}
 
 KeyKeeper::~KeyKeeper() { stop(); }
 
 std::vector<std::string> KeyKeeper::load() {
   prepare_fetching();
-  static_cast<void>(refresh(false));
+  static_cast<void>(refresh(Reason::time));
   std::vector<std::string> complaints = take_complaints();
   if (complaints.empty()) rebuild();
   return complaints;
@@ -144,32 +149,37 @@ void KeyKeeper::run() {
   while (!stopping_) {
     if (!wanted_) static_cast<void>(wake_.try_acquire_for(look_interval));
     const bool wanted = wanted_.exchange(false);
-    const bool has_news = refresh(wanted);
-    if (has_news) rebuild();
+    const bool has_news = look(wanted ? Reason::kid : Reason::time);
     if (has_news || wanted) publish();
   }
 }
 
+bool KeyKeeper::look(Reason reason) {
+  const bool has_news = refresh(reason);
+  if (has_news) rebuild();
+  return has_news;
+}
+
 // Whether anything changed.
-bool KeyKeeper::refresh(bool wanted) {
+bool KeyKeeper::refresh(Reason reason) {
   bool changed = false;
-  const auto look = [&](Outcome outcome) { changed |= outcome == Outcome::changed; };
+  const auto note = [&](Outcome outcome) { changed |= outcome == Outcome::changed; };
   for (const AuthConfig& entry : config_.auth) {
     const KeySources& from = entry.key_sources;
     if (!from.jwks_file.empty()) {
-      look(refresh_file(from.jwks_file, [&](const std::string& text) { return check_keys(entry, text, false); }));
+      note(refresh_file(from.jwks_file, [&](const std::string& text) { return check_keys(entry, text, false); }));
     }
     if (!from.api_keys_file.empty()) {
-      look(refresh_file(from.api_keys_file, [](const std::string& text) {
+      note(refresh_file(from.api_keys_file, [](const std::string& text) {
         std::string complaint;
         static_cast<void>(read_api_keys(text, complaint));
         return complaint;
       }));
     }
-    if (!from.jwks_url.empty()) look(refresh_url(entry, wanted));
+    if (!from.jwks_url.empty()) note(refresh_url(entry, reason));
   }
   if (!config_.revocations_file.empty()) {
-    look(refresh_file(config_.revocations_file, [](const std::string& text) {
+    note(refresh_file(config_.revocations_file, [](const std::string& text) {
       std::string complaint;
       static_cast<void>(auth::Revocations::parse(text, complaint));
       return complaint;
@@ -199,14 +209,14 @@ KeyKeeper::Outcome KeyKeeper::refresh_file(const std::string& path, const std::f
   return changed ? Outcome::changed : Outcome::unchanged;
 }
 
-KeyKeeper::Outcome KeyKeeper::refresh_url(const AuthConfig& entry, bool wanted) {
+KeyKeeper::Outcome KeyKeeper::refresh_url(const AuthConfig& entry, Reason reason) {
   const std::string& url = entry.key_sources.jwks_url;
   Source& source = sources_[url];
-  const auto now = Clock::now();
-  const bool asked_for = wanted && now >= source.fetched_at + want_cooldown;
+  const auto now = world_.now();
+  const bool asked_for = reason == Reason::kid && now >= source.fetched_at + want_cooldown;
   if (now < source.due_at && !asked_for) return Outcome::unchanged;
-  const Fetched fetched = fetch_keys(url, entry.key_sources.jwks_ca);
-  source.fetched_at = Clock::now();
+  const Fetched fetched = world_.fetch(url, entry.key_sources.jwks_ca);
+  source.fetched_at = world_.now();
   source.due_at = source.fetched_at + retry_interval;
   if (!fetched.complaint.empty()) {
     // It may answer later; until then there are the keys of before, or 503.

@@ -20,6 +20,7 @@
 #include "core/counter.h"
 #include "core/random.h"
 #include "proxy/config.h"
+#include "proxy/key_fetch.h"
 
 namespace sluice::proxy {
 
@@ -29,6 +30,10 @@ class KeyKeeper {
     std::function<void(const auth::KeySnapshot& snapshot, uint64_t sequence)> publish;
     std::function<bool(uint64_t sequence)> has_acknowledged;  // all cores
   };
+  enum class Reason : uint8_t {
+    time,  // it is time to look
+    kid,   // a token names a key that nobody has
+  };
   struct Counters {
     core::Counter refreshed;     // snapshots with news
     core::Counter failures;      // files and URLs that could not be used
@@ -36,7 +41,16 @@ class KeyKeeper {
     core::Counter changed_at_s;  // since 1970: when that was made
   };
 
+  using Clock = std::chrono::steady_clock;
+  // Time and the network, which a test makes up.
+  struct World {
+    std::function<Clock::time_point()> now = Clock::now;
+    std::function<Fetched(const std::string& url, const std::string& authorities)> fetch = fetch_keys;
+    uint64_t seed = 0;  // of the jitter; 0: any
+  };
+
   explicit KeyKeeper(const Config& config);
+  KeyKeeper(const Config& config, World world);
   ~KeyKeeper();
   KeyKeeper(const KeyKeeper&) = delete;
   KeyKeeper& operator=(const KeyKeeper&) = delete;
@@ -44,6 +58,8 @@ class KeyKeeper {
   // Reads and fetches everything for the first time. What makes starting impossible, a line each.
   [[nodiscard]] std::vector<std::string> load();
   [[nodiscard]] const auth::KeySnapshot& snapshot() const { return *current_; }
+  // One look at everything, as the thread has five times a second; whether there is a new snapshot. For tests without it.
+  bool look(Reason reason);
 
   void start(Audience audience);
   // No worker waits for keys any more, but all still take messages.
@@ -56,7 +72,6 @@ class KeyKeeper {
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
   // What one file or URL last said.
   struct Source {
     std::string stamp;  // of a file: what tells that it changed
@@ -68,9 +83,9 @@ class KeyKeeper {
   enum class Outcome : uint8_t { unchanged, changed, broken };
 
   void run();
-  [[nodiscard]] bool refresh(bool wanted);
+  [[nodiscard]] bool refresh(Reason reason);
   Outcome refresh_file(const std::string& path, const std::function<std::string(const std::string& text)>& check);
-  Outcome refresh_url(const AuthConfig& entry, bool wanted);
+  Outcome refresh_url(const AuthConfig& entry, Reason reason);
   void use_copy(const AuthConfig& entry, Source& source);
   [[nodiscard]] std::string check_keys(const AuthConfig& entry, const std::string& text, bool is_url) const;
   void rebuild();
@@ -80,6 +95,7 @@ class KeyKeeper {
   void notice(const std::string& text);
 
   const Config& config_;
+  World world_;
   std::map<std::string, Source> sources_;  // by path or URL
   std::vector<std::string> complaints_;    // while loading for the first time
   std::unique_ptr<auth::KeySnapshot> current_;

@@ -222,6 +222,20 @@ routes:
   EXPECT_NE(refused.find("Allow: GET, HEAD, POST\r\n"), std::string::npos) << refused;
 }
 
+// Here because the listeners are closed; elsewhere because the kernel is old or forbids it.
+TEST_F(LimitsTest, refusal_to_steer_is_one_warning_and_connections_are_spread) {
+  start();
+  gateway_->begin_drain();
+  while (!gateway_->wait(std::chrono::seconds{1})) {
+  }
+  EXPECT_TRUE(gateway_->take_notices().empty());
+  EXPECT_FALSE(gateway_->set_steering(limiter::Steering::address));
+  const auto notices = gateway_->take_notices();
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_TRUE(
+      notices.front().starts_with("warning: the kernel refuses to steer connections by address (Bad file descriptor); it spreads them"));
+}
+
 // One address is all the load there is: steering by it would leave every core but one idle.
 TEST_F(LimitsTest, automatic_steering_gives_up_where_one_core_would_carry_it_all) {
   config_.steering = limiter::Steering::automatic;
