@@ -149,7 +149,8 @@ uint64_t Gateway::memory_bound_bytes() const {
   const Bounds& bounds = config_.bounds;
   const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) + uint64_t{bounds.connections} * sizeof(DownstreamConnection) +
                         uint64_t{bounds.exchanges} * sizeof(Exchange) + uint64_t{bounds.upstream_connections} * sizeof(UpstreamConnection) +
-                        auth::TokenCache::size_bytes(bounds.token_cache_entries) + bounds.log_ring_bytes;
+                        auth::TokenCache::size_bytes(bounds.token_cache_entries + auth::AuthenticatorOptions{}.refused_entries) +
+                        limiter::Shard::size_bytes(failing_addresses_max) + bounds.log_ring_bytes;
   return each * config_.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }
 
