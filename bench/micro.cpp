@@ -87,7 +87,7 @@ class TokenBench {
                                           .subject = "alice",
                                           .issued_at = now,
                                           .expires = now + std::chrono::hours{1},
-                                          .claims = {{"pad", std::string(120, 'x')}}});
+                                          .claims = {{"pad", std::string(181, 'x')}}});
     bytes_ = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\n\r\n";
     http::Parser parser;
     static_cast<void>(parser.parse_request({bytes_.data(), bytes_.size()}, head_));
