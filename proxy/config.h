@@ -69,7 +69,7 @@ struct ClaimField {
 struct KeySources {
   std::string jwks_file;                             // read again when it changes
   std::string jwks_url;                              // fetched, and again before it is stale
-  std::string jwks_ca;    // whom to believe about the URL's certificate, in PEM; empty: whom the system does
+  std::string jwks_ca;                               // whom to believe about the URL's certificate, in PEM; empty: whom the system does
   std::string jwks_copy;                             // where the last good answer of the URL is kept for the next start; empty: nowhere
   core::Duration refresh = std::chrono::minutes{5};  // unless Cache-Control says otherwise
   std::string api_keys_file;

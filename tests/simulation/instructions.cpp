@@ -6,49 +6,24 @@
 #include <valgrind/callgrind.h>
 
 #include <cstdio>
-#include <map>
 #include <memory>
 
 #include "auth/mint.h"
 #include "proxy/key_keeper.h"
 #include "proxy/worker.h"
+#include "tests/simulation/actors.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/world.h"
 
 namespace {
 
 using namespace sluice;
-using simulation::SocketId;
+using simulation::Asker;
+using simulation::Responder;
 using simulation::World;
 
 constexpr uint64_t warm_requests = 500;
 constexpr uint64_t counted_requests = 2000;
-
-struct Responder : simulation::Actor {
-  explicit Responder(World& in) : world(in) {}
-  void on_socket(SocketId socket) override {
-    std::string& text = texts[socket];
-    text += world.take(socket, SIZE_MAX);
-    while (text.find("\r\n\r\n") != std::string::npos) {
-      text.erase(0, text.find("\r\n\r\n") + 4);
-      world.send(socket, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nServer: s\r\n\r\nHello, world!");
-    }
-  }
-  World& world;
-  std::map<SocketId, std::string> texts;
-};
-
-struct Asker : simulation::Actor {
-  explicit Asker(World& in) : world(in) {}
-  void on_socket(SocketId socket) override {
-    if (world.take(socket, SIZE_MAX).find("Hello, world!") == std::string::npos) return;
-    ++answers;
-    world.send(socket, request);
-  }
-  World& world;
-  std::string request;
-  uint64_t answers = 0;
-};
 
 }  // namespace
 
@@ -70,16 +45,19 @@ int main() {
   metrics::LogRing log{1 << 20};
   proxy::KeyKeeper keeper{config};
   static_cast<void>(keeper.load());
-  proxy::WorkerOptions options{.config = &config, .kernel = kernel.get(), .listener = simulation::adopt(*kernel, world.listen(8000, nullptr))};
+  proxy::WorkerOptions options{
+      .config = &config, .kernel = kernel.get(), .listener = simulation::adopt(*kernel, world.listen(8000, nullptr))};
   options.peers.push_back({&postbox, kernel.get()});
   options.log = &log;
   options.keys = &keeper.snapshot();
   proxy::Worker worker{std::move(options)};
   static_cast<void>(worker.prepare());
   const auto now = std::chrono::floor<std::chrono::seconds>(kernel->wall_now());
-  asker.request = "GET /a?b HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\nAccept: */*\r\nAuthorization: Bearer " +
-                  auth::mint({.secret = "a-secret-of-thirty-two-bytes-or-so", .subject = "s", .issued_at = now, .expires = now + std::chrono::hours{1}}) +
-                  "\r\n\r\n";
+  asker.request =
+      "GET /a?b HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\nAccept: */*\r\nAuthorization: Bearer " +
+      auth::mint(
+          {.secret = "a-secret-of-thirty-two-bytes-or-so", .subject = "s", .issued_at = now, .expires = now + std::chrono::hours{1}}) +
+      "\r\n\r\n";
   for (int i = 0; i < 8; ++i) world.send(world.connect_actor(&asker, 8000, 0x0a000001 + static_cast<uint32_t>(i)), asker.request);
 
   core::Duration timeout = worker.begin_turn();

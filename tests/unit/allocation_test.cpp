@@ -9,6 +9,7 @@
 #include "auth/mint.h"
 #include "proxy/key_keeper.h"
 #include "proxy/worker.h"
+#include "tests/simulation/actors.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/world.h"
 
@@ -45,38 +46,10 @@ void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::f
 namespace sluice {
 namespace {
 
-using simulation::SocketId;
 using simulation::World;
 
-// Answers each request, whatever it is, with 13 bytes.
-struct Responder : simulation::Actor {
-  explicit Responder(World& in) : world(in) {}
-  void on_socket(SocketId socket) override {
-    std::string& text = texts[socket];
-    text += world.take(socket, SIZE_MAX);
-    while (text.find("\r\n\r\n") != std::string::npos) {
-      text.erase(0, text.find("\r\n\r\n") + 4);
-      world.send(socket, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nServer: s\r\n\r\nHello, world!");
-    }
-  }
-  World& world;
-  std::map<SocketId, std::string> texts;
-};
-
-// Asks again as soon as it has its answer.
-struct Asker : simulation::Actor {
-  explicit Asker(World& in) : world(in) {}
-  void on_socket(SocketId socket) override {
-    const std::string answer = world.take(socket, SIZE_MAX);
-    if (answer.find("Hello, world!") != std::string::npos) {
-      ++answers;
-      world.send(socket, request);
-    }
-  }
-  World& world;
-  std::string request;
-  uint64_t answers = 0;
-};
+using simulation::Asker;
+using simulation::Responder;
 
 TEST(Allocations, warm_request_path_makes_none) {
   World world{1, {}};
