@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <stdexcept>
 
 namespace sluice::auth {
 
@@ -92,7 +93,11 @@ KeyResult<SharedKey> finish(Algorithm algorithm, Pkey pkey, std::string kid) {
   key->algorithm = algorithm;
   key->kid = std::move(kid);
   key->pkey = std::move(pkey);
-  key->cost = measure(*key);
+  try {
+    key->cost = measure(*key);
+  } catch (const std::runtime_error& failure) {  // an RSA-PSS key with other parameters, say
+    return KeyComplaint{failure.what()};
+  }
   return SharedKey{std::move(key)};
 }
 

@@ -51,7 +51,8 @@ struct Bounds {
   uint64_t discard_bytes = 256 << 10;  // of a body that nobody wants, before the connection is closed instead
 };
 
-// Whether the endpoint gets to see what the caller showed. A query parameter is always taken off.
+// Whether the endpoint gets to see the Authorization field or API key that the caller showed. A query parameter is always taken
+// off; a cookie is the endpoint's own business and always passed on.
 enum class Credential : uint8_t { pass_on, strip };
 
 struct Endpoint {

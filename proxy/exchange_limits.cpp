@@ -105,6 +105,8 @@ void Exchange::apply_limits(Worker& worker) {
   }
   release_at_ = std::max(release_at_, verdict.release_at);
   if (limit_stage_ == LimitStage::before_auth) {
+    // Looking at the token may take long; only who will be held keeps a place for it.
+    if (release_at_ <= worker.now()) give_up_hold_place(worker);
     check_token(worker);
   } else {
     hold_or_proceed(worker);
