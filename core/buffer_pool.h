@@ -27,6 +27,10 @@ class Buffer {
   [[nodiscard]] std::span<std::byte> send_area() const {
     return {base_ + limits::buffer_headroom + limits::buffer_receive_bytes + limits::buffer_tailroom, limits::buffer_send_bytes};
   }
+  // Where the trailers of the message that comes in are kept until it leaves.
+  [[nodiscard]] std::span<std::byte> trailer_area() const {
+    return {send_area().data() + limits::buffer_send_bytes, limits::buffer_trailer_bytes};
+  }
 
  private:
   friend class BufferPool;

@@ -15,13 +15,15 @@ inline constexpr uint32_t completions_per_turn = 512;
 inline constexpr uint32_t small_batch = 4;
 
 // A message buffer: bytes come in at the front, what leaves is written behind them.
-//   [ headroom | receive area | send area ]
+//   [ headroom | receive area | send area | trailer area ]
 // The headroom takes a chunk-size line in front of a relayed body; the tail of the receive area its CRLF.
 inline constexpr uint32_t buffer_headroom = 16;
 inline constexpr uint32_t buffer_receive_bytes = 64 * 1024;
 inline constexpr uint32_t buffer_tailroom = 16;
 inline constexpr uint32_t buffer_send_bytes = 44 * 1024;
-inline constexpr uint32_t buffer_bytes = buffer_headroom + buffer_receive_bytes + buffer_tailroom + buffer_send_bytes;
+inline constexpr uint32_t buffer_trailer_bytes = 8448;
+inline constexpr uint32_t buffer_bytes =
+    buffer_headroom + buffer_receive_bytes + buffer_tailroom + buffer_send_bytes + buffer_trailer_bytes;
 // Neighbours start on different cache sets: an odd number of cache lines apart.
 inline constexpr uint32_t buffer_stride = (buffer_bytes / 128 + 1) * 128 + 64;
 
@@ -30,7 +32,10 @@ inline constexpr uint32_t head_fields_max = 100;
 inline constexpr uint32_t target_bytes_max = 8 * 1024;
 inline constexpr uint32_t informational_responses_max = 16;
 inline constexpr uint32_t chunk_extension_bytes_max = 256;
+inline constexpr uint32_t chunk_line_bytes_max = 1024;  // size, extensions and CRLF
 inline constexpr uint32_t trailer_bytes_max = 8 * 1024;
+// Kept trailers: a blank more a field than was received, and the empty line.
+inline constexpr uint32_t trailer_memory_bytes = trailer_bytes_max + head_fields_max + 4;
 
 inline constexpr uint32_t workers_max = 256;
 inline constexpr uint32_t offload_threads = 2;
@@ -38,6 +43,7 @@ inline constexpr uint32_t offload_threads = 2;
 static_assert(buffer_stride % 64 == 0 && (buffer_stride / 64) % 2 == 1);
 static_assert(buffer_stride >= buffer_bytes);
 static_assert(buffer_receive_bytes >= 2 * head_bytes_max, "a head leaves as much room again for the body");
+static_assert(buffer_trailer_bytes >= trailer_memory_bytes);
 static_assert(buffer_receive_bytes <= 65536, "offsets into a head are 16 bits");
 static_assert(buffer_send_bytes >= head_bytes_max + 8192 + 4096,
               "a rewritten head always fits, a token's payload as a field of its own in it");

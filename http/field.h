@@ -38,6 +38,17 @@ enum class FieldName : uint8_t {
 [[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
 [[nodiscard]] std::string_view trim_blanks(std::string_view text);  // SP and HTAB at both ends
 
+// The elements of a comma-separated list (RFC 9110 5.6.1), trimmed; empty ones too.
+template <typename Visit>
+void for_each_option(std::string_view list, Visit&& visit) {
+  while (!list.empty()) {
+    const auto comma = list.find(',');
+    visit(trim_blanks(list.substr(0, comma)));
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
 enum class Disposition : uint8_t { keep, drop };
 
 struct Field {

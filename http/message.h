@@ -36,7 +36,11 @@ struct RequestHead {
   Framing framing = Framing::none;
   Persistence persistence = Persistence::keep_alive;
   Expectation expectation = Expectation::none;
+  bool has_content_length = false;
+  bool accepts_trailers = false;         // TE: trailers
+  bool connection_names_fields = false;  // beside what every Connection may say: some trailer may be for this hop only
   uint64_t content_length = 0;
+  std::string_view upgrade;  // the protocols offered, if Connection says so too; empty in HTTP/1.0
   std::string_view method_text;
   std::string_view target;     // as it is forwarded: the normalised path, and the query as it came; or "*"
   std::string_view path;       // normalised; "*" for that target
@@ -50,6 +54,8 @@ struct ResponseHead {
   Version version = Version::http_1_1;
   Framing framing = Framing::none;
   Persistence persistence = Persistence::keep_alive;
+  bool connection_names_fields = false;
+  std::string_view upgrade;  // as of a request
   uint64_t content_length = 0;
   bool has_content_length = false;  // also on answers without a body (HEAD, 304): it is passed on
   Fields fields;

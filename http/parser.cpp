@@ -16,10 +16,11 @@ struct Parser::Callbacks {
     self(llhttp).rule_ = rule;
     return HPE_USER;
   }
+  static int judge(llhttp_t* llhttp, Rule rule) { return rule == Rule::none ? 0 : fail(llhttp, rule); }
 
   static int on_field(llhttp_t* llhttp, const char* at, size_t size) {
     Parser& parser = self(llhttp);
-    if (parser.fields_ == nullptr) return on_trailer(llhttp, at, size);
+    if (parser.fields_ == nullptr) return judge(llhttp, parser.body_.on_trailer_name({at, size}));
     if (parser.name_size_ == 0) parser.name_begin_ = static_cast<uint16_t>(at - parser.base_);
     parser.name_size_ = static_cast<uint16_t>(parser.name_size_ + size);
     return 0;
@@ -27,7 +28,7 @@ struct Parser::Callbacks {
 
   static int on_value(llhttp_t* llhttp, const char* at, size_t size) {
     Parser& parser = self(llhttp);
-    if (parser.fields_ == nullptr) return on_trailer(llhttp, at, size);
+    if (parser.fields_ == nullptr) return judge(llhttp, parser.body_.on_trailer_value({at, size}));
     if (parser.value_size_ == 0) parser.value_begin_ = static_cast<uint16_t>(at - parser.base_);
     parser.value_size_ = static_cast<uint16_t>(parser.value_size_ + size);
     return 0;
@@ -35,7 +36,7 @@ struct Parser::Callbacks {
 
   static int on_value_complete(llhttp_t* llhttp) {
     Parser& parser = self(llhttp);
-    if (parser.fields_ == nullptr) return 0;
+    if (parser.fields_ == nullptr) return judge(llhttp, parser.body_.on_trailer_complete());
     if (parser.fields_->full()) return fail(llhttp, Rule::too_many_fields);
     Field& field = parser.fields_->add();
     field.name_begin = parser.name_begin_;
@@ -49,30 +50,17 @@ struct Parser::Callbacks {
     return 0;
   }
 
-  // Trailers are checked and bounded, and not passed on: nothing behind a gateway may act on what came after the body
-  // was judged (RFC 9110 6.5.1 lets an intermediary discard them).
-  static int on_trailer(llhttp_t* llhttp, const char*, size_t size) {
-    Parser& parser = self(llhttp);
-    parser.trailer_bytes_ = static_cast<uint16_t>(parser.trailer_bytes_ + size);
-    return size > limits::trailer_bytes_max || parser.trailer_bytes_ > limits::trailer_bytes_max ? fail(llhttp, Rule::trailer) : 0;
-  }
-
   static int on_headers_complete(llhttp_t* llhttp) {
     llhttp->upgrade = 0;  // an Upgrade that nobody tunnels is an ordinary request
     return HPE_PAUSED;
   }
 
-  static int on_body(llhttp_t* llhttp, const char* at, size_t size) {
-    Parser& parser = self(llhttp);
-    if (parser.out_ != at) std::memmove(parser.out_, at, size);
-    parser.out_ += size;
-    return 0;
-  }
+  static int on_body(llhttp_t* llhttp, const char* at, size_t size) { return judge(llhttp, self(llhttp).body_.on_data({at, size})); }
 
-  static int on_chunk_extension(llhttp_t* llhttp, const char*, size_t size) {
-    Parser& parser = self(llhttp);
-    if (size > limits::chunk_extension_bytes_max - parser.extension_bytes_) return fail(llhttp, Rule::chunk_extension);
-    parser.extension_bytes_ = static_cast<uint16_t>(parser.extension_bytes_ + size);
+  static int on_chunk_extension(llhttp_t* llhttp, const char*, size_t size) { return judge(llhttp, self(llhttp).body_.on_extension(size)); }
+
+  static int on_chunk_complete(llhttp_t* llhttp) {
+    self(llhttp).body_.on_chunk_complete();
     return 0;
   }
 
@@ -94,6 +82,7 @@ struct Parser::Callbacks {
       s.on_body = on_body;
       s.on_chunk_extension_name = on_chunk_extension;
       s.on_chunk_extension_value = on_chunk_extension;
+      s.on_chunk_complete = on_chunk_complete;
       s.on_message_complete = on_message_complete;
       return s;
     }();
@@ -164,16 +153,6 @@ Rule parse_length(std::string_view text, uint64_t& length) {
   return Rule::none;
 }
 
-template <typename Visit>
-void for_each_option(std::string_view list, Visit&& visit) {
-  while (!list.empty()) {
-    const auto comma = list.find(',');
-    visit(trim_blanks(list.substr(0, comma)));
-    if (comma == std::string_view::npos) return;
-    list.remove_prefix(comma + 1);
-  }
-}
-
 }  // namespace
 
 Rule Parser::run_head(std::span<char> head, llhttp_type_t type, Fields& fields) {
@@ -184,7 +163,7 @@ Rule Parser::run_head(std::span<char> head, llhttp_type_t type, Fields& fields) 
   fields.reset(head.data());
   rule_ = Rule::none;
   name_size_ = value_size_ = 0;
-  extension_bytes_ = trailer_bytes_ = 0;
+  body_ = {};
   complete_ = true;
   const llhttp_errno_t error = llhttp_execute(&llhttp_, head.data(), head.size());
   fields_ = nullptr;
@@ -197,37 +176,53 @@ Rule Parser::run_head(std::span<char> head, llhttp_type_t type, Fields& fields) 
   return Rule::none;
 }
 
-// What both directions have in common: names, framing (RFC 9112 6.3), Connection.
-Rule Parser::finish_fields(Fields& fields, Version version, Framing& framing, uint64_t& length, Persistence& persistence,
-                           bool& has_length) {
-  persistence = version == Version::http_1_1 ? Persistence::keep_alive : Persistence::close;
-  has_length = false;
+// What both directions have in common: framing (RFC 9112 6.3), Connection, Upgrade.
+template <typename Head>
+Rule Parser::finish_fields(Head& head) {
+  head.persistence = head.version == Version::http_1_1 ? Persistence::keep_alive : Persistence::close;
+  head.content_length = 0;
+  head.has_content_length = false;
+  head.connection_names_fields = false;
+  head.upgrade = {};
   bool has_encoding = false;
   bool says_close = false;
-  for (const Field& field : fields) {
+  bool says_upgrade = false;
+  unsigned upgrades = 0;
+  for (const Field& field : head.fields) {
     switch (field.id) {
       case FieldName::content_length:
-        if (has_length) return Rule::content_length;
-        has_length = true;
-        if (const Rule rule = parse_length(fields.value(field), length); rule != Rule::none) return rule;
+        if (head.has_content_length) return Rule::content_length;
+        head.has_content_length = true;
+        if (const Rule rule = parse_length(head.fields.value(field), head.content_length); rule != Rule::none) return rule;
         break;
       case FieldName::transfer_encoding:
-        if (has_encoding || version == Version::http_1_0 || !equals_ignoring_case(fields.value(field), "chunked"))
+        if (has_encoding || head.version == Version::http_1_0 || !equals_ignoring_case(head.fields.value(field), "chunked"))
           return Rule::transfer_encoding;
         has_encoding = true;
         break;
       case FieldName::connection:
-        for_each_option(fields.value(field), [&](std::string_view option) {
-          if (equals_ignoring_case(option, "close")) says_close = true;
-          if (equals_ignoring_case(option, "keep-alive")) persistence = Persistence::keep_alive;
+        for_each_option(head.fields.value(field), [&](std::string_view option) {
+          if (equals_ignoring_case(option, "close"))
+            says_close = true;
+          else if (equals_ignoring_case(option, "keep-alive"))
+            head.persistence = Persistence::keep_alive;
+          else if (equals_ignoring_case(option, "upgrade"))
+            says_upgrade = true;
+          else if (!option.empty() && !equals_ignoring_case(option, "te"))
+            head.connection_names_fields = true;
         });
+        break;
+      case FieldName::upgrade:
+        ++upgrades;
+        head.upgrade = head.fields.value(field);
         break;
       default: break;
     }
   }
-  if (says_close) persistence = Persistence::close;
-  if (has_length && has_encoding) return Rule::length_and_encoding;
-  framing = has_encoding ? Framing::chunked : has_length && length > 0 ? Framing::length : Framing::none;
+  if (says_close) head.persistence = Persistence::close;
+  if (!says_upgrade || upgrades != 1 || head.version == Version::http_1_0) head.upgrade = {};
+  if (head.has_content_length && has_encoding) return Rule::length_and_encoding;
+  head.framing = has_encoding ? Framing::chunked : head.content_length > 0 ? Framing::length : Framing::none;
   return Rule::none;
 }
 
@@ -243,13 +238,9 @@ Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
   out.method = method_of(llhttp_.method);
   out.version = llhttp_.http_minor == 0 ? Version::http_1_0 : Version::http_1_1;
 
-  bool has_length = false;
-  out.content_length = 0;
-  if (const Rule rule = finish_fields(out.fields, out.version, out.framing, out.content_length, out.persistence, has_length);
-      rule != Rule::none) {
-    return rule;
-  }
+  if (const Rule rule = finish_fields(out); rule != Rule::none) return rule;
   out.authority = {};
+  out.accepts_trailers = false;
   out.expectation = Expectation::none;
   const Field* host = nullptr;
   for (const Field& field : out.fields) {
@@ -259,6 +250,10 @@ Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
     } else if (field.id == FieldName::expect && out.version == Version::http_1_1) {
       if (!equals_ignoring_case(out.fields.value(field), "100-continue")) return Rule::expectation;
       out.expectation = Expectation::continue_100;
+    } else if (field.id == FieldName::te) {
+      for_each_option(out.fields.value(field), [&](std::string_view option) {
+        if (equals_ignoring_case(option, "trailers")) out.accepts_trailers = true;
+      });
     }
   }
   if (host == nullptr && out.version == Version::http_1_1) return Rule::host_missing;
@@ -289,9 +284,7 @@ Rule Parser::parse_response(std::span<char> head, Method request, ResponseHead& 
   if (const Rule rule = run_head(head, HTTP_RESPONSE, out.fields); rule != Rule::none) return rule;
   out.status = llhttp_.status_code;
   out.version = llhttp_.http_minor == 0 ? Version::http_1_0 : Version::http_1_1;
-  out.content_length = 0;
-  const Rule rule = finish_fields(out.fields, out.version, out.framing, out.content_length, out.persistence, out.has_content_length);
-  if (rule != Rule::none) return rule;
+  if (const Rule rule = finish_fields(out); rule != Rule::none) return rule;
   const bool bodiless = request == Method::head || out.status == 204 || out.status == 304 || out.status < 200;
   if (bodiless) {
     out.framing = Framing::none;
@@ -318,76 +311,23 @@ BodyPiece Parser::take_body(std::span<const char> in, char* out) {
 
 BodyPiece Parser::take_chunked(std::span<const char> in, char* out) {
   rule_ = Rule::none;
-  out_ = out;
+  body_.begin_piece(in, out);
   llhttp_.data = this;
   llhttp_resume(&llhttp_);
   const llhttp_errno_t error = llhttp_execute(&llhttp_, in.data(), in.size());
-  BodyPiece piece{.produced = static_cast<size_t>(out_ - out)};
-  out_ = nullptr;
-  if (error == HPE_OK) {
-    piece.consumed = in.size();
-    return piece;
-  }
+  BodyPiece piece{.consumed = in.size(), .produced = body_.produced()};
   if (error == HPE_PAUSED && complete_) {
     piece.consumed = static_cast<size_t>(llhttp_get_error_pos(&llhttp_) - in.data());
     piece.complete = true;
+  } else if (error != HPE_OK) {
+    piece.rule = rule_ != Rule::none ? rule_ : rule_of(error, HTTP_REQUEST, llhttp_.flags);
+    if (piece.rule == Rule::request_line || piece.rule == Rule::bare_cr) piece.rule = Rule::chunk_size;
+    if (piece.rule == Rule::field_name) piece.rule = Rule::trailer;
+    piece.consumed = 0;
     return piece;
   }
-  piece.rule = rule_ != Rule::none ? rule_ : rule_of(error, HTTP_REQUEST, llhttp_.flags);
-  if (piece.rule == Rule::request_line || piece.rule == Rule::bare_cr) piece.rule = Rule::chunk_size;
-  if (piece.rule == Rule::field_name) piece.rule = Rule::trailer;
+  piece.rule = body_.end_piece(piece.consumed);
   return piece;
-}
-
-namespace {
-
-// RFC 9110 7.6.1: Connection names fields that are for this hop only. Those that carry the message itself can't be named.
-void drop_named_by_connection(Fields& fields) {
-  for (const Field& connection : fields) {
-    if (connection.id != FieldName::connection) continue;
-    for_each_option(fields.value(connection), [&](std::string_view option) {
-      for (Field& field : fields) {
-        if (field.id == FieldName::host || field.id == FieldName::authorization) continue;
-        if (equals_ignoring_case(fields.name(field), option)) field.disposition = Disposition::drop;
-      }
-    });
-  }
-}
-
-bool is_hop_by_hop(FieldName id) {
-  switch (id) {
-    case FieldName::connection:
-    case FieldName::content_length:  // set anew from the framing
-    case FieldName::keep_alive:
-    case FieldName::proxy_authenticate:
-    case FieldName::proxy_authorization:
-    case FieldName::proxy_connection:
-    case FieldName::te:
-    case FieldName::trailer:            // trailers are not passed on
-    case FieldName::transfer_encoding:  // set anew
-    case FieldName::upgrade: return true;
-    default: return false;
-  }
-}
-
-}  // namespace
-
-void drop_request_fields(Fields& fields) {
-  for (Field& field : fields) {
-    // Servers that turn fields into variables can't tell X_User from X-User.
-    const bool ambiguous = std::memchr(fields.name(field).data(), '_', field.name_size) != nullptr;
-    const bool ours = field.id == FieldName::host || field.id == FieldName::expect || field.id == FieldName::forwarded ||
-                      field.id == FieldName::x_forwarded || field.id == FieldName::x_real_ip || field.id == FieldName::x_request_id;
-    if (ambiguous || ours || is_hop_by_hop(field.id)) field.disposition = Disposition::drop;
-  }
-  drop_named_by_connection(fields);
-}
-
-void drop_response_fields(Fields& fields) {
-  for (Field& field : fields) {
-    if (is_hop_by_hop(field.id) || field.id == FieldName::x_request_id) field.disposition = Disposition::drop;
-  }
-  drop_named_by_connection(fields);
 }
 
 }  // namespace sluice::http

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "http/chunked_body.h"
 #include "http/message.h"
 #include "http/rule.h"
 
@@ -37,6 +38,10 @@ class Parser {
   [[nodiscard]] bool ends_at_close() const { return framing_ == Framing::until_close; }
   void end_at_close() { complete_ = true; }
   [[nodiscard]] bool body_complete() const { return complete_; }
+  // Before the first take_body() of a chunked message: where its trailers are kept. See ChunkedBody.
+  void keep_trailers(std::span<char> memory) { body_.keep_trailers(memory); }
+  [[nodiscard]] std::string_view trailers() const { return body_.trailers(); }
+  void drop_trailer(std::string_view name) { body_.drop_trailer(name); }
   // Bytes still to come where the length is known.
   [[nodiscard]] uint64_t remaining() const { return remaining_; }
 
@@ -44,7 +49,8 @@ class Parser {
   struct Callbacks;
 
   Rule run_head(std::span<char> head, llhttp_type_t type, Fields& fields);
-  Rule finish_fields(Fields& fields, Version version, Framing& framing, uint64_t& length, Persistence& persistence, bool& has_length);
+  template <typename Head>
+  static Rule finish_fields(Head& head);
   BodyPiece take_chunked(std::span<const char> in, char* out);
   void expect_body(Framing framing, uint64_t length);
 
@@ -52,20 +58,13 @@ class Parser {
   // During a call only.
   const char* base_ = nullptr;
   Fields* fields_ = nullptr;
-  char* out_ = nullptr;
   Rule rule_ = Rule::none;
   uint16_t name_begin_ = 0, name_size_ = 0, value_begin_ = 0, value_size_ = 0;
   // Between calls.
   Framing framing_ = Framing::none;
   bool complete_ = true;
-  uint16_t extension_bytes_ = 0;
-  uint16_t trailer_bytes_ = 0;
   uint64_t remaining_ = 0;
+  ChunkedBody body_;
 };
-
-// Marks what must not be passed on: hop-by-hop fields and those that Connection names (RFC 9110 7.6.1), fields with '_',
-// and everything that Sluice sets itself.
-void drop_request_fields(Fields& fields);
-void drop_response_fields(Fields& fields);
 
 }  // namespace sluice::http

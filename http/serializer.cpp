@@ -45,6 +45,12 @@ void write_request_head(Writer& writer, const RequestHead& head, const RequestAd
   writer.field("X-Request-Id", additions.request_id);
   if (!additions.traceparent.empty()) writer.field("traceparent", additions.traceparent);
   for (const AddedField& field : additions.more) writer.field(field.name, field.value);
+  // Both are for the next hop, and Connection says so (RFC 9110 7.8, 10.1.4).
+  if (!additions.upgrade.empty()) {
+    writer.put("Connection: Upgrade\r\n").field("Upgrade", additions.upgrade);
+  } else if (head.accepts_trailers) {
+    writer.put("Connection: TE\r\nTE: trailers\r\n");
+  }
   switch (head.framing) {
     case Framing::chunked: writer.put("Transfer-Encoding: chunked\r\n"); break;
     case Framing::length: writer.put("Content-Length: ").number(head.content_length).put("\r\n"); break;
@@ -80,6 +86,13 @@ void write_informational_head(Writer& writer, const ResponseHead& head) {
   writer.put("\r\n");
 }
 
+void write_switching_head(Writer& writer, const ResponseHead& head, std::string_view protocol, std::string_view request_id) {
+  put_status_line(writer, head.status);
+  put_kept_fields(writer, head.fields);
+  writer.put("Via: 1.1 sluice\r\n").field("X-Request-Id", request_id);
+  writer.put("Connection: Upgrade\r\n").field("Upgrade", protocol).put("\r\n");
+}
+
 char* write_chunk_line_before(char* end, uint32_t size) {
   constexpr std::string_view digits = "0123456789abcdef";
   *--end = '\n';
@@ -91,10 +104,19 @@ char* write_chunk_line_before(char* end, uint32_t size) {
   return end;
 }
 
-std::span<const std::byte> frame_chunk(char* payload, uint32_t size, bool complete) {
+std::string_view end_of_chunk(ChunkEnd end) {
+  switch (end) {
+    case ChunkEnd::more: return "\r\n";
+    case ChunkEnd::last: return "\r\n0\r\n\r\n";
+    case ChunkEnd::trailers: return "\r\n0\r\n";
+  }
+  SLUICE_UNREACHABLE();
+}
+
+std::span<const std::byte> frame_chunk(char* payload, uint32_t size, ChunkEnd end) {
   SLUICE_DEBUG_ASSERT(size > 0);
   char* begin = write_chunk_line_before(payload, size);
-  const std::string_view tail = complete ? "\r\n0\r\n\r\n" : "\r\n";
+  const std::string_view tail = end_of_chunk(end);
   std::memcpy(payload + size, tail.data(), tail.size());
   return {reinterpret_cast<const std::byte*>(begin), static_cast<size_t>(payload - begin) + size + tail.size()};
 }

@@ -54,6 +54,7 @@ struct RequestAdditions {
   std::string_view host;  // Host, when the request brought none (HTTP/1.0)
   std::string_view request_id;
   std::string_view traceparent;  // empty: the client's own is passed on
+  std::string_view upgrade;      // the protocol asked for, or empty
   std::span<const AddedField> more;
 };
 void write_request_head(Writer& writer, const RequestHead& head, const RequestAdditions& additions);
@@ -68,17 +69,28 @@ struct ResponseAdditions {
 void write_response_head(Writer& writer, const ResponseHead& head, const ResponseAdditions& additions);
 // 1xx: the status line and what is not dropped.
 void write_informational_head(Writer& writer, const ResponseHead& head);
+// 101: what is said from here on is no HTTP.
+void write_switching_head(Writer& writer, const ResponseHead& head, std::string_view protocol, std::string_view request_id);
 
 // Writes the chunk-size line of a chunk of `size` bytes so that it ends at `end`; returns where it begins. At most
 // chunk_line_max bytes.
 inline constexpr size_t chunk_line_max = 10;
 char* write_chunk_line_before(char* end, uint32_t size);
 
-// Makes [payload, payload + size) a chunk where it lies, and the last one if `complete`: up to chunk_line_max bytes before
-// and 7 bytes behind the payload are overwritten. size > 0.
-[[nodiscard]] std::span<const std::byte> frame_chunk(char* payload, uint32_t size, bool complete);
+// What follows a chunk.
+enum class ChunkEnd : uint8_t {
+  more,      // other chunks
+  last,      // nothing: the last chunk and the end of the message are written too
+  trailers,  // trailer lines and an empty line: the last chunk is written too
+};
+
+// Makes [payload, payload + size) a chunk where it lies: up to chunk_line_max bytes before and 7 bytes behind the payload are
+// overwritten. size > 0.
+[[nodiscard]] std::span<const std::byte> frame_chunk(char* payload, uint32_t size, ChunkEnd end);
+[[nodiscard]] std::string_view end_of_chunk(ChunkEnd end);
 
 inline constexpr std::string_view last_chunk = "0\r\n\r\n";
+inline constexpr std::string_view last_chunk_before_trailers = "0\r\n";
 inline constexpr std::string_view continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace sluice::http

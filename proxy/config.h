@@ -28,8 +28,9 @@ struct Timeouts {
   core::Duration write = std::chrono::seconds{60};  // without a byte taken by the client
   core::Duration connect = std::chrono::seconds{3};
   core::Duration upstream_head = std::chrono::seconds{60};  // from the last request byte to the response head
-  core::Duration upstream_body = std::chrono::seconds{60};  // between bytes of a response
+  core::Duration upstream_body = std::chrono::seconds{60};  // between bytes of a response; 0: no limit
   core::Duration deadline = std::chrono::seconds{120};      // from the last request byte to the response head, all tries
+  core::Duration tunnel = std::chrono::minutes{10};         // without a byte either way
   core::Duration upstream_idle = std::chrono::seconds{60};
   core::Duration linger = std::chrono::seconds{2};
   core::Duration drain = std::chrono::seconds{30};
@@ -42,6 +43,7 @@ struct Bounds {
   uint32_t upstream_connections = 1024;
   uint32_t upstream_waiting = 1024;  // exchanges that queue for a connection
   uint32_t held = 1024;              // exchanges that are shaped
+  uint32_t tunnels = 1024;           // of the exchanges, those that may be tunnels
   uint32_t offload_jobs = 64;
   uint64_t limiter_keys = 1'000'000;  // over all cores together
   uint32_t token_cache_entries = 4096;

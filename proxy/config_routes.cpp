@@ -149,6 +149,23 @@ void read_route_limits(Document& document, Config& config, const YAML::Node& nod
   }
 }
 
+void read_upgrade(Document& document, const YAML::Node& node, Route& route) {
+  route.upgrades.clear();
+  if (node.IsScalar() && node.Scalar() == "none") return;
+  for (std::string& protocol : document.texts(node, "protocols like [websocket], or none")) {
+    // h2c would be HTTP that nobody looks at, past every rule (RFC 9113 3.1 has given it up).
+    const bool is_http =
+        http::equals_ignoring_case(protocol, "h2c") || lower(protocol).starts_with("http/") || lower(protocol).starts_with("tls/");
+    const std::string_view name = std::string_view{protocol}.substr(0, protocol.find('/'));
+    if (!is_token(name) || protocol.size() > limit_name_bytes_max || is_http) {
+      document.complain(
+          node, "\"" + protocol + "\" can't be tunnelled; write protocols like websocket" + (is_http ? "; HTTP itself never is" : ""));
+    } else {
+      route.upgrades.push_back(std::move(protocol));
+    }
+  }
+}
+
 // "api.example/orders/*", "/orders/* POST"
 std::string default_name(const RouteMatch& match) {
   std::string name = match.host + match.path;
@@ -165,12 +182,13 @@ std::string default_name(const RouteMatch& match) {
 }
 
 void read_route(Document& document, Config& config, const YAML::Node& node, const RouteNames& names) {
-  const Section section{document, node, "a route", {"name", "match", "auth", "require", "limits", "upstream"}};
+  const Section section{document, node, "a route", {"name", "match", "auth", "require", "limits", "upgrade", "upstream"}};
   Route route;
   if (section.has("match")) read_match(document, section.get("match"), route.match);
   read_route_auth(document, config, section, route, names.auth);
   if (section.has("require")) read_require(document, config, section.get("require"), route);
   if (section.has("limits")) read_route_limits(document, config, section.get("limits"), route);
+  if (section.has("upgrade")) read_upgrade(document, section.get("upgrade"), route);
   if (!section.has("upstream")) {
     document.complain(node, "this route leads nowhere; write upstream: NAME");
   } else if (const auto name = document.text(section.get("upstream"), "the name of an upstream");

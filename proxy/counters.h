@@ -24,6 +24,10 @@ struct Counters {
   core::Counter exchanges_held;   // shaped, now
   core::Counter buffers_starved;  // receives parked for want of a buffer, now
 
+  core::Counter tunnels;          // begun
+  core::Counter tunnels_open;     // now
+  core::Counter tunnels_refused;  // by the bound
+
   core::Counter limit_remote;  // checks that asked another core
 
   core::Counter upstream_connects;

@@ -65,6 +65,9 @@ void DownstreamConnection::on_receive(Worker& worker, const core::Completion& co
   } else if (state_ == State::lingering && buffer.is_held()) {
     on_linger_bytes(worker, buffer, size);
     return;
+  } else if (state_ == State::exchanging && completion.error == core::Error::none) {
+    exchange_->on_downstream_end(worker);
+    return;
   } else if (state_ == State::exchanging) {
     exchange_->on_downstream_closed(worker);
     return;
@@ -102,8 +105,12 @@ void DownstreamConnection::on_ready(Worker& worker) {
 // --- for the exchange ----------------------------------------------------------------------------------------------------
 
 void DownstreamConnection::receive(Worker& worker, std::span<std::byte> into, core::Duration timeout) {
-  in_flight_.begin(Op::receive);
   worker.wheel().arm(timer_, worker.now() + timeout);
+  receive(worker, into);
+}
+
+void DownstreamConnection::receive(Worker& worker, std::span<std::byte> into) {
+  in_flight_.begin(Op::receive);
   worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_, into, core::Readiness::unexpected);
 }
 
@@ -151,7 +158,7 @@ void DownstreamConnection::watch(Worker& worker) {
 void DownstreamConnection::on_watch(Worker& worker) {
   in_flight_.end(Op::watch);
   switch (state_) {
-    case State::exchanging: exchange_->on_downstream_closed(worker); break;
+    case State::exchanging: exchange_->on_downstream_hangup(worker); break;
     case State::closing: settle(worker); break;
     // Bytes may lie before the FIN: the receive that is armed, or the request that is ready, will come to it.
     case State::idle:

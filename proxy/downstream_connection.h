@@ -50,6 +50,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
 
   // --- for the exchange ------------------------------------------------------------------------------------------------
   void receive(Worker& worker, std::span<std::byte> into, core::Duration timeout);
+  void receive(Worker& worker, std::span<std::byte> into);  // however long it takes
   [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
   void watch(Worker& worker);
   void end_output(Worker& worker);  // nothing more is sent: the client sees the end of the answer

@@ -50,6 +50,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
     waiting_connection,  // every connection to the endpoint is in use
     connecting,          // a new one is being made
     relaying,            // the request goes up, the response comes down
+    tunneling,           // after a 101: bytes go both ways
     replying,            // an answer of our own goes down
     discarding,          // the answer is out; the rest of the request's body is read and thrown away
     ending,              // over; waits for what still refers to it
@@ -76,7 +77,9 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   // --- events ------------------------------------------------------------------------------------------------------------
   void on_downstream_bytes(Worker& worker, uint32_t size);
   void on_downstream_sent(Worker& worker);
+  void on_downstream_end(Worker& worker);     // its FIN, where more was expected
   void on_downstream_closed(Worker& worker);  // the client is gone, or its connection broke
+  void on_downstream_hangup(Worker& worker);  // one of them, while nothing was read
   void on_downstream_timeout(Worker& worker);
   void on_downstream_gone(Worker& worker);  // nothing of its connection refers to us any more
   void on_limit_answer(Worker& worker);
@@ -137,6 +140,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   // exchange_request.cpp: the request's way up
   void acquire_connection(Worker& worker, Freshness freshness);
   void build_first_flight(Worker& worker);
+  [[nodiscard]] std::string_view request_trailers(Worker& worker);
   void ask_for_body(Worker& worker);
   void relay_request_body(Worker& worker, uint32_t size);
   void send_upstream(Worker& worker);
@@ -149,10 +153,26 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void start_response(Worker& worker, uint32_t head_end);
   void relay_response_body(Worker& worker, uint32_t size);
   void end_response_at_close(Worker& worker);
-  void add_response_payload(std::byte* payload, size_t size, bool complete);
+  void add_response_payload(Outbox& outbox, std::byte* payload, size_t size, bool complete);
   void send_downstream(Worker& worker);
   void receive_response(Worker& worker);
   void finish_response(Worker& worker);
+
+  // exchange_tunnel.cpp: after a 101
+  [[nodiscard]] std::string_view choose_protocol(Worker& worker) const;
+  [[nodiscard]] static bool has_room_for_tunnel(Worker& worker);
+  void refuse_tunnel(Worker& worker);
+  [[nodiscard]] bool is_agreement() const;
+  void start_tunnel(Worker& worker, uint32_t head_end);
+  void note_tunnel_progress(Worker& worker);
+  void receive_from_client(Worker& worker);
+  void relay_up(Worker& worker, uint32_t size);
+  void on_relayed_up(Worker& worker, SendProgress progress);
+  void on_client_end(Worker& worker);
+  void relay_down(Worker& worker, uint32_t size);
+  void on_relayed_down(Worker& worker);
+  void on_endpoint_end(Worker& worker);
+  void finish_tunnel_if_done(Worker& worker);
 
   // exchange_end.cpp: answers of our own, and the end
   void reply(Worker& worker, const LocalReply& local);
@@ -189,6 +209,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   http::HeadScanner request_scanner_;
   http::Parser request_parser_;
   http::RequestHead request_;
+  std::string_view protocol_;  // that the endpoint is asked to switch to
   Outbox to_upstream_;
 
   // The response.

@@ -1,6 +1,7 @@
 // The first part of an exchange: the head is read and judged, and it is decided where the request goes.
 #include <charconv>
 
+#include "http/hygiene.h"
 #include "proxy/client_address.h"
 #include "proxy/exchange.h"
 #include "proxy/worker.h"
@@ -21,6 +22,7 @@ std::string_view to_string(Exchange::State state) {
     case State::waiting_connection: return "waiting_connection";
     case State::connecting: return "connecting";
     case State::relaying: return "relaying";
+    case State::tunneling: return "tunneling";
     case State::replying: return "replying";
     case State::discarding: return "discarding";
     case State::ending: return "ending";
@@ -67,6 +69,9 @@ void Exchange::on_head(Worker& worker, uint32_t begin, uint32_t end) {
   follow_begin_ = received_;
   http::Rule rule = request_parser_.parse_request({bytes + begin, end - begin}, request_);
   if (rule == http::Rule::none) {
+    if (request_.framing == http::Framing::chunked && !request_.connection_names_fields) {
+      request_parser_.keep_trailers(chars_of(request_buffer_.trailer_area()));
+    }
     // What came with the head is taken apart where it lies.
     const http::BodyPiece piece = request_parser_.take_body({bytes + end, received_ - end}, bytes + end);
     rule = piece.rule;
@@ -127,8 +132,13 @@ void Exchange::refuse_method(Worker& worker, uint16_t allowed) {
 void Exchange::proceed(Worker& worker) {
   switch (route(worker).kind) {
     case RouteKind::upstream:
+      protocol_ = choose_protocol(worker);
+      if (!protocol_.empty() && !has_room_for_tunnel(worker)) {
+        refuse_tunnel(worker);
+        break;
+      }
       worker.pool().note_request(worker);
-      http::drop_request_fields(request_.fields);
+      http::drop_request_fields(request_);
       drop_identity(worker);
       build_first_flight(worker);
       acquire_connection(worker, Freshness::pooled_will_do);

@@ -86,6 +86,19 @@ void Exchange::discard(Worker& worker, uint32_t size) {
 
 // --- what goes wrong ---------------------------------------------------------------------------------------------------------
 
+void Exchange::on_downstream_end(Worker& worker) {
+  if (state_ == State::tunneling) {
+    on_client_end(worker);
+  } else {
+    on_downstream_closed(worker);
+  }
+}
+
+// A tunnel's FIN comes after bytes that are not read yet; whoever reads next finds out which of the two it is.
+void Exchange::on_downstream_hangup(Worker& worker) {
+  if (state_ != State::tunneling) on_downstream_closed(worker);
+}
+
 void Exchange::on_downstream_closed(Worker& worker) {
   if (state_ == State::ending) return;
   if (state_ == State::discarding) {  // it has its answer
@@ -138,6 +151,7 @@ void Exchange::on_timer(Worker& worker) {
         reply_error(worker, 504, past_deadline ? Event::deadline : Event::upstream_head_timeout, persistence_);
       }
       break;
+    case State::tunneling: abort(worker, Event::tunnel_idle); break;
     case State::discarding: finish(worker, Afterwards::linger); break;
     case State::receiving_head:
     case State::waiting_keys:
@@ -184,6 +198,7 @@ void Exchange::abort(Worker& worker, Reason reason) {
 
 void Exchange::finish(Worker& worker, Afterwards afterwards) {
   SLUICE_ASSERT(state_ != State::ending);
+  if (state_ == State::tunneling) worker.counters().tunnels_open.subtract();
   state_ = State::ending;
   afterwards_ = afterwards;
   worker.wheel().disarm(timer_);

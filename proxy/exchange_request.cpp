@@ -7,15 +7,6 @@
 
 namespace sluice::proxy {
 
-namespace {
-
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span{text.data(), text.size()}); }
-
-constexpr std::string_view end_of_chunk = "\r\n";
-constexpr std::string_view end_of_last_chunk = "\r\n0\r\n\r\n";
-
-}  // namespace
-
 bool Exchange::may_be_replayed() const { return http::is_idempotent(request_.method) && !first_flight_.empty(); }
 
 void Exchange::arm(Worker& worker, core::Duration phase) {
@@ -70,6 +61,7 @@ void Exchange::build_first_flight(Worker& worker) {
        .host = worker.config().upstream.authority,
        .request_id = {request_id_.data(), request_id_.size()},
        .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()},
+       .upgrade = protocol_,
        .more = identity(worker, added)});
 
   const bool complete = request_parser_.body_complete();
@@ -81,20 +73,33 @@ void Exchange::build_first_flight(Worker& worker) {
     const char* begin = http::write_chunk_line_before(end, payload_size_);
     writer.put({begin, static_cast<size_t>(end - begin)});
   }
+  const std::string_view trailers = complete ? request_trailers(worker) : std::string_view{};
+  const http::ChunkEnd end = !trailers.empty() ? http::ChunkEnd::trailers : complete ? http::ChunkEnd::last : http::ChunkEnd::more;
   const std::string_view tail = !chunked                      ? std::string_view{}
-                                : payload.empty() && complete ? http::last_chunk
-                                : payload.empty()             ? std::string_view{}
-                                : complete                    ? end_of_last_chunk
-                                                              : end_of_chunk;
-  if (payload.size() + tail.size() <= writer.room()) {
-    writer.put(payload).put(tail);
+                                : !payload.empty()            ? http::end_of_chunk(end)
+                                : end == http::ChunkEnd::more ? std::string_view{}
+                                : end == http::ChunkEnd::last ? http::last_chunk
+                                                              : http::last_chunk_before_trailers;
+  const std::string_view last_line = trailers.empty() ? "" : "\r\n";
+  if (payload.size() + tail.size() + trailers.size() + last_line.size() <= writer.room()) {
+    writer.put(payload).put(tail).put(trailers).put(last_line);
     if (complete) first_flight_ = writer.written();
     to_upstream_.add(writer.written());
   } else {
     to_upstream_.add(writer.written());
-    to_upstream_.add(bytes_of(payload));
-    to_upstream_.add(bytes_of(tail));
+    for (const std::string_view piece : {payload, tail, trailers, last_line}) to_upstream_.add(bytes_of(piece));
   }
+}
+
+// What the caller may not say in a field it may not say in a trailer either.
+std::string_view Exchange::request_trailers(Worker& worker) {
+  if (request_parser_.trailers().empty()) return {};
+  for (const AuthConfig& entry : worker.config().auth) {
+    for (const ClaimField& ours : entry.claim_fields) request_parser_.drop_trailer(ours.name);
+    request_parser_.drop_trailer(entry.payload_field);
+    for (const auth::TokenSource& source : entry.sources) request_parser_.drop_trailer(source.name);
+  }
+  return request_parser_.trailers();
 }
 
 void Exchange::on_connection(Worker& worker) {
@@ -114,9 +119,14 @@ void Exchange::send_upstream(Worker& worker) {
 // An endpoint that does not read is one that does not answer.
 void Exchange::on_upstream_progress(Worker& worker) {
   if (!response_begun()) arm(worker, worker.config().timeouts.upstream_head);
+  if (state_ == State::tunneling) note_tunnel_progress(worker);
 }
 
 void Exchange::on_upstream_sent(Worker& worker, SendProgress progress) {
+  if (state_ == State::tunneling) {
+    on_relayed_up(worker, progress);
+    return;
+  }
   SLUICE_ASSERT(state_ == State::relaying && request_side_ == RequestSide::sending);
   if (progress == SendProgress::broken) {
     // It may have answered before it closed: the receive that is armed tells.
@@ -155,6 +165,7 @@ void Exchange::on_downstream_bytes(Worker& worker, uint32_t size) {
       read_head(worker);
       break;
     case State::relaying: relay_request_body(worker, size); break;
+    case State::tunneling: relay_up(worker, size); break;
     case State::replying:
     case State::discarding: discard(worker, size); break;
     default: SLUICE_UNREACHABLE();
@@ -192,11 +203,8 @@ void Exchange::relay_request_body(Worker& worker, uint32_t size) {
   received_ = base + size;
   if (piece.complete) note_request_received(worker);
   if (request_.framing == http::Framing::chunked) {
-    if (piece.produced > 0) {
-      to_upstream_.add(http::frame_chunk(bytes, static_cast<uint32_t>(piece.produced), piece.complete));
-    } else if (piece.complete) {
-      to_upstream_.add(bytes_of(http::last_chunk));
-    }
+    add_chunk(to_upstream_, reinterpret_cast<std::byte*>(bytes), piece.produced, piece.complete,
+              piece.complete ? request_trailers(worker) : std::string_view{});
   } else {
     to_upstream_.add(std::as_bytes(std::span{bytes, piece.produced}));
   }

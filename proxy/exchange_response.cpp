@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "http/hygiene.h"
 #include "http/serializer.h"
 #include "proxy/exchange.h"
 #include "proxy/worker.h"
@@ -12,8 +13,6 @@ namespace sluice::proxy {
 namespace limits = core::limits;
 
 namespace {
-
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span{text.data(), text.size()}); }
 
 // Keep-Alive: timeout=5, of an endpoint that says how long it keeps idle connections; one second less, to be first.
 std::optional<core::Duration> idle_limit_of(const http::Fields& fields) {
@@ -32,11 +31,15 @@ std::optional<core::Duration> idle_limit_of(const http::Fields& fields) {
 }  // namespace
 
 void Exchange::on_upstream_bytes(Worker& worker, core::Buffer buffer, uint32_t size) {
-  SLUICE_ASSERT(state_ == State::relaying);
+  SLUICE_ASSERT(state_ == State::relaying || state_ == State::tunneling);
   if (buffer.is_held()) {
     SLUICE_ASSERT(!response_buffer_.is_held());
     response_buffer_ = buffer;
     response_received_ = 0;
+  }
+  if (state_ == State::tunneling) {
+    relay_down(worker, size);
+    return;
   }
   if (response_begun()) {
     relay_response_body(worker, size);
@@ -58,10 +61,11 @@ void Exchange::read_response_head(Worker& worker) {
   }
   const bool parsed = outcome.state == Scan::complete &&
                       response_parser_.parse_response({bytes, outcome.end}, request_.method, response_) == http::Rule::none;
-  // 101 only answers an Upgrade, and none was passed on.
-  if (!parsed || response_.status == 101) {
+  if (!parsed || (response_.status == 101 && !is_agreement())) {
     drop_upstream(worker);
     reply_error(worker, 502, Event::upstream_malformed, persistence_);
+  } else if (response_.status == 101) {
+    start_tunnel(worker, outcome.end);
   } else if (response_.status < 200) {
     on_informational(worker, outcome.end);
   } else {
@@ -77,7 +81,7 @@ void Exchange::on_informational(Worker& worker, uint32_t end) {
   }
   // 100 is ours to send and has been sent; HTTP/1.0 knows no 1xx (RFC 9110 15.2).
   if (response_.status != 100 && request_.version == http::Version::http_1_1) {
-    http::drop_response_fields(response_.fields);
+    http::drop_response_fields(response_, http::Framing::none);
     http::Writer writer{response_buffer_.send_area()};
     http::write_informational_head(writer, response_);
     to_downstream_.add(writer.written());
@@ -93,6 +97,9 @@ void Exchange::on_informational(Worker& worker, uint32_t end) {
 void Exchange::start_response(Worker& worker, uint32_t head_end) {
   std::byte* payload = response_buffer_.receive_area().data() + head_end;
   const size_t available = response_received_ - head_end;
+  if (response_.framing == http::Framing::chunked && request_.version == http::Version::http_1_1 && !response_.connection_names_fields) {
+    response_parser_.keep_trailers(chars_of(response_buffer_.trailer_area()));
+  }
   const http::BodyPiece piece = response_parser_.take_body({reinterpret_cast<char*>(payload), available}, reinterpret_cast<char*>(payload));
   if (piece.rule != http::Rule::none) {
     drop_upstream(worker);
@@ -112,7 +119,7 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
     response_framing_ = request_.version == http::Version::http_1_1 ? http::Framing::chunked : http::Framing::until_close;
   }
   if (response_framing_ == http::Framing::until_close || worker.is_draining()) persistence_ = http::Persistence::close;
-  http::drop_response_fields(response_.fields);
+  http::drop_response_fields(response_, response_framing_);
   http::Writer writer{response_buffer_.send_area()};
   http::write_response_head(writer, response_,
                             {.framing = response_framing_,
@@ -121,21 +128,16 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
                              .request_id = {request_id_.data(), request_id_.size()}});
 
   // A small body travels with its head.
-  const bool framed = response_framing_ == http::Framing::chunked;
-  const size_t overhead = framed ? http::chunk_line_max + 8 : 0;
-  if (piece.produced + overhead <= writer.room()) {
-    if (framed && piece.produced > 0) {
-      const auto chunk = http::frame_chunk(reinterpret_cast<char*>(payload), static_cast<uint32_t>(piece.produced), piece.complete);
-      writer.put({reinterpret_cast<const char*>(chunk.data()), chunk.size()});
-    } else if (framed && piece.complete) {
-      writer.put(http::last_chunk);
-    } else {
-      writer.put({reinterpret_cast<const char*>(payload), piece.produced});
+  Outbox body;
+  add_response_payload(body, payload, piece.produced, piece.complete);
+  if (body.size_bytes() <= writer.room()) {
+    for (; !body.empty(); body.advance(body.front().size())) {
+      writer.put({reinterpret_cast<const char*>(body.front().data()), body.front().size()});
     }
     to_downstream_.add(writer.written());
   } else {
     to_downstream_.add(writer.written());
-    add_response_payload(payload, piece.produced, piece.complete);
+    for (; !body.empty(); body.advance(body.front().size())) to_downstream_.add(body.front());
   }
   response_side_ = ResponseSide::sending;
   send_downstream(worker);
@@ -143,13 +145,11 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
 
 // Framed for the client, in place: the bytes before the payload are the head's, which has been written by now, or the
 // buffer's headroom.
-void Exchange::add_response_payload(std::byte* payload, size_t size, bool complete) {
-  if (response_framing_ != http::Framing::chunked) {
-    to_downstream_.add({payload, size});
-  } else if (size > 0) {
-    to_downstream_.add(http::frame_chunk(reinterpret_cast<char*>(payload), static_cast<uint32_t>(size), complete));
-  } else if (complete) {
-    to_downstream_.add(bytes_of(http::last_chunk));
+void Exchange::add_response_payload(Outbox& outbox, std::byte* payload, size_t size, bool complete) {
+  if (response_framing_ == http::Framing::chunked) {
+    add_chunk(outbox, payload, size, complete, response_parser_.trailers());
+  } else {
+    outbox.add({payload, size});
   }
 }
 
@@ -161,7 +161,7 @@ void Exchange::relay_response_body(Worker& worker, uint32_t size) {
     return;
   }
   if (piece.consumed < size) upstream_reusable_ = false;
-  add_response_payload(payload, piece.produced, piece.complete);
+  add_response_payload(to_downstream_, payload, piece.produced, piece.complete);
   if (to_downstream_.empty()) {
     if (piece.complete) {
       finish_response(worker);
@@ -176,12 +176,12 @@ void Exchange::relay_response_body(Worker& worker, uint32_t size) {
 
 void Exchange::receive_response(Worker& worker) {
   response_side_ = ResponseSide::receiving;
-  arm(worker, worker.config().timeouts.upstream_body);
+  if (const core::Duration limit = worker.config().timeouts.upstream_body; limit > core::Duration{0}) arm(worker, limit);
   upstream_->receive(worker, response_buffer_.receive_area());
 }
 
 void Exchange::send_downstream(Worker& worker) {
-  if (response_begun()) worker.wheel().disarm(timer_);  // it is the client's turn
+  if (response_begun() && state_ != State::tunneling) worker.wheel().disarm(timer_);  // it is the client's turn
   switch (downstream_->send(worker, to_downstream_)) {
     case SendProgress::done: on_downstream_sent(worker); break;
     case SendProgress::waiting: break;
@@ -192,6 +192,7 @@ void Exchange::send_downstream(Worker& worker) {
 void Exchange::on_downstream_sent(Worker& worker) {
   switch (state_) {
     case State::replying: after_answer(worker); break;
+    case State::tunneling: on_relayed_down(worker); break;
     case State::relaying:
       switch (response_side_) {
         case ResponseSide::sending:
@@ -217,6 +218,14 @@ void Exchange::on_downstream_sent(Worker& worker) {
 }
 
 void Exchange::on_upstream_closed(Worker& worker, core::Error error) {
+  if (state_ == State::tunneling) {
+    if (error == core::Error::none) {
+      on_endpoint_end(worker);
+    } else {
+      abort(worker, Event::upstream_closed);
+    }
+    return;
+  }
   SLUICE_ASSERT(state_ == State::relaying);
   if (response_begun()) {
     if (response_parser_.ends_at_close() && error == core::Error::none) {
@@ -236,7 +245,7 @@ void Exchange::on_upstream_closed(Worker& worker, core::Error error) {
 void Exchange::end_response_at_close(Worker& worker) {
   response_parser_.end_at_close();
   upstream_reusable_ = false;
-  add_response_payload(response_buffer_.receive_area().data(), 0, true);
+  add_response_payload(to_downstream_, response_buffer_.receive_area().data(), 0, true);
   if (to_downstream_.empty()) {
     finish_response(worker);
     return;

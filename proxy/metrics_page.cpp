@@ -69,6 +69,12 @@ void put_connections(Exposition& out, const MetricsSources& sources) {
   out.sample({}, total(&Counters::exchanges));
   out.family("gateway_requests_held", Kind::gauge, "Exchanges that are held back by shaping.");
   out.sample({}, total(&Counters::exchanges_held));
+  out.family("gateway_tunnels_open", Kind::gauge, "Tunnels after a 101.");
+  out.sample({}, total(&Counters::tunnels_open));
+  out.family("gateway_tunnels_total", Kind::counter, "Tunnels begun.");
+  out.sample({}, total(&Counters::tunnels));
+  out.family("gateway_tunnels_refused_total", Kind::counter, "Tunnels refused by the bound.");
+  out.sample({}, total(&Counters::tunnels_refused));
   out.family("gateway_connections", Kind::gauge, "Open connections by side and state.");
   const uint64_t open = total(&Counters::connections_open);
   const uint64_t idle = total(&Counters::connections_idle);

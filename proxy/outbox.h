@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "core/assert.h"
 #include "core/kernel.h"
@@ -29,13 +30,28 @@ class Outbox {
     if (!pieces_[first_].empty()) return;
     if (++first_ == count_) first_ = count_ = 0;
   }
+  [[nodiscard]] size_t size_bytes() const {
+    size_t sum = 0;
+    for (size_t index = first_; index < count_; ++index) sum += pieces_[index].size();
+    return sum;
+  }
   void clear() { first_ = count_ = 0; }
 
  private:
-  std::array<std::span<const std::byte>, 4> pieces_;
+  std::array<std::span<const std::byte>, 6> pieces_;
   uint8_t first_ = 0;
   uint8_t count_ = 0;
 };
+
+[[nodiscard]] inline std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span{text.data(), text.size()});
+}
+
+[[nodiscard]] inline std::span<char> chars_of(std::span<std::byte> bytes) { return {reinterpret_cast<char*>(bytes.data()), bytes.size()}; }
+
+// Adds what came of a chunked body, framed anew where it lies (http::frame_chunk() says what is overwritten). `complete`: the
+// body ends here, with these trailer lines. Adds nothing if nothing came.
+void add_chunk(Outbox& outbox, std::byte* payload, size_t size, bool complete, std::string_view trailers);
 
 // What became of an attempt to send.
 enum class SendProgress : uint8_t {

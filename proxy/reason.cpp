@@ -26,6 +26,8 @@ std::string_view event_code(Event event) {
     case Event::upstream_body_timeout: return "upstream.body_timeout";
     case Event::deadline: return "deadline";
     case Event::drain: return "drain";
+    case Event::tunnel_idle: return "tunnel.idle";
+    case Event::tunnel_busy: return "tunnel.busy";
     case Event::offload_busy: return "offload.busy";
     case Event::bad_argument: return "route.argument";
   }

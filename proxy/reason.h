@@ -30,6 +30,8 @@ enum class Event : uint8_t {
   upstream_body_timeout,
   deadline,
   drain,
+  tunnel_idle,
+  tunnel_busy,
   offload_busy,
   bad_argument,  // of one of Sluice's own routes
 };

@@ -48,10 +48,11 @@ struct Route {
   RouteKind kind = RouteKind::upstream;
   RouteMatch match;
   AuthMode auth = AuthMode::required;
-  auth::ProviderSet providers = 0;             // whose tokens are good here
-  std::vector<auth::TokenSource> sources;      // where those look for them, by complete()
-  uint8_t requirement = auth::no_requirement;  // index into Config::requirements
-  std::vector<uint16_t> limits_before;         // indices into Config::limits, by LimitStage
+  auth::ProviderSet providers = 0;                 // whose tokens are good here
+  std::vector<auth::TokenSource> sources;          // where those look for them, by complete()
+  uint8_t requirement = auth::no_requirement;      // index into Config::requirements
+  std::vector<std::string> upgrades{"websocket"};  // protocols that a tunnel may be made for
+  std::vector<uint16_t> limits_before;             // indices into Config::limits, by LimitStage
   std::vector<uint16_t> limits_after;
 };
 

@@ -152,6 +152,8 @@ void UpstreamConnection::on_send(Worker& worker, const core::Completion& complet
   }
 }
 
+void UpstreamConnection::end_output(Worker& worker) { worker.kernel().shutdown_write(socket_); }
+
 // --- closing -----------------------------------------------------------------------------------------------------------------
 
 void UpstreamConnection::begin_close(Worker& worker) {

@@ -39,6 +39,7 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
   // --- for the exchange ------------------------------------------------------------------------------------------------
   void receive(Worker& worker, std::span<std::byte> into);
   [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
+  void end_output(Worker& worker);  // nothing more is sent: the endpoint sees the end
   void begin_close(Worker& worker);
   // Idle connections of this origin live shorter than ours would (Keep-Alive: timeout=).
   void learn_idle_limit(core::Duration limit) { idle_limit_ = limit; }

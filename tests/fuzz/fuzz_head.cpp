@@ -6,6 +6,7 @@
 #include <string>
 
 #include "http/head_scanner.h"
+#include "http/hygiene.h"
 #include "http/parser.h"
 #include "http/serializer.h"
 #include "http/uri.h"
@@ -40,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::string target{head->target};
     const Target again = normalize_target(head->method, target.data(), target.size());
     require(again.rule == Rule::none && again.text == head->target);
-    drop_request_fields(head->fields);
+    drop_request_fields(*head);
     auto memory = std::make_unique<std::array<std::byte, sluice::core::limits::buffer_send_bytes>>();
     Writer writer{*memory};
     write_request_head(writer, *head, {.client_address = "::1", .host = "h", .request_id = "i", .traceparent = "t"});

@@ -54,6 +54,10 @@ void Client::watch_the_clock() {
       world_.violation("no answer: " + describe());
       return;
     }
+    if (tunnels_ && !stalled_ && world_.now() - last_news_ > patience) {
+      world_.violation("a tunnel stands still: " + describe());
+      return;
+    }
     if (stalled_ && expected_.empty()) {
       world_.violation("a stalled connection was never closed: " + describe());
       return;
@@ -73,15 +77,17 @@ Tag Client::make_tag(bool with_body) {
     return static_cast<uint32_t>(world_.random().below(300'000));
   };
   tag.request_bytes = with_body ? size() : 0;
+  if (options_.mood == Mood::tunneling && with_body) tag.request_bytes = 0;
   tag.response_bytes = tag.play == Play::empty ? 0 : size();
   return tag;
 }
 
 void Client::add_request() {
-  const bool with_body = world_.happens(40) || options_.mood == Mood::expecting || options_.mood == Mood::stalling_body;
+  const bool tunnel = options_.mood == Mood::tunneling;
+  const bool with_body = (world_.happens(40) && !tunnel) || options_.mood == Mood::expecting || options_.mood == Mood::stalling_body;
   const Tag tag = make_tag(with_body);
   const bool is_old = options_.mood == Mood::old;
-  const char* method = with_body ? (world_.happens(50) ? "POST" : "PUT") : (world_.happens(15) ? "HEAD" : "GET");
+  const char* method = with_body ? (world_.happens(50) ? "POST" : "PUT") : (world_.happens(15) && !tunnel ? "HEAD" : "GET");
   const std::string name = method;
   const bool chunked = with_body && !is_old && world_.happens(50);
   const std::string body = body_of(tag, false, tag.request_bytes);
@@ -89,7 +95,10 @@ void Client::add_request() {
                      "?q=1 HTTP/1." + (is_old ? "0" : "1") + "\r\n";
   head += "Host: sluice.test\r\nX-Tag: " + tag.text() + "\r\n";
   if (options_.mood != Mood::tokenless) head += "Authorization: Bearer " + options_.token + "\r\n";
-  if (world_.happens(30))
+  bool names_fields = false;
+  if (tunnel)
+    head += "Connection: keep-alive, Upgrade\r\nUpgrade: h2c, websocket\r\n";
+  else if ((names_fields = world_.happens(30)))
     head += "Connection: keep-alive, X-Evil\r\nX-Evil: 1\r\nX_Under: 1\r\nX-Forwarded-For: 1.2.3.4\r\nTE: trailers\r\n";
   else if (is_old && world_.happens(50))
     head += "Connection: keep-alive\r\n";
@@ -104,7 +113,8 @@ void Client::add_request() {
       encoded += line + body.substr(at, size) + "\r\n";
       at += size;
     }
-    encoded += "0\r\n\r\n";
+    encoded += "0\r\n" + trailers_of(tag) + "\r\n";
+    if (!names_fields) head += "X-Trailers: yes\r\n";
   } else if (with_body) {
     head += "Content-Length: " + std::to_string(body.size()) + "\r\n";
     encoded = body;
@@ -154,7 +164,7 @@ void Client::add_local_request() {
 
 void Client::write_more() {
   if (done_ || left_) return;
-  const bool may_ask = sent_requests_ < options_.requests && !stalled_ && !told_to_close_ && withheld_.empty() &&
+  const bool may_ask = !tunnels_ && sent_requests_ < options_.requests && !stalled_ && !told_to_close_ && withheld_.empty() &&
                        (expected_.empty() || (options_.mood == Mood::pipelining && expected_.size() < 4));
   if (may_ask && out_.empty()) {
     const unsigned count = options_.mood == Mood::pipelining ? 1 + static_cast<unsigned>(world_.random().below(4)) : 1;
@@ -190,6 +200,7 @@ void Client::write_more() {
       finish();
     });
   }
+  if (tunnels_ && out_.empty() && !stalled_ && !left_) world_.shutdown_write(socket_);
   if (options_.mood == Mood::half_closing && sent_requests_ == options_.requests && out_.empty()) world_.shutdown_write(socket_);
 }
 
@@ -210,6 +221,10 @@ void Client::on_socket(SocketId socket) {
   const bool closed = state.fin_received || state.reset;
   read_answers(closed);
   if (done_) return;
+  if (tunnels_ && !state.reset && !(closed && state.received.empty())) {
+    write_more();
+    return;
+  }
   if (!closed) {
     write_more();
     return;
@@ -224,7 +239,40 @@ void Client::on_socket(SocketId socket) {
   finish();
 }
 
+// A part now, the rest as it gets through; then FIN, and the echo comes to its end. Some fall silent half-way.
+void Client::begin_tunnel(const Tag& tag) {
+  tunnels_ = true;
+  expected_.pop_front();
+  const std::string all = body_of(tag, false, static_cast<uint32_t>(world_.random().below(options_.small ? 3000 : 200'000)));
+  stalled_ = world_.happens(15);
+  out_ += stalled_ ? all.substr(0, all.size() / 2) : all;
+  echo_ = out_;
+  if (world_.happens(10)) options_.mood = world_.happens(50) ? Mood::leaving : Mood::resetting;
+}
+
+void Client::read_tunnel(bool closed) {
+  if (in_.size() > echo_.size() || echo_.compare(0, in_.size(), in_) != 0) {
+    world_.violation("a tunnel brought back something else: " + describe());
+    return;
+  }
+  echo_.erase(0, in_.size());
+  in_.clear();
+  const bool excuse = stalled_ || excused_ || left_ || !world_is_calm() || world_.socket(socket_).reset;
+  if (closed && !echo_.empty() && !excuse) world_.violation("a tunnel ended early: " + describe());
+  // Both ends are through, so nothing need be waited for.
+  if (closed && !excuse && world_.now() - last_news_ > std::chrono::seconds{2})
+    world_.violation("a tunnel outlived its ends: " + describe());
+  if (closed && world_.socket(socket_).received.empty()) {
+    world_.close(socket_);
+    finish();
+  }
+}
+
 void Client::read_answers(bool closed) {
+  if (tunnels_) {
+    read_tunnel(closed);
+    return;
+  }
   while (!expected_.empty()) {
     const Expected& expected = expected_.front();
     Taken taken =
@@ -235,6 +283,13 @@ void Client::read_answers(bool closed) {
     }
     if (taken.state == Taken::State::incomplete) return;
     const auto status = static_cast<unsigned>(std::strtoul(taken.message.start_line.c_str() + 9, nullptr, 10));
+    if (status == 101) {
+      if (!check(taken.message, status)) return;
+      begin_tunnel(expected.tag);
+      read_tunnel(closed);
+      write_more();
+      return;
+    }
     if (status < 200) {
       if (options_.mood == Mood::old) world_.violation("a 1xx for HTTP/1.0");
       if (status == 100) {
@@ -301,6 +356,14 @@ bool Client::check(const Message& answer, unsigned status) {
   if (*tag == "0.0.0.0" && options_.play_count > harmless_plays) tally_.poisoned = true;
   if (tally_.poisoned) return true;
   if (*tag != expected.tag.text()) return fail("the answer of another exchange, " + *tag);
+  if (status == 101) {
+    const std::string* upgrade = answer.field("upgrade");
+    if (options_.mood != Mood::tunneling || upgrade == nullptr || *upgrade != "websocket" || lies_about_tunnels(expected.tag))
+      return fail("a 101 that nobody asked for");
+    return true;
+  }
+  if (answer.field("transfer-encoding") != nullptr && expected.tag.play == Play::chunked && !answer.has_right_trailers(expected.tag))
+    return fail("other trailers, " + std::to_string(answer.trailers.size()));
   if (status != 200 && status != 204 && status != 304) return fail("a status the origin did not send");
   if (status == 200 && !expected.is_head && answer.body != body_of(expected.tag, true, expected.tag.response_bytes)) {
     // What the endpoint breaks off may end an HTTP/1.0 answer early; nothing else may.

@@ -22,9 +22,10 @@ enum class Mood : uint8_t {
   expecting,      // Expect: 100-continue
   nosy,           // asks for /metrics, /health and /demo/work
   tokenless,
-  forging,  // its token is signed by nobody
+  forging,    // its token is signed by nobody
+  tunneling,  // asks for a tunnel, and says a lot in it
 };
-inline constexpr unsigned moods = 13;
+inline constexpr unsigned moods = 14;
 
 struct ClientOptions {
   uint32_t first_number = 0;  // tags are numbered from here
@@ -73,6 +74,8 @@ class Client : public Actor {
   void add_local_request();
   void read_answers(bool closed);
   bool check(const Message& answer, unsigned status);
+  void begin_tunnel(const Tag& tag);
+  void read_tunnel(bool closed);
   void finish();
   void watch_the_clock();
   Tag make_tag(bool with_body);
@@ -88,6 +91,9 @@ class Client : public Actor {
   std::deque<Expected> expected_;
   unsigned sent_requests_ = 0;
   core::Instant last_news_{};
+  // After a 101.
+  bool tunnels_ = false;
+  std::string echo_;  // what is still to come back
   bool stalled_ = false;
   bool told_to_close_ = false;
   bool excused_ = false;

@@ -8,7 +8,7 @@ std::string head(unsigned status, const Tag& tag, const std::string& more) {
   return "HTTP/1.1 " + std::to_string(status) + " As It Is\r\nX-Tag: " + tag.text() + "\r\nServer: origin\r\n" + more + "\r\n";
 }
 
-std::string in_chunks(World& world, const std::string& body) {
+std::string in_chunks(World& world, const Tag& tag, const std::string& body) {
   std::string out;
   size_t at = 0;
   while (at < body.size()) {
@@ -18,7 +18,7 @@ std::string in_chunks(World& world, const std::string& body) {
     out += line + body.substr(at, size) + "\r\n";
     at += size;
   }
-  return out + "0\r\n" + (world.happens(20) ? "X-Trailer: late\r\n" : "") + "\r\n";
+  return out + "0\r\n" + trailers_of(tag) + "\r\n";
 }
 
 }  // namespace
@@ -42,6 +42,10 @@ void Origin::progress(SocketId socket) {
   connection.in += world_.take(socket, 1 + world_.random().below(64 * 1024));
   if (!world_.socket(socket).received.empty())
     world_.after(std::chrono::microseconds{world_.random().below(500)}, [this, socket] { progress(socket); });
+  if (connection.tunnels) {
+    echo(socket, connection);
+    return;
+  }
   while (!connection.waiting && !connection.close_when_sent && !connection.deaf) {
     if (answer_early(socket, connection)) break;
     Taken taken = take_message(connection.in, Reading::request, false);
@@ -63,6 +67,7 @@ void Origin::progress(SocketId socket) {
     }
     ++requests_;
     ++arrivals_[tag->number];
+    if (taken.message.field("upgrade") != nullptr && agree_to_tunnel(socket, connection, *tag)) return;
     const bool is_head = taken.message.start_line.compare(0, 5, "HEAD ") == 0;
     const core::Duration pause = tag->play == Play::slow ? core::Duration{std::chrono::milliseconds{world_.random().below(1500)}}
                                                          : core::Duration{std::chrono::microseconds{world_.random().below(300)}};
@@ -76,6 +81,24 @@ void Origin::progress(SocketId socket) {
   }
   if (world_.socket(socket).fin_received && world_.socket(socket).received.empty() && !connection.waiting && connection.out.empty())
     world_.close(socket);
+}
+
+// 101, unless the tag says that this is no tunnel; a rough one switches to what nobody asked for.
+bool Origin::agree_to_tunnel(SocketId socket, Connection& connection, const Tag& tag) {
+  if (tag.number % 4 == 3) return false;
+  connection.out += "HTTP/1.1 101 Go\r\nX-Tag: " + tag.text() +
+                    "\r\nConnection: Upgrade\r\nUpgrade: " + (lies_about_tunnels(tag) ? "h2c" : "WebSocket") + "\r\n\r\n";
+  connection.tunnels = true;
+  echo(socket, connection);
+  return true;
+}
+
+void Origin::echo(SocketId socket, Connection& connection) {
+  connection.out += connection.in;
+  connection.in.clear();
+  const World::Socket& state = world_.socket(socket);
+  if (state.fin_received && state.received.empty()) connection.close_when_sent = true;
+  flush(socket);
 }
 
 // Play::early answers as soon as the head is there; the body is read afterwards, if it comes.
@@ -102,7 +125,17 @@ void Origin::check(const Message& request, const Tag& tag) {
       world_.violation("a request arrived with " + std::to_string(request.count(name)) + " fields " + std::string{name});
   };
   for (const char* name : {"host", "x-forwarded-for", "x-request-id", "traceparent", "authorization"}) want_one(name);
-  for (const char* name : {"connection", "x-evil", "keep-alive", "x_under", "expect", "upgrade", "te"}) {
+  const std::string* connection = request.field("connection");
+  const std::string* upgrade = request.field("upgrade");
+  const std::string* te = request.field("te");
+  const std::string wanted = upgrade != nullptr ? "Upgrade" : te != nullptr ? "TE" : "";
+  const bool fits = (connection != nullptr ? *connection : "") == wanted && (upgrade == nullptr || *upgrade == "websocket") &&
+                    (te == nullptr || *te == "trailers");
+  if (!fits) world_.violation("a request arrived with fields for the next hop that do not fit");
+  const std::string* trailers = request.field("x-trailers");
+  const bool right = trailers != nullptr ? request.has_right_trailers(tag) : request.trailers.empty();
+  if (!right) world_.violation("request " + tag.text() + " arrived with other trailers, " + std::to_string(request.trailers.size()));
+  for (const char* name : {"x-evil", "keep-alive", "x_under", "expect"}) {
     if (request.field(name) != nullptr) world_.violation(std::string{"a request arrived with a field that is not passed on: "} + name);
   }
   const std::string* trace = request.field("traceparent");
@@ -128,7 +161,7 @@ void Origin::answer(SocketId socket, const Tag& tag, bool is_head) {
       connection.out += head(200, tag, length + "Keep-Alive: timeout=30\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n") + sent;
       break;
     case Play::chunked:
-      connection.out += head(200, tag, "Transfer-Encoding: chunked\r\n") + (is_head ? "" : in_chunks(world_, body));
+      connection.out += head(200, tag, "Transfer-Encoding: chunked\r\n") + (is_head ? "" : in_chunks(world_, tag, body));
       break;
     case Play::until_close:
       connection.out += head(200, tag, "") + sent;

@@ -26,10 +26,13 @@ class Origin : public Actor {
     bool deaf = false;  // reads no more
     bool waiting = false;
     bool early_done = false;
+    bool tunnels = false;  // echoes what comes
   };
   void progress(SocketId socket);
   void flush(SocketId socket);
   void check(const Message& request, const Tag& tag);
+  void echo(SocketId socket, Connection& connection);
+  bool agree_to_tunnel(SocketId socket, Connection& connection, const Tag& tag);
   void answer(SocketId socket, const Tag& tag, bool is_head);
   bool answer_early(SocketId socket, Connection& connection);
 

@@ -61,6 +61,7 @@ proxy::Config choose_config(core::Random& random) {
                      .upstream_head = std::chrono::seconds{3},
                      .upstream_body = std::chrono::seconds{3},
                      .deadline = std::chrono::seconds{10},
+                     .tunnel = std::chrono::seconds{5},
                      .upstream_idle = std::chrono::seconds{3},
                      .linger = std::chrono::seconds{1},
                      .drain = std::chrono::seconds{20}};
@@ -70,6 +71,7 @@ proxy::Config choose_config(core::Random& random) {
                    .upstream_connections = static_cast<uint32_t>(1 + random.below(20)),
                    .upstream_waiting = static_cast<uint32_t>(random.below(40)),
                    .held = static_cast<uint32_t>(random.below(20)),
+                   .tunnels = static_cast<uint32_t>(1 + random.below(6)),
                    .offload_jobs = 4,
                    .limiter_keys = 64,
                    .token_cache_entries = 16,
@@ -379,6 +381,7 @@ class Run {
       want(counters.exchanges.get() == 0 && counters.exchanges_held.get() == 0, "exchanges are still counted");
       want(counters.connections_open.get() == 0 && counters.connections_idle.get() == 0, "connections are still counted");
       want(counters.upstream_open.get() == 0 && counters.upstream_idle.get() == 0, "upstream connections are still counted");
+      want(counters.tunnels_open.get() == 0, "tunnels are still counted");
       want(counters.buffers_starved.get() == 0, "starved connections are still counted");
     }
     check_limits(want);

@@ -37,6 +37,20 @@ std::string body_of(const Tag& tag, bool response, uint32_t size) {
   return body;
 }
 
+bool has_trailers(const Tag& tag) { return tag.number % 3 == 0; }
+
+std::string trailers_of(const Tag& tag) {
+  if (!has_trailers(tag)) return {};
+  return "X-Forwarded-For: 6.6.6.6\r\nX-Check:  " + std::to_string(tag.number * 31) +
+         " \r\nContent-Type: text/evil\r\nX_Under: 1\r\nHost: evil\r\nx-second:yes\r\nSet-Cookie: a=b\r\n";
+}
+
+bool Message::has_right_trailers(const Tag& tag) const {
+  if (!has_trailers(tag)) return trailers.empty();
+  return trailers.size() == 2 && trailers[0] == std::pair<std::string, std::string>{"x-check", std::to_string(tag.number * 31)} &&
+         trailers[1] == std::pair<std::string, std::string>{"x-second", "yes"};
+}
+
 const std::string* Message::field(std::string_view name) const {
   for (const auto& [present, value] : fields) {
     if (present == name) return &value;
@@ -50,8 +64,30 @@ unsigned Message::count(std::string_view name) const {
 
 namespace {
 
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+// The field lines from `at` to the empty line; npos if they are not all there.
+size_t take_trailers(const std::string& bytes, size_t at, Message& message, bool& broken) {
+  while (true) {
+    const size_t end = bytes.find("\r\n", at);
+    if (end == std::string::npos) return end;
+    if (end == at) return at + 2;
+    const std::string line = bytes.substr(at, end - at);
+    const size_t colon = line.find(": ");
+    if (colon == std::string::npos) {
+      broken = true;
+      return std::string::npos;
+    }
+    message.trailers.emplace_back(lower(line.substr(0, colon)), line.substr(colon + 2));
+    at = end + 2;
+  }
+}
+
 // The body of a chunked message from `at`; npos if it is not all there.
-size_t take_chunks(const std::string& bytes, size_t at, std::string& body, bool& broken) {
+size_t take_chunks(const std::string& bytes, size_t at, Message& message, bool& broken) {
   while (true) {
     const size_t line_end = bytes.find("\r\n", at);
     if (line_end == std::string::npos) return std::string::npos;
@@ -62,15 +98,15 @@ size_t take_chunks(const std::string& bytes, size_t at, std::string& body, bool&
     }
     const size_t size = std::strtoul(line.c_str(), nullptr, 16);
     at = line_end + 2;
+    if (size == 0) return take_trailers(bytes, at, message, broken);
     if (bytes.size() < at + size + 2) return std::string::npos;
-    body.append(bytes, at, size);
+    message.body.append(bytes, at, size);
     at += size;
     if (bytes.compare(at, 2, "\r\n") != 0) {
       broken = true;
       return std::string::npos;
     }
     at += 2;
-    if (size == 0) return at;
   }
 }
 
@@ -93,9 +129,7 @@ Taken take_message(std::string& bytes, Reading reading, bool closed) {
     const std::string line = bytes.substr(at, end - at);
     const size_t colon = line.find(": ");
     if (colon == std::string::npos) return broken("a field without a colon: " + line);
-    std::string name = line.substr(0, colon);
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    taken.message.fields.emplace_back(name, line.substr(colon + 2));
+    taken.message.fields.emplace_back(lower(line.substr(0, colon)), line.substr(colon + 2));
     at = end + 2;
   }
   at = head_end + 4;
@@ -111,7 +145,7 @@ Taken take_message(std::string& bytes, Reading reading, bool closed) {
   if (bodiless) {
   } else if (message.field("transfer-encoding") != nullptr) {
     bool bad = false;
-    end = take_chunks(bytes, at, taken.message.body, bad);
+    end = take_chunks(bytes, at, taken.message, bad);
     if (bad) return broken("bad chunks");
     if (end == std::string::npos) return taken;
   } else if (const std::string* length = message.field("content-length"); length != nullptr) {

@@ -45,14 +45,26 @@ struct Tag {
 // `size` bytes that belong to this tag and no other.
 [[nodiscard]] std::string body_of(const Tag& tag, bool response, uint32_t size);
 
+// What may be said of a trailer in a chunked body, sent together with what may not.
+[[nodiscard]] bool has_trailers(const Tag& tag);
+[[nodiscard]] std::string trailers_of(const Tag& tag);
+
+// An endpoint that switches to a protocol that nobody asked for.
+[[nodiscard]] inline bool lies_about_tunnels(const Tag& tag) {
+  return static_cast<unsigned>(tag.play) >= harmless_plays && tag.number % 4 == 2;
+}
+
 // A parser of whole messages that shares nothing with the one it judges. Takes one message from the front of `bytes`.
 struct Message {
   std::string start_line;
   std::vector<std::pair<std::string, std::string>> fields;  // names in lower case
   std::string body;
+  std::vector<std::pair<std::string, std::string>> trailers;
   bool ended_by_close = false;
   [[nodiscard]] const std::string* field(std::string_view name) const;
   [[nodiscard]] unsigned count(std::string_view name) const;
+  // Whether exactly those trailers came that may be passed on.
+  [[nodiscard]] bool has_right_trailers(const Tag& tag) const;
 };
 struct Taken {
   enum class State : uint8_t { incomplete, complete, broken } state = State::incomplete;

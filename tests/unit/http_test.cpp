@@ -6,6 +6,7 @@
 
 #include "core/random.h"
 #include "http/head_scanner.h"
+#include "http/hygiene.h"
 #include "http/parser.h"
 #include "http/serializer.h"
 #include "http/uri.h"
@@ -295,7 +296,7 @@ TEST(Hygiene, what_is_for_this_hop_or_ours_to_set_is_dropped) {
   RequestHead head;
   Parser parser;
   ASSERT_EQ(parser.parse_request({bytes.data(), bytes.size()}, head), Rule::none);
-  drop_request_fields(head.fields);
+  drop_request_fields(head);
   std::string kept;
   for (const Field& field : head.fields) {
     if (field.disposition == Disposition::keep) kept += std::string{head.fields.name(field)} + ";";
@@ -308,7 +309,7 @@ TEST(Serializer, request_is_built_anew) {
   RequestHead head;
   Parser parser;
   ASSERT_EQ(parser.parse_request({bytes.data(), bytes.size()}, head), Rule::none);
-  drop_request_fields(head.fields);
+  drop_request_fields(head);
   std::array<std::byte, 1024> memory;
   Writer writer{memory};
   write_request_head(writer, head, {.client_address = "10.0.0.1", .host = "unused", .request_id = "id", .traceparent = "tp"});
@@ -320,7 +321,7 @@ TEST(Serializer, request_is_built_anew) {
 
 TEST(Serializer, chunk_is_framed_where_it_lies) {
   std::string memory = "..........hello,......";
-  const auto chunk = frame_chunk(memory.data() + 10, 5, true);
+  const auto chunk = frame_chunk(memory.data() + 10, 5, ChunkEnd::last);
   EXPECT_EQ((std::string{reinterpret_cast<const char*>(chunk.data()), chunk.size()}), "5\r\nhello\r\n0\r\n\r\n");
 }
 
