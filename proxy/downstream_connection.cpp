@@ -1,9 +1,16 @@
 #include "proxy/downstream_connection.h"
 
+#include <algorithm>
+
 #include "proxy/exchange.h"
 #include "proxy/worker.h"
 
 namespace sluice::proxy {
+
+namespace {
+// A client that goes on sending is heard out for so many times Timeouts::linger at most.
+constexpr int linger_periods_max = 5;
+}  // namespace
 
 std::string_view to_string(DownstreamConnection::State state) {
   using State = DownstreamConnection::State;
@@ -30,6 +37,7 @@ void DownstreamConnection::open(Worker& worker, int socket, const core::SocketAd
 
 void DownstreamConnection::become_idle(Worker& worker) {
   state_ = State::idle;
+  since_ = worker.now();
   worker.idle_connections().push_back(*this);
   worker.counters().connections_idle.add();
   worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.idle);
@@ -63,7 +71,7 @@ void DownstreamConnection::on_receive(Worker& worker, const core::Completion& co
     exchange_->on_downstream_bytes(worker, size);
     return;
   } else if (state_ == State::lingering && buffer.is_held()) {
-    on_linger_bytes(worker, buffer, size);
+    on_linger_bytes(worker, buffer);
     return;
   } else if (state_ == State::exchanging && completion.error == core::Error::none) {
     exchange_->on_downstream_end(worker);
@@ -205,18 +213,17 @@ void DownstreamConnection::begin_linger(Worker& worker) {
   exchange_ = nullptr;
   state_ = State::lingering;
   end_output(worker);
+  since_ = worker.now();
   worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.linger);
   if (!in_flight_.has(Op::receive)) arm_receive(worker, core::Readiness::unexpected);
 }
 
-void DownstreamConnection::on_linger_bytes(Worker& worker, core::Buffer buffer, uint32_t size) {
+// By time and not by bytes: what the client had under way when it was answered may be megabytes.
+void DownstreamConnection::on_linger_bytes(Worker& worker, core::Buffer buffer) {
+  const core::Duration linger = worker.config().timeouts.linger;
   worker.buffers(core::BufferGroup::downstream).give_back(buffer);
-  lingered_bytes_ += size;
-  if (lingered_bytes_ > worker.config().bounds.discard_bytes) {
-    begin_close(worker);
-  } else {
-    arm_receive(worker, core::Readiness::unexpected);
-  }
+  worker.wheel().arm(timer_, std::min(worker.now() + linger, since_ + linger_periods_max * linger));
+  arm_receive(worker, core::Readiness::unexpected);
 }
 
 void DownstreamConnection::on_drain(Worker& worker) {

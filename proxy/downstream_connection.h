@@ -59,6 +59,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   void begin_linger(Worker& worker);
   void begin_close(Worker& worker, Ending ending = Ending::fin);
 
+  [[nodiscard]] core::Instant idle_since() const { return since_; }
   [[nodiscard]] const core::SocketAddress& address() const { return address_; }
   [[nodiscard]] uint32_t requests() const { return requests_; }
   [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }
@@ -83,7 +84,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   void leave_idle(Worker& worker);
   void arm_receive(Worker& worker, core::Readiness readiness);
   void start_exchange(Worker& worker, core::Buffer buffer, uint32_t size);
-  void on_linger_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
+  void on_linger_bytes(Worker& worker, core::Buffer buffer);
   void settle(Worker& worker);
 
   State state_ = State::idle;
@@ -91,12 +92,12 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   int socket_ = -1;
   uint32_t requests_ = 0;
   uint32_t waiting_size_ = 0;  // ready: bytes in waiting_
-  uint32_t lingered_bytes_ = 0;
   uint64_t bytes_sent_ = 0;
   Exchange* exchange_ = nullptr;  // exchanging, and closing until the exchange has let go
   Outbox* outbox_ = nullptr;      // while a send is in flight
   core::Buffer waiting_;          // ready
   core::Timer timer_;
+  core::Instant since_{};  // idle and lingering: when that began
   core::SocketAddress address_;
 };
 

@@ -228,9 +228,10 @@ void Worker::arm_accept() {
   kernel().accept(accept_token(), options_.listener, near_bound ? core::AcceptMode::once : core::AcceptMode::multishot);
 }
 
-// Full: the connection that has been idle for longest goes. Without one, accepting waits until a tenth is free.
+// Full: the connection that has been idle for longest goes. Without one, accepting waits; one that has only just come has not
+// had the time to say what it wants.
 void Worker::make_room() {
-  if (DownstreamConnection* oldest = idle_.front(); oldest != nullptr) {
+  if (DownstreamConnection* oldest = idle_.front(); oldest != nullptr && oldest->idle_since() + accept_pause <= now()) {
     counters_.connections_shed.add();
     oldest->begin_close(*this);
     loop_.stay_awake();

@@ -1,0 +1,270 @@
+// Both directions at once, and many clients that do as little as they can: early answers, ends that stop reading, half-closed
+// connections, slow heads and bodies, and the order in which room is made. In virtual time.
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "tests/conformance/rig.h"
+
+namespace sluice::conformance {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const std::string ask = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+
+class Flows : public ::testing::Test {
+ protected:
+  void start() {
+    proxy::complete(config_);
+    gateway_ = std::make_unique<simulation::OneWorker>(world_, config_);
+  }
+  void pass(core::Duration time) { gateway_->run_for(time); }
+  proxy::Counters& counters() { return gateway_->worker().counters(); }
+  bool logged(const std::string& reason) { return gateway_->last_log().find("\"reason\":\"" + reason + "\"") != std::string::npos; }
+
+  World world_{11, {}};
+  RecordingOrigin origin_{world_};
+  proxy::Config config_ = simulation::open_config();
+  std::unique_ptr<simulation::OneWorker> gateway_;
+};
+
+// --- both directions -------------------------------------------------------------------------------------------------------
+
+// Answers as soon as it has seen a head, and reads no further.
+struct EarlyOrigin : simulation::Actor {
+  EarlyOrigin(World& in, std::string with) : world(in), answer(std::move(with)) { world.listen(9002, this); }
+  void on_socket(SocketId socket) override {
+    if (answered || world.socket(socket).listening || world.socket(socket).received.find("\r\n\r\n") == std::string::npos) return;
+    answered = true;
+    world.send(socket, answer);
+  }
+  World& world;
+  std::string answer;
+  bool answered = false;
+};
+
+TEST_F(Flows, early_answer_is_delivered_whole_and_the_upload_is_cut) {
+  EarlyOrigin early{world_, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"};
+  config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, 9002);
+  start();
+  RawClient client{world_};
+  client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n" + std::string(2'000'000, 'x'));
+  pass(seconds{10});
+  EXPECT_EQ(client.answers(), "200, closed");
+  EXPECT_EQ(client.messages().at(0).body, "early");
+  pass(seconds{5});
+  EXPECT_EQ(counters().exchanges.get(), 0U);
+}
+
+TEST_F(Flows, early_answer_to_a_small_upload_keeps_the_connection) {
+  EarlyOrigin early{world_, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"};
+  config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, 9002);
+  start();
+  RawClient client{world_};
+  client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
+  pass(milliseconds{300});
+  client.send("56789GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+  pass(milliseconds{300});
+  EXPECT_EQ(client.answers(), "200, 200");
+}
+
+TEST_F(Flows, refusal_in_mid_upload_is_delivered_by_lingering) {
+  config_.bounds.request_body_bytes = 100'000;
+  start();
+  RawClient client{world_};
+  client.send("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + std::string(0x20000, 'x'));
+  pass(seconds{1});
+  EXPECT_EQ(client.answers(), "413 http.body_too_large, closed");
+}
+
+TEST_F(Flows, endpoint_that_stops_reading_is_not_waited_for_forever) {
+  struct Deaf : simulation::Actor {
+    void on_socket(SocketId) override {}
+  } deaf;
+  world_.listen(9002, &deaf);
+  config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, 9002);
+  start();
+  RawClient client{world_};
+  client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n" + std::string(4'000'000, 'x'));
+  pass(config_.timeouts.upstream_head + seconds{10});
+  EXPECT_EQ(client.answers(), "504 upstream.head_timeout, closed");
+}
+
+// A client with a small window that never reads.
+struct Unreading : simulation::Actor {
+  explicit Unreading(World& in) : world(in), socket(world.connect_actor(this, simulation::one_worker_port, 0x0a000002)) {
+    world.socket(socket).window = 1000;
+  }
+  void on_socket(SocketId) override {}
+  World& world;
+  SocketId socket;
+};
+
+TEST_F(Flows, client_that_stops_reading_holds_one_buffer_and_not_for_long) {
+  start();
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + std::string(10'000'000, 'x')}});
+  Unreading client{world_};
+  world_.send(client.socket, ask);
+  pass(seconds{2});
+  EXPECT_EQ(gateway_->worker().buffers(core::BufferGroup::upstream).held(), 1U);
+  pass(config_.timeouts.write + seconds{2});
+  EXPECT_TRUE(logged("downstream.write_timeout")) << gateway_->last_log();
+  EXPECT_EQ(gateway_->worker().buffers(core::BufferGroup::upstream).held(), 0U);
+  EXPECT_EQ(counters().connections_open.get(), 0U);
+}
+
+TEST_F(Flows, fin_in_the_middle_of_an_exchange_means_that_the_client_is_gone) {
+  start();
+  origin_.answer_with({});  // never
+  RawClient client{world_};
+  client.send(ask);
+  pass(milliseconds{200});
+  client.finish();
+  pass(milliseconds{200});
+  EXPECT_TRUE(logged("downstream.closed"));
+  EXPECT_NE(gateway_->last_log().find("\"status\":499"), std::string::npos);
+}
+
+TEST_F(Flows, events_flow_as_they_come) {
+  start();
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", "data: 1\n\n", "data: 2\n\n"}});
+  RawClient client{world_};
+  client.send(ask);
+  pass(milliseconds{20});
+  for (const char* event : {"9\r\ndata: 1\n\n\r\n", "9\r\ndata: 2\n\n\r\n"}) {
+    pass(milliseconds{25});
+    EXPECT_TRUE(client.text().ends_with(event)) << client.text();
+  }
+  EXPECT_EQ(client.text().find("0\r\n\r\n"), std::string::npos) << "not over";
+}
+
+TEST_F(Flows, body_timeout_of_nothing_lets_a_silent_stream_live) {
+  config_.timeouts.upstream_body = core::Duration{0};
+  start();
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"}});
+  RawClient client{world_};
+  client.send(ask);
+  pass(std::chrono::hours{3});
+  EXPECT_FALSE(client.is_closed());
+}
+
+TEST_F(Flows, silent_stream_is_cut_and_does_not_look_complete) {
+  start();
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\n\r\nhello"}});
+  RawClient client{world_};
+  client.send(ask);
+  pass(config_.timeouts.upstream_body + seconds{2});
+  EXPECT_TRUE(client.answers().starts_with("incomplete")) << client.answers();
+  EXPECT_TRUE(client.is_closed());
+  EXPECT_TRUE(logged("upstream.body_timeout"));
+}
+
+TEST_F(Flows, hundred_continue_is_ours_to_say_once_everything_is_well) {
+  start();
+  RawClient client{world_};
+  client.send("POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 5\r\n\r\n");
+  pass(milliseconds{200});
+  EXPECT_EQ(client.text(), "HTTP/1.1 100 Continue\r\n\r\n");
+  client.send("hello");
+  pass(milliseconds{200});
+  EXPECT_EQ(client.answers(), "100, 200");
+  EXPECT_EQ(origin_.arrived(), "POST /e hello");
+  EXPECT_EQ(origin_.messages().front().field("expect"), nullptr);
+  // Whoever does not wait is told nothing.
+  RawClient hasty{world_};
+  hasty.send("POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello");
+  pass(milliseconds{200});
+  EXPECT_EQ(hasty.answers(), "200");
+}
+
+// --- slow and many ---------------------------------------------------------------------------------------------------------
+
+TEST_F(Flows, slow_heads_have_ten_seconds_however_they_trickle) {
+  start();
+  RawClient client{world_};
+  const std::string head = "GET /a HTTP/1.1\r\nHost: a\r\nX: " + std::string(100, 'x');
+  for (size_t at = 0; at < head.size() && !client.is_closed(); ++at) {
+    client.send(head.substr(at, 1));
+    pass(milliseconds{500});
+  }
+  EXPECT_EQ(client.answers(), "408 http.head_timeout, closed");
+  EXPECT_LT(world_.now() - core::Instant{seconds{1'000'000}}, seconds{13});
+}
+
+TEST_F(Flows, body_below_its_least_rate_is_refused) {
+  start();
+  RawClient client{world_};
+  client.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+  for (int second = 0; second < 80 && !client.is_closed(); ++second) {
+    client.send("x");
+    pass(seconds{1});
+  }
+  EXPECT_EQ(client.answers(), "408 http.body_timeout, closed");
+}
+
+TEST_F(Flows, body_that_stops_is_refused) {
+  start();
+  RawClient client{world_};
+  client.send("POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
+  pass(config_.timeouts.body + seconds{2});
+  EXPECT_EQ(client.answers(), "408 http.body_timeout, closed");
+}
+
+TEST_F(Flows, room_is_made_by_those_that_are_idle_longest_and_then_nobody_is_let_in) {
+  config_.bounds.connections = 300;
+  start();
+  std::vector<std::unique_ptr<RawClient>> idle;
+  for (int i = 0; i < 299; ++i) {
+    idle.push_back(std::make_unique<RawClient>(world_));
+    pass(milliseconds{30});
+  }
+  EXPECT_EQ(counters().connections_shed.get(), 0U);
+  RawClient one_more{world_};
+  one_more.send(ask);
+  pass(milliseconds{500});
+  EXPECT_EQ(one_more.answers(), "200");
+  EXPECT_GE(counters().connections_shed.get(), 1U);
+  EXPECT_TRUE(idle.front()->is_closed()) << "the oldest goes";
+  EXPECT_FALSE(idle.back()->is_closed());
+}
+
+TEST_F(Flows, busy_connections_are_never_shed) {
+  config_.bounds = {.connections = 260, .exchanges = 400, .upstream_connections = 400, .limiter_keys = 100};
+  start();
+  std::vector<std::unique_ptr<RawClient>> busy;
+  for (int i = 0; i < 260; ++i) {
+    origin_.answer_with({});  // never
+    busy.push_back(std::make_unique<RawClient>(world_));
+    busy.back()->send(ask);
+    pass(milliseconds{60});
+  }
+  RawClient waiting{world_};
+  waiting.send(ask);
+  pass(seconds{2});
+  EXPECT_EQ(waiting.answers(), "") << "it waits in the backlog";
+  EXPECT_EQ(counters().connections_shed.get(), 0U);
+  for (const auto& client : busy) EXPECT_FALSE(client->is_closed());
+  busy.clear();
+  pass(seconds{2});
+  EXPECT_EQ(waiting.answers(), "200");
+}
+
+TEST_F(Flows, lingering_is_bounded) {
+  start();
+  RawClient client{world_};
+  client.send("GET /a HTTP/1.1\nHost: a\r\n\r\n");
+  pass(milliseconds{100});
+  int pushes = 0;
+  for (; pushes < 10'000 && counters().connections_open.get() > 0; ++pushes) {
+    client.send(std::string(10'000, 'x'));
+    pass(milliseconds{20});
+  }
+  EXPECT_LE(pushes, 11 * 50) << "ten seconds";
+  EXPECT_GE(pushes, 9 * 50);
+  EXPECT_EQ(client.answers(), "400 http.bare_lf, closed");
+}
+
+}  // namespace
+}  // namespace sluice::conformance
