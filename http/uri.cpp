@@ -135,6 +135,7 @@ Target split_absolute(char*& begin, size_t& size) {
   const size_t end = found == std::string_view::npos ? text.size() : found;
   const auto authority = text.substr(host, end - host);
   if (!is_valid_authority(authority)) return {.rule = Rule::host_invalid};
+  if (end < text.size() && text[end] == '#') return {.rule = Rule::target};
   if (end < text.size() && text[end] != '?') {
     begin += end;
     size -= end;

@@ -1,7 +1,11 @@
 #include "proxy/config_document.h"
 
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/eventhandler.h>
+
 #include <algorithm>
 #include <set>
+#include <sstream>
 
 #include "proxy/local_reply.h"
 
@@ -32,13 +36,34 @@ bool is_name(const std::string& text) {
   return !text.empty() && text.size() <= limit_name_bytes_max && std::all_of(text.begin(), text.end(), fits);
 }
 
+// Sees where documents begin, and nothing else.
+class DocumentMarks : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { marks.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+  std::vector<YAML::Mark> marks;
+};
+
 }  // namespace
 
 Document::Document(std::string name, const std::string& text) : name_(std::move(name)) {
   try {
-    const std::vector<YAML::Node> all = YAML::LoadAll(text);
-    if (all.size() > 1) complain(all[1], "a second document; one file holds one configuration");
-    if (!all.empty()) root_ = all[0];
+    // Not LoadAll(): on some broken texts it finds documents without end.
+    std::istringstream stream{text};
+    YAML::Parser parser{stream};
+    DocumentMarks documents;
+    while (documents.marks.size() < 2 && parser.HandleNextDocument(documents)) {
+    }
+    if (documents.marks.size() > 1)
+      complaints_.push_back(place(documents.marks[1]) + ": a second document; one file holds one configuration");
+    root_ = YAML::Load(text);
   } catch (const YAML::Exception& error) {
     complaints_.push_back(place(error.mark) + ": this is no YAML: " + error.msg);
     root_ = YAML::Node{YAML::NodeType::Map};

@@ -197,6 +197,11 @@ TEST(Target, paths_have_one_form) {
   for (const auto& [given, wanted] : table) EXPECT_EQ(normalized(given), wanted) << given;
 }
 
+TEST(Target, fragment_behind_an_authority_is_refused) {  // the fuzzer's find
+  EXPECT_EQ(normalized("http://a#b"), "refused");
+  EXPECT_EQ(normalized("http://a?b"), "/?b");
+}
+
 TEST(Target, normalizing_is_idempotent_and_never_escapes) {
   core::Random random{11};
   constexpr std::string_view pieces[] = {"/", ".", "..", "a", "%2e", "%2F", "%2f", "%41", "%25", "//", "b?c", "%", "%zz"};
