@@ -190,6 +190,7 @@ proxy::Config make_config(const VerifyOptions& options, uint16_t upstream_port) 
   config.listen = core::SocketAddress::ipv4(0x7f000001, 0);
   config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, upstream_port), .authority = "127.0.0.1"};
   config.log_path = "none";
+  config.sandbox = proxy::Sandbox::off;  // the clients are in this process too
   config.steering = options.steering;
   const std::vector<int> cores = core::available_cores();
   for (uint32_t index = 0; index < options.cores; ++index) config.cores.push_back(cores[index % cores.size()]);

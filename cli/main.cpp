@@ -18,6 +18,8 @@ void add_run_flags(CLI::App& command, sluice::cli::RunFlags& flags) {
   command.add_option("--burst", flags.burst, "requests above the rate that are let in; default 5")->type_name("N");
   command.add_option("--delay", flags.delay, "how much of the burst passes at once, the rest is held; default 0")->type_name("N");
   command.add_option("--cores", flags.cores, "workers, one a core; default: every core allowed")->type_name("N");
+  command.add_option("--user", flags.user, "whom root becomes once it listens")->type_name("NAME[:GROUP]");
+  command.add_option("--sandbox", flags.sandbox, "off to debug; default on")->type_name("on|off");
   command.add_option("--log", flags.log, "access log: a file, - or none; default -")->type_name("PATH|-|none");
   command.add_option("--upstream-timeout", flags.upstream_timeout, "until the response head; default 60s")->type_name("2s");
 }

@@ -46,6 +46,11 @@ std::optional<Complaint> apply_flags(const RunFlags& flags, proxy::Config& confi
                              [](const std::string& text) { return proxy::parse_duration(text); }))
     return complaint;
   if (!flags.log.empty()) config.log_path = flags.log;
+  if (auto complaint = apply("--user", flags.user, config.user, [](const std::string& text) { return proxy::parse_user(text); }))
+    return complaint;
+  if (!flags.sandbox.empty() && flags.sandbox != "on" && flags.sandbox != "off")
+    return Complaint{"--sandbox: \"" + flags.sandbox + "\" is not on or off"};
+  if (!flags.sandbox.empty()) config.sandbox = flags.sandbox == "on" ? proxy::Sandbox::on : proxy::Sandbox::off;
   if (flags.demo_routes) config.demo_routes = proxy::DemoRoutes::on;
   return std::nullopt;
 }

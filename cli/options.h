@@ -19,6 +19,8 @@ struct RunFlags {
   std::string delay;
   std::string cores;
   std::string log;
+  std::string user;
+  std::string sandbox;
   std::string upstream_timeout;
   bool demo_routes = false;
 };

@@ -61,6 +61,7 @@ struct Kernel::State {
 
   ~State();
   int open_ring(const KernelOptions& options);
+  int restrict_and_enable();
   io_uring_sqe* entry(uint64_t user_data);
   unsigned flush_submissions();
   int enter(unsigned wait_for, Duration timeout);
@@ -83,7 +84,8 @@ int Kernel::State::open_ring(const KernelOptions& options) {
                      | IORING_SETUP_DEFER_TASKRUN  // completions run when we enter, in batches, not as interruptions
                      | IORING_SETUP_SUBMIT_ALL     // one bad entry does not hold back the rest of a batch
                      | IORING_SETUP_CQSIZE         // room for multishot accepts: never overflow
-                     | IORING_SETUP_CLAMP;
+                     | IORING_SETUP_CLAMP          //
+                     | IORING_SETUP_R_DISABLED;    // until it is restricted
   parameters.cq_entries = options.completion_entries;
   if (const int failure = io_uring_queue_init_params(options.submission_entries, &ring, &parameters); failure < 0) return -failure;
   ring_is_open = true;
@@ -94,8 +96,28 @@ int Kernel::State::open_ring(const KernelOptions& options) {
   io_uring_register_iowq_max_workers(&ring, workers);
   wake_descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (wake_descriptor < 0) return errno;
+  if (const int failure = restrict_and_enable(); failure != 0) return failure;
   arm_wake();
   return 0;
+}
+
+// A ring does, to the end of its life, only what the seam asks for: whoever gets hold of its memory can open no file with it.
+int Kernel::State::restrict_and_enable() {
+  constexpr io_uring_op operations[] = {IORING_OP_ACCEPT,   IORING_OP_CONNECT,      IORING_OP_RECV,    IORING_OP_SEND,
+                                        IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_MSG_RING};
+  constexpr unsigned registrations[] = {IORING_REGISTER_PBUF_RING, IORING_UNREGISTER_PBUF_RING, IORING_UNREGISTER_RING_FDS};
+  std::vector<io_uring_restriction> allowed;
+  for (const io_uring_op operation : operations) {
+    allowed.push_back({.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = static_cast<uint8_t>(operation)});
+  }
+  for (const unsigned registration : registrations) {
+    allowed.push_back({.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = static_cast<uint8_t>(registration)});
+  }
+  allowed.push_back({.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS});
+  if (const int failure = io_uring_register_restrictions(&ring, allowed.data(), static_cast<unsigned>(allowed.size())); failure < 0) {
+    return -failure;
+  }
+  return -io_uring_enable_rings(&ring);
 }
 
 void Kernel::State::arm_wake() {

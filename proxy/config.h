@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "core/address.h"
 #include "core/cidr.h"
 #include "core/clock.h"
+#include "core/sandbox.h"
 #include "http/message.h"
 #include "limiter/limit.h"
 #include "limiter/owner.h"
@@ -117,6 +119,9 @@ struct NamedLimit {
   uint64_t id = 0;  // limiter::limit_id()
 };
 
+// Whether the process gives up what it does not need (core/sandbox.h).
+enum class Sandbox : uint8_t { off, on };
+
 // Immutable once the gateway runs, and shared by all cores. Made by default_config(), the command line or read_config();
 // complete() derives what follows from the rest.
 struct Config {
@@ -137,6 +142,8 @@ struct Config {
   std::vector<core::Cidr> trusted;  // peers whose X-Forwarded-For is believed
   std::vector<int> cores;           // one worker each, pinned
   std::string log_path = "-";
+  std::optional<core::User> user;  // whom root becomes once everything is open
+  Sandbox sandbox = Sandbox::on;
   DemoRoutes demo_routes = DemoRoutes::off;
   std::vector<Route> routes;  // most specific first, once complete
   Timeouts timeouts;

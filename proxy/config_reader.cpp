@@ -94,11 +94,11 @@ void read_upstreams(Document& document, Config& config, const YAML::Node& node, 
 Config read_document(Document& document) {
   Config config;
   config.cores = std::get<std::vector<int>>(parse_cores("auto"));
-  const Section root{
-      document,
-      document.root(),
-      "the configuration",
-      {"listen", "workers", "trusted", "auth", "revoked", "failed_tokens", "limits", "limiter", "upstreams", "routes", "log"}};
+  const Section root{document,
+                     document.root(),
+                     "the configuration",
+                     {"listen", "workers", "trusted", "auth", "revoked", "failed_tokens", "limits", "limiter", "upstreams", "routes", "log",
+                      "user", "sandbox"}};
   RouteNames names;
   if (root.has("listen")) read_listen(document, config, root.get("listen"));
   if (root.has("workers")) read_workers(document, config, root.get("workers"));
@@ -112,6 +112,10 @@ Config read_document(Document& document) {
   read_upstreams(document, config, root.get("upstreams"), names.upstreams);
   read_routes(document, config, root.get("routes"), names);
   root.read("log", config.log_path, "a path, - or none", [](const std::string& text) -> Parsed<std::string> { return text; });
+  root.read("user", config.user, "a user, or user:group", [](const std::string& text) { return parse_user(text); });
+  if (root.has("sandbox")) {
+    if (const auto word = document.word(root.get("sandbox"), {"on", "off"})) config.sandbox = *word == "on" ? Sandbox::on : Sandbox::off;
+  }
   std::vector<bool> used(config.limits.size());
   for (const Route& route : config.routes) {
     for (const uint16_t limit : route.limits_before) used[limit] = true;

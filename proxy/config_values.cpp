@@ -109,6 +109,11 @@ Parsed<std::vector<int>> parse_cores(std::string_view text) {
   return cores;
 }
 
+Parsed<std::optional<core::User>> parse_user(const std::string& text) {
+  if (auto user = core::find_user(text)) return std::optional{*user};
+  return Complaint{"this system has no user \"" + text + "\"; write NAME or NAME:GROUP"};
+}
+
 Parsed<limiter::Rate> parse_rate(std::string_view text) {
   auto rate = limiter::parse_rate(text);
   if (auto* complaint = std::get_if<limiter::Complaint>(&rate)) return Complaint{std::move(complaint->text)};

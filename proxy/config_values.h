@@ -26,6 +26,8 @@ using Parsed = std::variant<T, Complaint>;
 [[nodiscard]] Parsed<Endpoint> parse_endpoint(const std::string& text);
 // The first `text` cores that may be used; "auto" is all of them.
 [[nodiscard]] Parsed<std::vector<int>> parse_cores(std::string_view text);
+// "NAME" or "NAME:GROUP" of the system's users.
+[[nodiscard]] Parsed<std::optional<core::User>> parse_user(const std::string& text);
 [[nodiscard]] Parsed<limiter::Rate> parse_rate(std::string_view text);
 
 // What the limiter would need for this many keys, if that is more than the machine has.

@@ -17,6 +17,7 @@
 #include "proxy/key_keeper.h"
 #include "proxy/listener.h"
 #include "proxy/metrics_page.h"
+#include "proxy/sandbox_plan.h"
 #include "proxy/worker.h"
 
 namespace sluice::proxy {
@@ -154,6 +155,18 @@ uint64_t Gateway::memory_bound_bytes() const {
   return each * config_.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }
 
+// Everything is open that needs more than serving does, and no thread is running yet that would keep what it had.
+std::optional<StartFailure> Gateway::give_up_privileges() {
+  if (config_.user) {
+    if (const auto why = core::become(*config_.user)) return StartFailure{exit_usage, "user: " + *why};
+  } else if (core::is_root() && config_.sandbox == Sandbox::on) {
+    notices_.emplace_back("warning: this runs as root; say user: NAME, and it becomes that user once it listens");
+  }
+  if (config_.sandbox == Sandbox::off) return std::nullopt;
+  for (const std::string& missing : core::enter_sandbox(sandbox_plan(config_))) notices_.push_back("warning: " + missing);
+  return std::nullopt;
+}
+
 std::optional<StartFailure> Gateway::start() {
   ::signal(SIGPIPE, SIG_IGN);
   parts_->seed = random_seed();
@@ -193,6 +206,7 @@ std::optional<StartFailure> Gateway::start() {
   } catch (const std::exception& failure) {
     return StartFailure{exit_usage, failure.what()};
   }
+  if (auto failure = give_up_privileges()) return failure;
   parts.offload = std::make_unique<OffloadPool>(workers, config_.bounds.offload_jobs, static_cast<uint16_t>(workers + 1),
                                                 [this](std::span<char> out) { return render_metrics(parts_->sources, out); });
   for (uint32_t index = 0; index < workers; ++index) parts.threads.emplace_back([this, index] { run_worker(index); });

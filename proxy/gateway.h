@@ -78,6 +78,7 @@ class Gateway {
 
   [[nodiscard]] std::optional<StartFailure> open_listeners();
   [[nodiscard]] std::optional<StartFailure> fit_descriptors();
+  [[nodiscard]] std::optional<StartFailure> give_up_privileges();
   void run_worker(uint32_t index);
   void start_keeper();
   void send(std::vector<struct ControlMessage>& messages);

@@ -95,6 +95,7 @@ class GatewayTest : public ::testing::Test {
     config_.upstream.authority = "127.0.0.1:" + std::to_string(service_.port());
     proxy::add_secret_auth(config_, "main", std::string{secret});
     config_.log_path = "none";
+    config_.sandbox = proxy::Sandbox::off;  // the test's own process would be in it
     config_.demo_routes = proxy::DemoRoutes::on;
     config_.bounds = {.connections = 600, .exchanges = 128, .upstream_connections = 64, .limiter_keys = 1000};
     const auto cores = core::available_cores();
@@ -112,6 +113,7 @@ class GatewayTest : public ::testing::Test {
     config_ = *reading.config;
     config_.listen = mine.listen;
     config_.log_path = mine.log_path;
+    config_.sandbox = mine.sandbox;
     config_.bounds = mine.bounds;
     config_.cores = mine.cores;
     run_gateway();

@@ -21,7 +21,7 @@ limits:
   trial: { key: "header:X-Client", rate: 1/day, dry_run: true }
 limiter: { keys: 5000, on_full: admit, ipv4_prefix: 24, ipv6_prefix: 56, held_max: 10 }
 upstreams:
-  orders: { endpoints: [http://127.0.0.1:9001], timeouts: { connect: 1s, head: 1500ms } }
+  orders: { endpoints: [http://127.0.0.1:9001], timeouts: { connect: 1s, head: 1500ms, tunnel: 5m } }
 routes:
   - { match: { path_prefix: / }, auth: none, upstream: orders }
   - { match: { host: API.example, path_prefix: /orders/, methods: [GET, POST] }, auth: main, limits: [per_address, per_tenant], upstream: orders }
@@ -164,6 +164,12 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"host: \"*.example\", path: /exact", "path_prefix: /", "this route is for the same requests as /*; nothing says which of them wins"},
       {"log: none", "logs: none", "unknown key \"logs\" in the configuration; did you mean log?"},
       {"log: none", "log: none\nlog: none", "key \"log\" is here twice"},
+      {"log: none", "user: no-such-user", "this system has no user \"no-such-user\"; write NAME or NAME:GROUP"},
+      {"log: none", "sandbox: maybe", "\"maybe\" is not on or off"},
+      {"auth: none, upstream: orders", "auth: none, upgrade: [h2c], upstream: orders", "\"h2c\" can't be tunnelled"},
+      {"auth: none, upstream: orders", "auth: none, upgrade: [a b], upstream: orders", "\"a b\" can't be tunnelled"},
+      {"auth: none, upstream: orders", "auth: none, upgrade: { a: b }, upstream: orders",
+       "where protocols like [websocket], or none is accepted"},
       {"log: none", "log: none\n---\nlog: none", "a second document"},
       {"log: none", "\tlog: none", "this is no YAML"},
       {"  per_tenant:", "  per tenant!:", "\"per tenant!\" is no name; letters, digits, _ and - are accepted"},

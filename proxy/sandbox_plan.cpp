@@ -1,0 +1,41 @@
+#include "proxy/sandbox_plan.h"
+
+#include <filesystem>
+
+namespace sluice::proxy {
+
+namespace {
+
+// A file that is replaced is another file with its name: what counts is the folder.
+void add_folder_of(std::vector<std::string>& paths, const std::string& file) {
+  if (file.empty()) return;
+  std::error_code failure;
+  const auto folder = std::filesystem::absolute(file, failure).parent_path();
+  if (!failure) paths.push_back(folder);
+}
+
+}  // namespace
+
+core::SandboxPlan sandbox_plan(const Config& config) {
+  core::SandboxPlan plan;
+  plan.readable = {"/proc/self", "/dev/null", "/dev/urandom"};
+  bool asks_others = false;
+  for (const AuthConfig& entry : config.auth) {
+    const KeySources& sources = entry.key_sources;
+    add_folder_of(plan.readable, sources.jwks_file);
+    add_folder_of(plan.readable, sources.api_keys_file);
+    add_folder_of(plan.readable, sources.jwks_ca);
+    add_folder_of(plan.writable, sources.jwks_copy);
+    asks_others |= !sources.jwks_url.empty();
+  }
+  add_folder_of(plan.readable, config.revocations_file);
+  // Names are looked up, and certificates judged, by what stands there.
+  if (asks_others) {
+    for (const char* path : {"/etc", "/usr/lib", "/usr/share", "/lib", "/lib64", "/run/systemd/resolve"}) plan.readable.emplace_back(path);
+  }
+  // A log that is opened anew may be a new file.
+  if (config.log_path != "-" && config.log_path != "none") add_folder_of(plan.writable, config.log_path);
+  return plan;
+}
+
+}  // namespace sluice::proxy
