@@ -394,7 +394,7 @@ TEST_F(AuthTest, what_cannot_be_used_stops_the_start_and_says_why) {
     proxy::ConfigReading reading =
         proxy::read_config_text("test.yaml", "auth: { main: " + entry +
                                                  " }\nlisten: 127.0.0.1:0\nupstreams: { a: { endpoints: [http://127.0.0.1:1] } }\nroutes: "
-                                                 "[ { auth: main, upstream: a } ]\nlog: none\n");
+                                                 "[ { auth: main, upstream: a } ]\nlog: none\nsandbox: off\n");
     if (!reading.config) return reading.complaints.front();
     proxy::Gateway gateway{*reading.config};
     const auto failure = gateway.start();

@@ -103,6 +103,11 @@ struct Kernel::State {
     }
     completed.push_back({ready_at, {operation.token, error, result, buffer, more, unread}});
   }
+  // ECONNRESET, EHOSTUNREACH or ETIMEDOUT: which of them says nothing that matters.
+  Error broken_connection() {
+    constexpr Error errors[] = {Error::reset, Error::unreachable, Error::timed_out};
+    return world.faults().reset == 0 ? Error::reset : errors[world.random().below(std::size(errors))];
+  }
   bool execute(Operation& operation);
   bool execute_receive(Operation& operation);
   bool execute_send(Operation& operation);
@@ -161,7 +166,7 @@ bool Kernel::State::execute_receive(Operation& operation) {
   if (socket.received.empty()) {
     // A FIN is seen as 0, a reset as an error; a shut-down socket reads 0.
     if (socket.reset && !socket.read_shut)
-      complete(operation, Error::reset, 0);
+      complete(operation, broken_connection(), 0);
     else
       complete(operation, Error::none, 0);
     return true;
@@ -191,7 +196,11 @@ bool Kernel::State::execute_receive(Operation& operation) {
 bool Kernel::State::execute_send(Operation& operation) {
   World::Socket& socket = world.socket(operation.socket);
   if (socket.reset || socket.write_shut) {
-    complete(operation, Error::reset, 0);
+    complete(operation, broken_connection(), 0);
+    return true;
+  }
+  if (world.happens(world.faults().no_memory)) {
+    complete(operation, Error::no_memory, 0);
     return true;
   }
   size_t size = std::min<uint64_t>(operation.from.size(), world.room(operation.socket));
@@ -276,7 +285,8 @@ Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes, Co
   const SocketId id = state_->find(socket);
   World& world = state_->world;
   World::Socket& target = world.socket(id);
-  if (target.reset || target.write_shut) return Error::reset;
+  if (target.reset || target.write_shut) return state_->broken_connection();
+  if (world.happens(world.faults().no_memory)) return world.happens(50) ? Error::no_memory : Error::no_buffers;
   uint64_t size = std::min<uint64_t>(bytes.size(), world.room(id));
   if (size == 0 || world.happens(world.faults().short_write)) size = size == 0 ? 0 : world.random().below(size);
   if (size == 0) return Error::would_block;
@@ -399,7 +409,7 @@ void Kernel::wake() {
 }
 
 Instant Kernel::now() const { return state_->world.now(); }
-WallTime Kernel::wall_now() const { return WallTime{std::chrono::seconds{1'800'000'000}} + (state_->world.now().time_since_epoch()); }
+WallTime Kernel::wall_now() const { return WallTime{std::chrono::seconds{1'800'000'000}} + state_->world.now().time_since_epoch() + state_->world.wall_offset; }
 const EngineCounters& Kernel::counters() const { return state_->counters; }
 
 }  // namespace sluice::core

@@ -33,6 +33,9 @@ Faults choose_faults(core::Random& random) {
   faults.reset = static_cast<unsigned>(random.below(3));
   faults.connect_fails = static_cast<unsigned>(random.below(20));
   faults.no_sockets = static_cast<unsigned>(random.below(10));
+  faults.no_memory = static_cast<unsigned>(random.below(3));
+  faults.long_stall = static_cast<unsigned>(random.below(10));
+  faults.wall_jumps = static_cast<unsigned>(random.below(10));
   return faults;
 }
 
@@ -238,6 +241,8 @@ class Run {
 
   // One thing happens; false if nothing can.
   bool step(core::Instant wake) {
+    if (world_.happens(world_.faults().wall_jumps) && world_.happens(1))
+      world_.wall_offset = std::chrono::seconds{static_cast<int64_t>(world_.random().below(1200)) - 20};
     std::vector<uint32_t> runnable;
     core::Instant next = std::min(world_.next_event(), wake);
     for (uint32_t index = 0; index < kernels_.size(); ++index) {
@@ -245,7 +250,11 @@ class Run {
       pump(*kernels_[index], false);
       check_sleeper(index);
       if (is_runnable(*kernels_[index])) {
-        if (!world_.happens(world_.faults().stall))
+        if (world_.happens(world_.faults().long_stall) && world_.happens(1) && world_.happens(10))
+          standing_still_until_[index] = world_.now() + std::chrono::milliseconds{world_.random().below(5000)};
+        if (standing_still_until_[index] > world_.now())
+          next = std::min(next, standing_still_until_[index]);
+        else if (!world_.happens(world_.faults().stall))
           runnable.push_back(index);
         else
           next = std::min(next, world_.now() + std::chrono::microseconds{1 + world_.random().below(2000)});
@@ -265,8 +274,9 @@ class Run {
     for (uint32_t index = 0; index < kernels_.size(); ++index) {
       if (workers_[index]->is_stopped()) continue;
       pump(*kernels_[index], true);
-      ready |= is_runnable(*kernels_[index]);
-      next = std::min({next, wakes_at(*kernels_[index]), world_.next_event()});
+      const bool stands_still = standing_still_until_[index] > world_.now();
+      ready |= is_runnable(*kernels_[index]) && !stands_still;
+      next = std::min({next, stands_still ? standing_still_until_[index] : wakes_at(*kernels_[index]), world_.next_event()});
     }
     if (ready || world_.changes != before) return true;
     if (next == core::Instant::max()) return false;
@@ -431,6 +441,7 @@ class Run {
   std::vector<proxy::KeysMessage> keys_messages_;
   uint64_t keys_sequence_ = 0;
   bool has_later_ = false;
+  std::array<core::Instant, 4> standing_still_until_{};
   std::vector<core::Message> drain_messages_, cut_messages_, stop_messages_;
 };
 

@@ -26,6 +26,9 @@ struct Faults {
   unsigned cancel_misses = 0;
   unsigned stall = 0;       // a worker that could run does not, for a while
   unsigned no_sockets = 0;  // EMFILE
+  unsigned no_memory = 0;   // ENOMEM: of a send at once it is a reason to wait, of an operation the end of the connection
+  unsigned long_stall = 0;  // a worker stands still for seconds, in a thousandth of its turns
+  unsigned wall_jumps = 0;  // the wall clock is set, in a thousandth of the steps; the monotonic one never is
 };
 
 using SocketId = uint32_t;
@@ -47,6 +50,7 @@ class World {
   static World& current();  // the one that is alive
 
   [[nodiscard]] core::Instant now() const { return now_; }
+  core::Duration wall_offset{0};
   core::Random& random() { return random_; }
   [[nodiscard]] Faults& faults() { return faults_; }
   bool happens(unsigned percent) { return percent > 0 && random_.below(100) < percent; }
