@@ -52,6 +52,14 @@ enum class Readiness : uint8_t { expected, unexpected };
 // Whether more bytes follow at once (MSG_MORE), so that they may share a packet.
 enum class Continuation : uint8_t { none, follows };
 
+// Both ends do not block. Plain data: closed by hand.
+struct Pipe {
+  int read = -1;
+  int write = -1;
+  uint32_t capacity = 0;  // bytes, in whole pages
+  [[nodiscard]] bool is_open() const { return read >= 0; }
+};
+
 struct EngineCounters {
   Counter enters;  // io_uring_enter calls
   Counter completions;
@@ -91,11 +99,19 @@ class Kernel {
   void send(Token token, int socket, std::span<const std::byte> bytes, Continuation continuation);
   // Completes when the other side has sent FIN or the connection broke.
   void watch_hangup(Token token, int socket);
+  // Completes once, when a receive or a send would not have to wait, or the connection broke.
+  void watch_readable(Token token, int socket);
+  void watch_writable(Token token, int socket);
   // Asks for an early end of the operation with this token; reports nothing itself.
   void cancel(Token token);
 
   // --- calls: done when they return ----------------------------------------------------------------------------------
   Result<size_t> send_now(int socket, std::span<const std::byte> bytes, Continuation continuation);
+  // Moves up to `size` bytes between a socket and an end of a pipe without copying them (splice(2)). 0 is the socket's FIN;
+  // Error::would_block: the socket is empty or full, or the pipe is.
+  Result<size_t> splice_now(int from, int to, size_t size);
+  Result<Pipe> open_pipe(uint32_t bytes);  // may get one of another capacity
+  void close_pipe(Pipe& pipe);
   // Bytes waiting on the socket: 0 means FIN, Error::would_block means open and quiet.
   Result<size_t> peek(int socket);
   Result<int> open_socket(int family);  // TCP, non-blocking, close-on-exec, TCP_NODELAY

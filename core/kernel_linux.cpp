@@ -1,5 +1,6 @@
 // The kernel seam over io_uring. Set-up flags and the reason for each stand in open_ring(); no version is compared, what
 // the kernel lacks shows when the ring is set up.
+#include <fcntl.h>
 #include <liburing.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -8,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -242,6 +244,10 @@ void Kernel::send(Token token, int socket, std::span<const std::byte> bytes, Con
 
 void Kernel::watch_hangup(Token token, int socket) { io_uring_prep_poll_add(state_->entry(token.pack()), socket, hangup_events); }
 
+void Kernel::watch_readable(Token token, int socket) { io_uring_prep_poll_add(state_->entry(token.pack()), socket, POLLIN | POLLRDHUP); }
+
+void Kernel::watch_writable(Token token, int socket) { io_uring_prep_poll_add(state_->entry(token.pack()), socket, POLLOUT); }
+
 void Kernel::cancel(Token token) {
   io_uring_sqe* sqe = state_->entry(token_ignored);
   io_uring_prep_cancel64(sqe, token.pack(), 0);
@@ -254,6 +260,31 @@ Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes, Co
   const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), flags);
   if (sent < 0) return error_from_errno(errno);
   return static_cast<size_t>(sent);
+}
+
+Result<size_t> Kernel::splice_now(int from, int to, size_t size) {
+  state_->counters.inline_calls.add();
+  const ssize_t moved = ::splice(from, nullptr, to, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (moved < 0) return error_from_errno(errno);
+  return static_cast<size_t>(moved);
+}
+
+Result<Pipe> Kernel::open_pipe(uint32_t bytes) {
+  state_->counters.inline_calls.add(2);
+  int ends[2];
+  if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return error_from_errno(errno);
+  Pipe pipe{.read = ends[0], .write = ends[1]};
+  int capacity = ::fcntl(pipe.write, F_SETPIPE_SZ, bytes);
+  if (capacity < 0) capacity = ::fcntl(pipe.write, F_GETPIPE_SZ);
+  pipe.capacity = static_cast<uint32_t>(std::max(0, capacity));
+  return pipe;
+}
+
+void Kernel::close_pipe(Pipe& pipe) {
+  state_->counters.inline_calls.add(2);
+  ::close(pipe.read);
+  ::close(pipe.write);
+  pipe = {};
 }
 
 Result<size_t> Kernel::peek(int socket) {

@@ -37,6 +37,14 @@ inline constexpr uint32_t trailer_bytes_max = 8 * 1024;
 // Kept trailers: a blank more a field than was received, and the empty line.
 inline constexpr uint32_t trailer_memory_bytes = trailer_bytes_max + head_fields_max + 4;
 
+// Bodies and tunnels without copying (splice(2)): worth it from this much on, as long as a wake-up brings enough (bench/splice
+// shows where it begins to pay); a turn gives one connection this much at most.
+inline constexpr uint32_t splice_bytes_min = 64 * 1024;
+inline constexpr uint32_t splice_wake_bytes_min = 16 * 1024;
+inline constexpr uint32_t splice_turn_bytes_max = 1024 * 1024;
+inline constexpr uint32_t pipe_bytes = 256 * 1024;
+inline constexpr uint32_t pipe_bytes_min = 64 * 1024;
+
 inline constexpr uint32_t workers_max = 256;
 inline constexpr uint32_t offload_threads = 2;
 

@@ -34,6 +34,11 @@ class Parser {
 
   // Payload of `in` goes to `out`, which may be `in` itself or lie before it. Stops at the end of the message.
   [[nodiscard]] BodyPiece take_body(std::span<const char> in, char* out);
+  // Of a body of known length: so many bytes of it, at most remaining(), went past us.
+  void note_taken(uint64_t bytes) {
+    remaining_ -= bytes;
+    complete_ = remaining_ == 0;
+  }
   // Whether the sender's close is what ends the body; and that it has come.
   [[nodiscard]] bool ends_at_close() const { return framing_ == Framing::until_close; }
   void end_at_close() { complete_ = true; }

@@ -46,6 +46,7 @@ struct Bounds {
   uint32_t upstream_waiting = 1024;  // exchanges that queue for a connection
   uint32_t held = 1024;              // exchanges that are shaped
   uint32_t tunnels = 1024;           // of the exchanges, those that may be tunnels
+  uint32_t pipes = 64;               // for bodies and tunnels that are not copied; 0: all are
   uint32_t offload_jobs = 64;
   uint64_t limiter_keys = 1'000'000;  // over all cores together
   uint32_t token_cache_entries = 4096;

@@ -28,6 +28,8 @@ struct Counters {
   core::Counter tunnels_open;     // now
   core::Counter tunnels_refused;  // by the bound
 
+  core::Counter spliced_bytes;  // that went past us
+
   core::Counter limit_remote;  // checks that asked another core
 
   core::Counter upstream_connects;

@@ -24,6 +24,17 @@ std::string_view to_string(DownstreamConnection::State state) {
   SLUICE_UNREACHABLE();
 }
 
+void DownstreamConnection::on_completion(Worker& worker, Operation operation, const core::Completion& completion) {
+  switch (operation) {
+    case Operation::downstream_receive: on_receive(worker, completion); break;
+    case Operation::downstream_send: on_send(worker, completion); break;
+    case Operation::downstream_watch: on_watch(worker); break;
+    case Operation::downstream_readable: on_readable(worker); break;
+    case Operation::downstream_writable: on_writable(worker); break;
+    default: SLUICE_UNREACHABLE();
+  }
+}
+
 void DownstreamConnection::open(Worker& worker, int socket, const core::SocketAddress& address) {
   socket_ = socket;
   address_ = address;
@@ -187,6 +198,50 @@ void DownstreamConnection::on_timer(Worker& worker) {
     case State::ready:
     case State::closing: break;
   }
+}
+
+core::Result<size_t> DownstreamConnection::splice_in(Worker& worker, const core::Pipe& pipe, size_t size) {
+  return worker.kernel().splice_now(socket_, pipe.write, size);
+}
+
+core::Result<size_t> DownstreamConnection::splice_out(Worker& worker, const core::Pipe& pipe, size_t size) {
+  auto sent = worker.kernel().splice_now(pipe.read, socket_, size);
+  if (sent) bytes_sent_ += sent.value();
+  return sent;
+}
+
+void DownstreamConnection::wait_readable(Worker& worker, core::Duration timeout) {
+  worker.wheel().arm(timer_, worker.now() + timeout);
+  wait_readable(worker);
+}
+
+void DownstreamConnection::wait_readable(Worker& worker) {
+  if (in_flight_.has(Op::readable)) return;
+  in_flight_.begin(Op::readable);
+  worker.kernel().watch_readable(worker.token(Operation::downstream_readable, *this), socket_);
+}
+
+void DownstreamConnection::wait_writable(Worker& worker) {
+  worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.write);
+  if (in_flight_.has(Op::writable)) return;
+  in_flight_.begin(Op::writable);
+  worker.kernel().watch_writable(worker.token(Operation::downstream_writable, *this), socket_);
+}
+
+void DownstreamConnection::on_readable(Worker& worker) {
+  in_flight_.end(Op::readable);
+  if (state_ == State::exchanging)
+    exchange_->on_downstream_readable(worker);
+  else
+    settle(worker);
+}
+
+void DownstreamConnection::on_writable(Worker& worker) {
+  in_flight_.end(Op::writable);
+  if (state_ == State::exchanging)
+    exchange_->on_downstream_writable(worker);
+  else
+    settle(worker);
 }
 
 void DownstreamConnection::end_output(Worker& worker) { worker.kernel().shutdown_write(socket_); }

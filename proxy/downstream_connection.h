@@ -15,6 +15,7 @@
 #include "core/intrusive_list.h"
 #include "core/kernel.h"
 #include "core/timer_wheel.h"
+#include "proxy/operation.h"
 #include "proxy/outbox.h"
 
 namespace sluice::proxy {
@@ -52,6 +53,12 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   void receive(Worker& worker, std::span<std::byte> into, core::Duration timeout);
   void receive(Worker& worker, std::span<std::byte> into);  // however long it takes
   [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
+  // As of an UpstreamConnection.
+  [[nodiscard]] core::Result<size_t> splice_in(Worker& worker, const core::Pipe& pipe, size_t size);
+  [[nodiscard]] core::Result<size_t> splice_out(Worker& worker, const core::Pipe& pipe, size_t size);
+  void wait_readable(Worker& worker);
+  void wait_readable(Worker& worker, core::Duration timeout);
+  void wait_writable(Worker& worker);
   void watch(Worker& worker);
   void end_output(Worker& worker);  // nothing more is sent: the client sees the end of the answer
   // The exchange is over and gone; `buffer` holds `size` bytes of what follows, or nothing.
@@ -64,13 +71,11 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   [[nodiscard]] uint32_t requests() const { return requests_; }
   [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }
   [[nodiscard]] bool is_receiving() const { return in_flight_.has(Op::receive); }
-  [[nodiscard]] bool is_sending() const { return in_flight_.has(Op::send); }
+  [[nodiscard]] bool is_sending() const { return in_flight_.has(Op::send) || in_flight_.has(Op::writable); }
   [[nodiscard]] State state() const { return state_; }
 
   // --- events, from the worker -------------------------------------------------------------------------------------------
-  void on_receive(Worker& worker, const core::Completion& completion);
-  void on_send(Worker& worker, const core::Completion& completion);
-  void on_watch(Worker& worker);
+  void on_completion(Worker& worker, Operation operation, const core::Completion& completion);
   void on_timer(Worker& worker);
   void on_ready(Worker& worker);  // its turn has come
   void on_buffer_available(Worker& worker);
@@ -78,13 +83,18 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   void finish_close(Worker& worker);  // the one place where the descriptor is closed and the slot given back
 
  private:
-  enum class Op : uint8_t { receive, send, watch };
+  enum class Op : uint8_t { receive, send, watch, readable, writable };
 
   void become_idle(Worker& worker);
   void leave_idle(Worker& worker);
   void arm_receive(Worker& worker, core::Readiness readiness);
   void start_exchange(Worker& worker, core::Buffer buffer, uint32_t size);
   void on_linger_bytes(Worker& worker, core::Buffer buffer);
+  void on_receive(Worker& worker, const core::Completion& completion);
+  void on_send(Worker& worker, const core::Completion& completion);
+  void on_watch(Worker& worker);
+  void on_readable(Worker& worker);
+  void on_writable(Worker& worker);
   void settle(Worker& worker);
 
   State state_ = State::idle;

@@ -26,6 +26,7 @@
 #include "proxy/outbox.h"
 #include "proxy/reason.h"
 #include "proxy/routes.h"
+#include "proxy/splice.h"
 #include "proxy/upstream_connection.h"
 #include "proxy/upstream_pool.h"
 
@@ -77,6 +78,8 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   // --- events ------------------------------------------------------------------------------------------------------------
   void on_downstream_bytes(Worker& worker, uint32_t size);
   void on_downstream_sent(Worker& worker);
+  void on_downstream_readable(Worker& worker);
+  void on_downstream_writable(Worker& worker);
   void on_downstream_end(Worker& worker);     // its FIN, where more was expected
   void on_downstream_closed(Worker& worker);  // the client is gone, or its connection broke
   void on_downstream_hangup(Worker& worker);  // one of them, while nothing was read
@@ -91,6 +94,8 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void on_upstream_progress(Worker& worker);  // some of it was taken, more is under way
   void on_upstream_sent(Worker& worker, SendProgress progress);
   void on_upstream_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
+  void on_upstream_readable(Worker& worker);
+  void on_upstream_writable(Worker& worker);
   void on_upstream_closed(Worker& worker, core::Error error);  // Error::none: by FIN
   void on_upstream_gone(Worker& worker);
   void on_timer(Worker& worker);
@@ -142,6 +147,8 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void build_first_flight(Worker& worker);
   [[nodiscard]] std::string_view request_trailers(Worker& worker);
   void ask_for_body(Worker& worker);
+  void receive_request(Worker& worker);
+  [[nodiscard]] bool is_body_too_slow(Worker& worker, uint64_t bytes);
   void relay_request_body(Worker& worker, uint32_t size);
   void send_upstream(Worker& worker);
   void try_again_or_fail(Worker& worker, Reason reason);
@@ -158,6 +165,13 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void receive_response(Worker& worker);
   void finish_response(Worker& worker);
 
+  // exchange_splice.cpp: large bodies and busy tunnels, without copying
+  [[nodiscard]] bool may_splice_up() const;
+  [[nodiscard]] bool may_splice_down() const;
+  void splice_up(Worker& worker);
+  void splice_down(Worker& worker);
+  void discard_pipes(Worker& worker);
+
   // exchange_tunnel.cpp: after a 101
   [[nodiscard]] std::string_view choose_protocol(Worker& worker) const;
   [[nodiscard]] static bool has_room_for_tunnel(Worker& worker);
@@ -170,7 +184,6 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void on_relayed_up(Worker& worker, SendProgress progress);
   void on_client_end(Worker& worker);
   void relay_down(Worker& worker, uint32_t size);
-  void on_relayed_down(Worker& worker);
   void on_endpoint_end(Worker& worker);
   void finish_tunnel_if_done(Worker& worker);
 
@@ -211,6 +224,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   http::RequestHead request_;
   std::string_view protocol_;  // that the endpoint is asked to switch to
   Outbox to_upstream_;
+  Splice up_;
 
   // The response.
   core::Buffer response_buffer_;
@@ -223,6 +237,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   http::Parser response_parser_;
   http::ResponseHead response_;
   Outbox to_downstream_;
+  Splice down_;
 
   // The limits.
   LimitCheck limits_;

@@ -64,6 +64,7 @@ void Exchange::build_first_flight(Worker& worker) {
        .upgrade = protocol_,
        .more = identity(worker, added)});
 
+  up_.is_bulk = true;
   const bool complete = request_parser_.body_complete();
   const bool chunked = request_.framing == http::Framing::chunked;
   const std::string_view payload{reinterpret_cast<const char*>(request_area().data()) + head_end_, payload_size_};
@@ -155,7 +156,30 @@ void Exchange::ask_for_body(Worker& worker) {
   request_side_ = RequestSide::receiving;
   body_asked_at_ = worker.now();
   if (!response_begun()) worker.wheel().disarm(timer_);  // it is the client's turn
-  downstream_->receive(worker, request_area().subspan(head_end_ + http::chunk_line_max), worker.config().timeouts.body);
+  if (may_splice_up()) {
+    downstream_->wait_readable(worker, worker.config().timeouts.body);
+  } else {
+    downstream_->receive(worker, request_area().subspan(head_end_ + http::chunk_line_max), worker.config().timeouts.body);
+  }
+}
+
+void Exchange::receive_request(Worker& worker) {
+  if (state_ == State::tunneling)
+    receive_from_client(worker);
+  else
+    ask_for_body(worker);
+}
+
+// A client that was waited for this long, and has sent next to nothing in all that time.
+bool Exchange::is_body_too_slow(Worker& worker, uint64_t bytes) {
+  body_wait_ += worker.now() - body_asked_at_;
+  body_wait_bytes_ += bytes;
+  if (body_wait_ < body_window) return false;
+  const bool is_slow =
+      request_.framing == http::Framing::length && body_wait_bytes_ < body_bytes_per_window_min && !request_parser_.body_complete();
+  body_wait_ = {};
+  body_wait_bytes_ = 0;
+  return is_slow;
 }
 
 void Exchange::on_downstream_bytes(Worker& worker, uint32_t size) {
@@ -189,15 +213,10 @@ void Exchange::relay_request_body(Worker& worker, uint32_t size) {
     }
     return;
   }
-  body_wait_ += worker.now() - body_asked_at_;
-  body_wait_bytes_ += size;
-  if (body_wait_ >= body_window) {
-    if (request_.framing == http::Framing::length && body_wait_bytes_ < body_bytes_per_window_min && !piece.complete) {
-      on_downstream_timeout(worker);
-      return;
-    }
-    body_wait_ = {};
-    body_wait_bytes_ = 0;
+  up_.note_size(size);
+  if (is_body_too_slow(worker, size)) {
+    on_downstream_timeout(worker);
+    return;
   }
   follow_begin_ = base + static_cast<uint32_t>(piece.consumed);
   received_ = base + size;
@@ -218,7 +237,7 @@ void Exchange::relay_request_body(Worker& worker, uint32_t size) {
 
 // The endpoint closed without a word, or spoke nonsense to nobody's harm.
 void Exchange::try_again_or_fail(Worker& worker, Reason reason) {
-  const bool nothing_written = upstream_->bytes_sent() == 0 && !first_flight_.empty();
+  const bool nothing_written = upstream_->has_sent_nothing() && !first_flight_.empty();
   const bool was_pooled = upstream_->is_reused();
   if (was_pooled) worker.counters().upstream_stale.add();
   if ((may_be_replayed() || nothing_written) && retries_ < retries_max) {
@@ -239,6 +258,7 @@ void Exchange::drop_upstream(Worker& worker) {
   if (upstream_ == nullptr) return;
   if (request_side_ != RequestSide::done) request_side_ = RequestSide::cut;
   worker.wheel().disarm(timer_);
+  discard_pipes(worker);
   upstream_->begin_close(worker);
 }
 

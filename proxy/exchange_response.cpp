@@ -127,6 +127,7 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
                              .client_version = request_.version,
                              .request_id = {request_id_.data(), request_id_.size()}});
 
+  down_.is_bulk = true;
   // A small body travels with its head.
   Outbox body;
   add_response_payload(body, payload, piece.produced, piece.complete);
@@ -160,6 +161,7 @@ void Exchange::relay_response_body(Worker& worker, uint32_t size) {
     abort(worker, Event::upstream_malformed);
     return;
   }
+  down_.note_size(size);
   if (piece.consumed < size) upstream_reusable_ = false;
   add_response_payload(to_downstream_, payload, piece.produced, piece.complete);
   if (to_downstream_.empty()) {
@@ -176,8 +178,16 @@ void Exchange::relay_response_body(Worker& worker, uint32_t size) {
 
 void Exchange::receive_response(Worker& worker) {
   response_side_ = ResponseSide::receiving;
-  if (const core::Duration limit = worker.config().timeouts.upstream_body; limit > core::Duration{0}) arm(worker, limit);
-  upstream_->receive(worker, response_buffer_.receive_area());
+  if (state_ == State::tunneling) {
+    note_tunnel_progress(worker);
+  } else if (const core::Duration limit = worker.config().timeouts.upstream_body; limit > core::Duration{0}) {
+    arm(worker, limit);
+  }
+  if (may_splice_down()) {
+    upstream_->wait_readable(worker);
+  } else {
+    upstream_->receive(worker, response_buffer_.receive_area());
+  }
 }
 
 void Exchange::send_downstream(Worker& worker) {
@@ -192,7 +202,7 @@ void Exchange::send_downstream(Worker& worker) {
 void Exchange::on_downstream_sent(Worker& worker) {
   switch (state_) {
     case State::replying: after_answer(worker); break;
-    case State::tunneling: on_relayed_down(worker); break;
+    case State::tunneling: receive_response(worker); break;
     case State::relaying:
       switch (response_side_) {
         case ResponseSide::sending:

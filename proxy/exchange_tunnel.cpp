@@ -41,6 +41,7 @@ void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
   worker.counters().tunnels_open.add();
   worker.counters().tunnels.add();
   state_ = State::tunneling;
+  up_.is_bulk = down_.is_bulk = false;  // until they show to be
   response_status_ = response_.status;
   response_at_ = worker.now();
   deadline_ = core::Instant::max();
@@ -70,11 +71,16 @@ void Exchange::note_tunnel_progress(Worker& worker) {
 void Exchange::receive_from_client(Worker& worker) {
   request_side_ = RequestSide::receiving;
   note_tunnel_progress(worker);
-  downstream_->receive(worker, request_area().subspan(head_end_));
+  if (may_splice_up()) {
+    downstream_->wait_readable(worker);
+  } else {
+    downstream_->receive(worker, request_area().subspan(head_end_));
+  }
 }
 
 void Exchange::relay_up(Worker& worker, uint32_t size) {
   body_bytes_ += size;
+  up_.note_size(size);
   to_upstream_.add(request_area().subspan(head_end_, size));
   request_side_ = RequestSide::sending;
   send_upstream(worker);
@@ -108,15 +114,10 @@ void Exchange::on_client_end(Worker& worker) {
 // --- down ------------------------------------------------------------------------------------------------------------------
 
 void Exchange::relay_down(Worker& worker, uint32_t size) {
+  down_.note_size(size);
   to_downstream_.add(response_buffer_.receive_area().first(size));
   response_side_ = ResponseSide::sending;
   send_downstream(worker);
-}
-
-void Exchange::on_relayed_down(Worker& worker) {
-  response_side_ = ResponseSide::receiving;
-  note_tunnel_progress(worker);
-  upstream_->receive(worker, response_buffer_.receive_area());
 }
 
 void Exchange::on_endpoint_end(Worker& worker) {

@@ -134,15 +134,17 @@ std::optional<StartFailure> Gateway::fit_descriptors() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
   constexpr uint64_t own = 64;
   const uint64_t workers = config_.cores.size();
-  const uint64_t wanted = workers * (uint64_t{config_.bounds.connections} + config_.bounds.upstream_connections + 8) + own;
+  const uint64_t wanted =
+      workers * (uint64_t{config_.bounds.connections} + config_.bounds.upstream_connections + 2 * uint64_t{config_.bounds.pipes} + 8) + own;
   if (wanted <= limit.rlim_cur) return std::nullopt;
   const uint64_t for_each = limit.rlim_cur > own ? (limit.rlim_cur - own) / workers : 0;
   if (for_each < 64) {
     return StartFailure{
         exit_usage, "only " + std::to_string(limit.rlim_cur) + " open files are allowed; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)"};
   }
+  config_.bounds.pipes = std::min(config_.bounds.pipes, static_cast<uint32_t>(for_each / 16));
   config_.bounds.upstream_connections = std::min(config_.bounds.upstream_connections, static_cast<uint32_t>(for_each / 4));
-  config_.bounds.connections = static_cast<uint32_t>(for_each) - config_.bounds.upstream_connections - 8;
+  config_.bounds.connections = static_cast<uint32_t>(for_each) - config_.bounds.upstream_connections - 2 * config_.bounds.pipes - 8;
   return std::nullopt;
 }
 
@@ -151,7 +153,8 @@ uint64_t Gateway::memory_bound_bytes() const {
   const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) + uint64_t{bounds.connections} * sizeof(DownstreamConnection) +
                         uint64_t{bounds.exchanges} * sizeof(Exchange) + uint64_t{bounds.upstream_connections} * sizeof(UpstreamConnection) +
                         auth::TokenCache::size_bytes(bounds.token_cache_entries + auth::AuthenticatorOptions{}.refused_entries) +
-                        limiter::Shard::size_bytes(failing_addresses_max) + bounds.log_ring_bytes;
+                        limiter::Shard::size_bytes(failing_addresses_max) + bounds.log_ring_bytes +
+                        uint64_t{bounds.pipes} * core::limits::pipe_bytes;
   return each * config_.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }
 

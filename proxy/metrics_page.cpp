@@ -69,6 +69,10 @@ void put_connections(Exposition& out, const MetricsSources& sources) {
   out.sample({}, total(&Counters::exchanges));
   out.family("gateway_requests_held", Kind::gauge, "Exchanges that are held back by shaping.");
   out.sample({}, total(&Counters::exchanges_held));
+  out.family("gateway_spliced_bytes_total", Kind::counter, "Bytes of bodies and tunnels that were not copied.");
+  out.sample({}, total(&Counters::spliced_bytes));
+  out.family("gateway_pipe_misses_total", Kind::counter, "Times when they were copied because no pipe was free.");
+  out.sample({}, sum(sources, [](const Worker& worker) { return worker.pipes().misses.get(); }));
   out.family("gateway_tunnels_open", Kind::gauge, "Tunnels after a 101.");
   out.sample({}, total(&Counters::tunnels_open));
   out.family("gateway_tunnels_total", Kind::counter, "Tunnels begun.");

@@ -18,6 +18,17 @@ std::string_view to_string(UpstreamConnection::State state) {
   SLUICE_UNREACHABLE();
 }
 
+void UpstreamConnection::on_completion(Worker& worker, Operation operation, const core::Completion& completion) {
+  switch (operation) {
+    case Operation::upstream_connect: on_connect(worker, completion); break;
+    case Operation::upstream_receive: on_receive(worker, completion); break;
+    case Operation::upstream_send: on_send(worker, completion); break;
+    case Operation::upstream_readable: on_readable(worker); break;
+    case Operation::upstream_writable: on_writable(worker); break;
+    default: SLUICE_UNREACHABLE();
+  }
+}
+
 bool UpstreamConnection::open(Worker& worker, Exchange& exchange) {
   const core::SocketAddress& address = worker.config().upstream.address;
   const auto socket = worker.kernel().open_socket(address.family());
@@ -153,6 +164,44 @@ void UpstreamConnection::on_send(Worker& worker, const core::Completion& complet
 }
 
 void UpstreamConnection::end_output(Worker& worker) { worker.kernel().shutdown_write(socket_); }
+
+core::Result<size_t> UpstreamConnection::splice_in(Worker& worker, const core::Pipe& pipe, size_t size) {
+  return worker.kernel().splice_now(socket_, pipe.write, size);
+}
+
+core::Result<size_t> UpstreamConnection::splice_out(Worker& worker, const core::Pipe& pipe, size_t size) {
+  auto sent = worker.kernel().splice_now(pipe.read, socket_, size);
+  if (sent) bytes_sent_ += sent.value();
+  return sent;
+}
+
+void UpstreamConnection::wait_readable(Worker& worker) {
+  if (in_flight_.has(Op::readable)) return;
+  in_flight_.begin(Op::readable);
+  worker.kernel().watch_readable(worker.token(Operation::upstream_readable, *this), socket_);
+}
+
+void UpstreamConnection::wait_writable(Worker& worker) {
+  if (in_flight_.has(Op::writable)) return;
+  in_flight_.begin(Op::writable);
+  worker.kernel().watch_writable(worker.token(Operation::upstream_writable, *this), socket_);
+}
+
+void UpstreamConnection::on_readable(Worker& worker) {
+  in_flight_.end(Op::readable);
+  if (state_ == State::active)
+    exchange_->on_upstream_readable(worker);
+  else
+    settle(worker);
+}
+
+void UpstreamConnection::on_writable(Worker& worker) {
+  in_flight_.end(Op::writable);
+  if (state_ == State::active)
+    exchange_->on_upstream_writable(worker);
+  else
+    settle(worker);
+}
 
 // --- closing -----------------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@
 #include "core/kernel.h"
 #include "core/timer_wheel.h"
 #include "proxy/downstream_connection.h"
+#include "proxy/operation.h"
 #include "proxy/outbox.h"
 
 namespace sluice::proxy {
@@ -38,6 +39,13 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
 
   // --- for the exchange ------------------------------------------------------------------------------------------------
   void receive(Worker& worker, std::span<std::byte> into);
+  // Past us (proxy/splice.h): what waits on the socket goes into the pipe, what is in the pipe out of the socket. 0 is its FIN.
+  [[nodiscard]] core::Result<size_t> splice_in(Worker& worker, const core::Pipe& pipe, size_t size);
+  [[nodiscard]] core::Result<size_t> splice_out(Worker& worker, const core::Pipe& pipe, size_t size);
+  void wait_readable(Worker& worker);
+  void wait_writable(Worker& worker);
+  // After bytes went past us: whether there are more, which would answer nothing. Costs a system call.
+  void look_for_unread_bytes(Worker& worker) { unread_ = is_stale(worker); }
   [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
   void end_output(Worker& worker);  // nothing more is sent: the endpoint sees the end
   void begin_close(Worker& worker);
@@ -48,20 +56,24 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
   // Whether more has come than was received so far: after a whole response, bytes that answer nothing.
   [[nodiscard]] bool has_unread_bytes() const { return unread_; }
   [[nodiscard]] bool is_reused() const { return served_ > 0; }
-  [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }  // since it was assigned
+  // Whether no byte was written since it was assigned. What is on its way may have been, whatever completes first.
+  [[nodiscard]] bool has_sent_nothing() const { return bytes_sent_ == 0 && !in_flight_.has(Op::send); }
 
   // --- events, from the worker -------------------------------------------------------------------------------------------
-  void on_connect(Worker& worker, const core::Completion& completion);
-  void on_receive(Worker& worker, const core::Completion& completion);
-  void on_send(Worker& worker, const core::Completion& completion);
+  void on_completion(Worker& worker, Operation operation, const core::Completion& completion);
   void on_timer(Worker& worker);
   void on_buffer_available(Worker& worker);
   void finish_close(Worker& worker);
 
  private:
-  enum class Op : uint8_t { connect, receive, send };
+  enum class Op : uint8_t { connect, receive, send, readable, writable };
 
   void arm_receive(Worker& worker, core::Readiness readiness);
+  void on_connect(Worker& worker, const core::Completion& completion);
+  void on_receive(Worker& worker, const core::Completion& completion);
+  void on_send(Worker& worker, const core::Completion& completion);
+  void on_readable(Worker& worker);
+  void on_writable(Worker& worker);
   void settle(Worker& worker);
 
   State state_ = State::connecting;

@@ -58,6 +58,7 @@ Worker::Worker(WorkerOptions options)
       downstreams_(config().bounds.connections + accept_margin + slack),
       upstreams_(config().bounds.upstream_connections),
       exchanges_(config().bounds.exchanges + slack),
+      pipes_(kernel(), config().bounds.pipes),
       authenticator_({.verifier = {.providers = config().providers, .claims = config().claims, .requirements = config().requirements},
                       .cache_entries = config().bounds.token_cache_entries,
                       .seed = options_.seed}),
@@ -95,26 +96,20 @@ void Worker::on_completion(const core::Completion& completion) {
     case Operation::downstream_receive:
     case Operation::downstream_send:
     case Operation::downstream_watch:
+    case Operation::downstream_readable:
+    case Operation::downstream_writable:
       if (DownstreamConnection* connection = downstreams_.find(slot, generation); connection != nullptr) {
-        if (operation == Operation::downstream_receive)
-          connection->on_receive(*this, completion);
-        else if (operation == Operation::downstream_send)
-          connection->on_send(*this, completion);
-        else
-          connection->on_watch(*this);
+        connection->on_completion(*this, operation, completion);
         return;
       }
       break;
     case Operation::upstream_connect:
     case Operation::upstream_receive:
     case Operation::upstream_send:
+    case Operation::upstream_readable:
+    case Operation::upstream_writable:
       if (UpstreamConnection* connection = upstreams_.find(slot, generation); connection != nullptr) {
-        if (operation == Operation::upstream_receive)
-          connection->on_receive(*this, completion);
-        else if (operation == Operation::upstream_send)
-          connection->on_send(*this, completion);
-        else
-          connection->on_connect(*this, completion);
+        connection->on_completion(*this, operation, completion);
         return;
       }
       break;

@@ -13,6 +13,7 @@
 #include "core/buffer_pool.h"
 #include "core/kernel.h"
 #include "core/loop.h"
+#include "core/pipe_pool.h"
 #include "core/random.h"
 #include "core/slab.h"
 #include "limiter/owner.h"
@@ -91,6 +92,8 @@ class Worker {
   [[nodiscard]] core::Slab<Exchange>& exchanges() { return exchanges_; }
   [[nodiscard]] core::Slab<UpstreamConnection>& upstreams() { return upstreams_; }
   [[nodiscard]] UpstreamPool& pool() { return pool_; }
+  [[nodiscard]] core::PipePool& pipes() { return pipes_; }
+  [[nodiscard]] const core::PipePool& pipes() const { return pipes_; }
   [[nodiscard]] auth::Authenticator& authenticator() { return authenticator_; }
   [[nodiscard]] const limiter::Ownership& ownership() const { return ownership_; }
   // Answers for keys that this core owns.
@@ -205,6 +208,7 @@ class Worker {
   core::Slab<DownstreamConnection> downstreams_;
   core::Slab<UpstreamConnection> upstreams_;
   core::Slab<Exchange> exchanges_;
+  core::PipePool pipes_;
   UpstreamPool pool_;
   auth::Authenticator authenticator_;
   limiter::Ownership ownership_;

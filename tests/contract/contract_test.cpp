@@ -280,5 +280,81 @@ TEST_F(Contract, peer_address_is_the_clients) {
   kernel.close(socket);
 }
 
+// --- past us ---------------------------------------------------------------------------------------------------------------
+
+TEST_F(Contract, splice_carries_bytes_through_a_pipe_and_sees_the_fin_as_nothing) {
+  auto [source, near_end] = pair();
+  auto [sink, far_end] = pair();
+  const auto opened = kernel.open_pipe(65536);
+  ASSERT_TRUE(opened);
+  core::Pipe pipe = opened.value();
+  EXPECT_GE(pipe.capacity, 4096U);
+  EXPECT_EQ(kernel.splice_now(source, pipe.write, 100).error(), Error::would_block) << "an empty socket";
+  kernel.watch_readable(Token{5, 0, 0}, source);
+  EXPECT_EQ(near_end->write("hello, world"), 12U);
+  EXPECT_EQ(only().token, (Token{5, 0, 0}));
+  EXPECT_EQ(kernel.splice_now(source, pipe.write, 5).value(), 5U) << "no more than asked";
+  EXPECT_EQ(kernel.splice_now(source, pipe.write, 100).value(), 7U);
+  EXPECT_EQ(kernel.splice_now(pipe.read, sink, 12).value(), 12U);
+  near_end->finish();
+  kernel.watch_readable(Token{5, 0, 1}, source);
+  EXPECT_EQ(only().error, Error::none) << "a FIN is something to read";
+  EXPECT_EQ(kernel.splice_now(source, pipe.write, 100).value(), 0U);
+  kernel.shutdown_write(sink);
+  std::string arrived = far_end->read();
+  if (arrived.empty()) {  // it is still on the wire
+    static_cast<void>(rig->wait(1));
+    arrived = far_end->read();
+  }
+  EXPECT_EQ(arrived, "hello, world");
+  kernel.close_pipe(pipe);
+  kernel.close(source);
+  kernel.close(sink);
+}
+
+TEST_F(Contract, splice_into_a_full_socket_would_block_and_keeps_the_bytes) {
+  auto [source, near_end] = pair();
+  auto [sink, far_end] = pair();
+  core::Pipe pipe = kernel.open_pipe(65536).value();
+  kernel.watch_readable(Token{5, 0, 0}, source);
+  EXPECT_EQ(near_end->write("kept"), 4U);
+  static_cast<void>(only());
+  EXPECT_EQ(kernel.splice_now(source, pipe.write, 100).value(), 4U);
+  uint64_t sent = 0;
+  while (true) {
+    const auto more = kernel.send_now(sink, memory, core::Continuation::none);
+    if (!more) break;
+    sent += more.value();
+  }
+  EXPECT_EQ(kernel.splice_now(pipe.read, sink, 4).error(), Error::would_block);
+  kernel.watch_writable(Token{6, 0, 0}, sink);
+  EXPECT_TRUE(rig->wait(1).empty()) << "there is no room";
+  uint64_t taken = 0;
+  std::string last;
+  for (int rounds = 0; rounds < 1000 && taken < sent; ++rounds) {
+    last = far_end->read();
+    taken += last.size();
+    if (last.empty()) static_cast<void>(rig->wait(1));
+  }
+  EXPECT_EQ(taken, sent);
+  EXPECT_EQ(kernel.splice_now(pipe.read, sink, 4).value(), 4U);
+  kernel.close_pipe(pipe);
+  kernel.shutdown_both(sink);
+  static_cast<void>(rig->wait(1));
+  kernel.close(source);
+  kernel.close(sink);
+}
+
+TEST_F(Contract, shutdown_completes_what_waits_for_readiness) {
+  auto [socket, far] = pair();
+  kernel.watch_readable(Token{5, 1, 0}, socket);
+  EXPECT_TRUE(rig->wait(1).empty());
+  kernel.shutdown_both(socket);
+  EXPECT_EQ(only().token, (Token{5, 1, 0}));
+  kernel.watch_writable(Token{6, 1, 0}, socket);
+  EXPECT_EQ(only().token, (Token{6, 1, 0}));
+  kernel.close(socket);
+}
+
 }  // namespace
 }  // namespace sluice::contract

@@ -37,8 +37,8 @@ std::string Client::describe() const {
 }
 
 bool Client::world_is_calm() const {
-  return world_.faults().reset == 0 && world_.faults().connect_fails == 0 && world_.faults().no_sockets == 0 && world_.faults().no_memory == 0 &&
-         world_.faults().long_stall == 0;
+  return world_.faults().reset == 0 && world_.faults().connect_fails == 0 && world_.faults().no_sockets == 0 &&
+         world_.faults().no_memory == 0 && world_.faults().long_stall == 0;
 }
 
 void Client::start() {

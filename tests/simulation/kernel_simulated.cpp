@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <list>
+#include <memory>
 
 #include "core/limits.h"
 
@@ -30,7 +31,7 @@ struct KernelScope {
   }
 };
 
-enum class Type : uint8_t { accept, connect, receive, receive_pooled, send, watch };
+enum class Type : uint8_t { accept, connect, receive, receive_pooled, send, watch, readable, writable };
 
 struct Operation {
   Type type;
@@ -64,6 +65,14 @@ struct Kernel::State {
   std::vector<Waiting> completed;
   std::vector<Completion> batch;
   std::map<int, SocketId> descriptors;
+  // By either end.
+  struct SimulatedPipe {
+    std::string bytes;
+    uint32_t capacity = 0;
+    int read = -1;
+    int write = -1;
+  };
+  std::map<int, std::shared_ptr<SimulatedPipe>> pipes;
   std::array<std::deque<Provided>, buffer_groups> rings;
   std::array<std::vector<Provided>, buffer_groups> unpublished;
   std::array<std::set<BufferId>, buffer_groups> owned;  // buffers that belong to the kernel
@@ -74,9 +83,13 @@ struct Kernel::State {
 
   int open(SocketId socket) {
     // The lowest free number, as Linux has it: a descriptor used too long names a stranger.
-    int descriptor = 3;
-    while (descriptors.contains(descriptor)) ++descriptor;
+    const int descriptor = free_descriptor();
     descriptors[descriptor] = socket;
+    return descriptor;
+  }
+  int free_descriptor() const {
+    int descriptor = 3;
+    while (descriptors.contains(descriptor) || pipes.contains(descriptor)) ++descriptor;
     return descriptor;
   }
   SocketId find(int descriptor) {
@@ -138,6 +151,14 @@ bool Kernel::State::execute(Operation& operation) {
     case Type::send: return execute_send(operation);
     case Type::watch:
       if (!socket.fin_received && !socket.reset && !socket.read_shut) return false;
+      complete(operation, Error::none, 1);
+      return true;
+    case Type::readable:
+      if (!world.is_readable(operation.socket)) return false;
+      complete(operation, Error::none, 1);
+      return true;
+    case Type::writable:
+      if (!socket.reset && !socket.write_shut && world.room(operation.socket) == 0) return false;
       complete(operation, Error::none, 1);
       return true;
   }
@@ -274,6 +295,16 @@ void Kernel::watch_hangup(Token token, int socket) {
   state_->add({.type = Type::watch, .token = token, .descriptor = socket});
 }
 
+void Kernel::watch_readable(Token token, int socket) {
+  const KernelScope scope;
+  state_->add({.type = Type::readable, .token = token, .descriptor = socket});
+}
+
+void Kernel::watch_writable(Token token, int socket) {
+  const KernelScope scope;
+  state_->add({.type = Type::writable, .token = token, .descriptor = socket});
+}
+
 void Kernel::cancel(Token token) {
   const KernelScope scope;
   state_->cancels.push_back(token);
@@ -286,11 +317,66 @@ Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes, Co
   World& world = state_->world;
   World::Socket& target = world.socket(id);
   if (target.reset || target.write_shut) return state_->broken_connection();
+  if (world.happens(world.faults().late) && world.happens(25)) return Error::would_block;  // the ring, then
   if (world.happens(world.faults().no_memory)) return world.happens(50) ? Error::no_memory : Error::no_buffers;
   uint64_t size = std::min<uint64_t>(bytes.size(), world.room(id));
   if (size == 0 || world.happens(world.faults().short_write)) size = size == 0 ? 0 : world.random().below(size);
   if (size == 0) return Error::would_block;
   return world.send(id, {reinterpret_cast<const char*>(bytes.data()), size});
+}
+
+Result<size_t> Kernel::splice_now(int from, int to, size_t size) {
+  const KernelScope scope;
+  state_->counters.inline_calls.add();
+  World& world = state_->world;
+  const auto source = state_->pipes.find(from);
+  if (source == state_->pipes.end()) {
+    const auto sink = state_->pipes.find(to);
+    if (sink == state_->pipes.end() || sink->second->write != to) {
+      world.violation("a splice without a pipe");
+      return Error::unsupported;
+    }
+    const SocketId id = state_->find(from);
+    const World::Socket& socket = world.socket(id);
+    State::SimulatedPipe& pipe = *sink->second;
+    if (socket.received.empty() && socket.reset && !socket.read_shut) return state_->broken_connection();
+    if (socket.received.empty()) return socket.fin_received || socket.read_shut ? Result<size_t>{size_t{0}} : Error::would_block;
+    size = std::min({size, socket.received.size(), pipe.capacity - pipe.bytes.size()});
+    if (size == 0) return Error::would_block;
+    if (world.happens(world.faults().short_read)) size = 1 + world.random().below(size);
+    pipe.bytes += world.take(id, size);
+    return size;
+  }
+  State::SimulatedPipe& pipe = *source->second;
+  const SocketId id = state_->find(to);
+  const World::Socket& socket = world.socket(id);
+  if (pipe.bytes.empty() || pipe.read != from) world.violation("a splice out of an empty pipe");
+  if (socket.reset || socket.write_shut) return state_->broken_connection();
+  size = std::min<uint64_t>({size, pipe.bytes.size(), world.room(id)});
+  if (size == 0) return Error::would_block;
+  if (world.happens(world.faults().short_write)) size = 1 + world.random().below(size);
+  world.send(id, std::string_view{pipe.bytes}.substr(0, size));
+  pipe.bytes.erase(0, size);
+  return size;
+}
+
+Result<Pipe> Kernel::open_pipe(uint32_t bytes) {
+  const KernelScope scope;
+  if (state_->world.happens(state_->world.faults().no_sockets)) return Error::too_many_files;
+  auto made = std::make_shared<State::SimulatedPipe>();
+  // Some get less than they asked for.
+  made->capacity = state_->world.happens(state_->world.faults().no_sockets) ? 4096 : bytes;
+  made->read = state_->free_descriptor();
+  state_->pipes[made->read] = made;
+  made->write = state_->free_descriptor();
+  state_->pipes[made->write] = made;
+  return Pipe{.read = made->read, .write = made->write, .capacity = made->capacity};
+}
+
+void Kernel::close_pipe(Pipe& pipe) {
+  const KernelScope scope;
+  if (state_->pipes.erase(pipe.read) + state_->pipes.erase(pipe.write) != 2) state_->world.violation("a pipe is closed that is not open");
+  pipe = {};
 }
 
 Result<size_t> Kernel::peek(int socket) {
@@ -409,7 +495,9 @@ void Kernel::wake() {
 }
 
 Instant Kernel::now() const { return state_->world.now(); }
-WallTime Kernel::wall_now() const { return WallTime{std::chrono::seconds{1'800'000'000}} + state_->world.now().time_since_epoch() + state_->world.wall_offset; }
+WallTime Kernel::wall_now() const {
+  return WallTime{std::chrono::seconds{1'800'000'000}} + state_->world.now().time_since_epoch() + state_->world.wall_offset;
+}
 const EngineCounters& Kernel::counters() const { return state_->counters; }
 
 }  // namespace sluice::core
@@ -449,6 +537,11 @@ void pump(core::Kernel& kernel, bool eagerly) {
 
 bool is_clean(core::Kernel& kernel, std::string& why) {
   core::Kernel::State& state = kernel.state();
+  for (const auto& [descriptor, pipe] : state.pipes) {
+    if (pipe->bytes.empty()) continue;
+    why = "a pipe with bytes in it was kept";
+    return false;
+  }
   if (!state.operations.empty() || !state.submissions.empty() || !state.completed.empty())
     why = "operations are left in the kernel";
   else if (!state.descriptors.empty())

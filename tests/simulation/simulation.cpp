@@ -75,6 +75,7 @@ proxy::Config choose_config(core::Random& random) {
                    .upstream_waiting = static_cast<uint32_t>(random.below(40)),
                    .held = static_cast<uint32_t>(random.below(20)),
                    .tunnels = static_cast<uint32_t>(1 + random.below(6)),
+                   .pipes = static_cast<uint32_t>(random.below(4)),
                    .offload_jobs = 4,
                    .limiter_keys = 64,
                    .token_cache_entries = 16,
@@ -169,6 +170,10 @@ class Run {
     outcome.asked = tally_.asked;
     outcome.answered = tally_.answered;
     outcome.ok = tally_.by_status[200];
+    for (const auto& worker : workers_) {
+      outcome.spliced_bytes += worker->counters().spliced_bytes.get();
+      outcome.tunnels += worker->counters().tunnels.get();
+    }
     return outcome;
   }
 
@@ -391,6 +396,7 @@ class Run {
       want(counters.exchanges.get() == 0 && counters.exchanges_held.get() == 0, "exchanges are still counted");
       want(counters.connections_open.get() == 0 && counters.connections_idle.get() == 0, "connections are still counted");
       want(counters.upstream_open.get() == 0 && counters.upstream_idle.get() == 0, "upstream connections are still counted");
+      want(worker.pipes().taken() == 0, "pipes are missing");
       want(counters.tunnels_open.get() == 0, "tunnels are still counted");
       want(counters.buffers_starved.get() == 0, "starved connections are still counted");
     }

@@ -12,6 +12,8 @@ struct Outcome {
   uint64_t asked = 0;
   uint64_t answered = 0;
   uint64_t ok = 0;
+  uint64_t spliced_bytes = 0;
+  uint64_t tunnels = 0;
 };
 
 enum class Tracing : uint8_t { off, on };
