@@ -32,8 +32,9 @@ void read_listen(Document& document, Config& config, const YAML::Node& node) {
 }
 
 void read_workers(Document& document, Config& config, const YAML::Node& node) {
-  const Section section{document, node, "workers", {"cores", "steering"}};
+  const Section section{document, node, "workers", {"cores", "steering", "pipes"}};
   section.read("cores", config.cores, "auto or a number", [](const std::string& text) { return parse_cores(text); });
+  section.read_number("pipes", config.bounds.pipes, 0, 100'000);
   if (const YAML::Node steering = section.get("steering"); steering.IsDefined()) {
     if (const auto word = document.word(steering, {"auto", "address", "spread"})) {
       config.steering = *word == "auto"      ? limiter::Steering::automatic
