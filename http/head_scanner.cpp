@@ -24,10 +24,17 @@ size_t find_control(std::string_view bytes, size_t from) {
   // min(byte, 0x1f) == byte  <=>  byte <= 0x1f
   const __m128i last_control = _mm_set1_epi8(0x1f);
   const __m128i del = _mm_set1_epi8(0x7f);
+  const auto hits_in = [&](size_t at) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + at));
+    return _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(block, last_control), block), _mm_cmpeq_epi8(block, del));
+  };
+  for (; from + 32 <= bytes.size(); from += 32) {
+    const auto low = static_cast<unsigned>(_mm_movemask_epi8(hits_in(from)));
+    const auto high = static_cast<unsigned>(_mm_movemask_epi8(hits_in(from + 16)));
+    if (const unsigned mask = low | high << 16; mask != 0) return from + static_cast<size_t>(std::countr_zero(mask));
+  }
   for (; from + 16 <= bytes.size(); from += 16) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + from));
-    const __m128i hits = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(block, last_control), block), _mm_cmpeq_epi8(block, del));
-    if (const int mask = _mm_movemask_epi8(hits); mask != 0) {
+    if (const int mask = _mm_movemask_epi8(hits_in(from)); mask != 0) {
       return from + static_cast<size_t>(std::countr_zero(static_cast<unsigned>(mask)));
     }
   }

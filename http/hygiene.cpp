@@ -74,13 +74,21 @@ bool is_ambiguous(std::string_view name) { return std::memchr(name.data(), '_', 
 
 void drop_request_fields(RequestHead& head) {
   for (Field& field : head.fields) {
-    const bool ours = field.id == FieldName::host || field.id == FieldName::expect || field.id == FieldName::forwarded ||
-                      field.id == FieldName::x_forwarded || field.id == FieldName::x_real_ip || field.id == FieldName::x_request_id;
-    const bool announces_nothing = field.id == FieldName::trailer && head.framing != Framing::chunked;
-    if (ours || announces_nothing || is_hop_by_hop(field.id) || is_ambiguous(head.fields.name(field)))
-      field.disposition = Disposition::drop;
+    bool drops = false;
+    switch (field.id) {
+      case FieldName::other: drops = is_ambiguous(head.fields.name(field)); break;  // the names known by an id have no '_'
+      case FieldName::expect:
+      case FieldName::forwarded:
+      case FieldName::host:
+      case FieldName::x_forwarded:
+      case FieldName::x_real_ip:
+      case FieldName::x_request_id: drops = true; break;  // ours to set
+      case FieldName::trailer: drops = head.framing != Framing::chunked; break;
+      default: drops = is_hop_by_hop(field.id); break;
+    }
+    if (drops) field.disposition = Disposition::drop;
   }
-  drop_named_by_connection(head.fields);
+  if (head.connection_names_fields) drop_named_by_connection(head.fields);
 }
 
 void drop_response_fields(ResponseHead& head, Framing towards_client) {
@@ -88,7 +96,7 @@ void drop_response_fields(ResponseHead& head, Framing towards_client) {
     const bool announces_nothing = field.id == FieldName::trailer && towards_client != Framing::chunked;
     if (announces_nothing || is_hop_by_hop(field.id) || field.id == FieldName::x_request_id) field.disposition = Disposition::drop;
   }
-  drop_named_by_connection(head.fields);
+  if (head.connection_names_fields) drop_named_by_connection(head.fields);
 }
 
 bool may_be_a_trailer(std::string_view name) {

@@ -9,6 +9,10 @@ namespace sluice::http {
 
 namespace limits = core::limits;
 
+namespace {
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+}  // namespace
+
 // llhttp's events. A head's spans arrive whole, because a head is handed over whole.
 struct Parser::Callbacks {
   static Parser& self(llhttp_t* llhttp) { return *static_cast<Parser*>(llhttp->data); }
@@ -41,9 +45,10 @@ struct Parser::Callbacks {
     Field& field = parser.fields_->add();
     field.name_begin = parser.name_begin_;
     field.name_size = parser.name_size_;
-    const auto value = trim_blanks({parser.base_ + parser.value_begin_, parser.value_size_});
-    field.value_begin = static_cast<uint16_t>(value.data() - parser.base_);
-    field.value_size = static_cast<uint16_t>(value.size());
+    // llhttp leaves out the blanks before a value, and not those behind it.
+    field.value_begin = parser.value_begin_;
+    field.value_size = parser.value_size_;
+    while (field.value_size > 0 && is_blank(parser.base_[field.value_begin + field.value_size - 1])) --field.value_size;
     field.id = recognize_field(parser.fields_->name(field));
     field.disposition = Disposition::keep;
     parser.name_size_ = parser.value_size_ = 0;
@@ -189,6 +194,7 @@ Rule Parser::finish_fields(Head& head) {
   bool says_upgrade = false;
   unsigned upgrades = 0;
   for (const Field& field : head.fields) {
+    if (field.id == FieldName::other) continue;
     switch (field.id) {
       case FieldName::content_length:
         if (head.has_content_length) return Rule::content_length;
@@ -244,6 +250,7 @@ Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
   out.expectation = Expectation::none;
   const Field* host = nullptr;
   for (const Field& field : out.fields) {
+    if (field.id == FieldName::other) continue;
     if (field.id == FieldName::host) {
       if (host != nullptr) return Rule::host_duplicate;
       host = &field;

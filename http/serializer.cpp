@@ -9,7 +9,15 @@ namespace {
 
 void put_kept_fields(Writer& writer, const Fields& fields) {
   for (const Field& field : fields) {
-    if (field.disposition == Disposition::keep) writer.field(fields.name(field), fields.value(field));
+    if (field.disposition == Disposition::drop) continue;
+    const std::string_view name = fields.name(field);
+    const std::string_view value = fields.value(field);
+    // Most fields are in the form in which they are written, and then name and value lie two bytes apart.
+    if (value.data() == name.data() + name.size() + 2 && name.data()[name.size() + 1] == ' ') {
+      writer.put({name.data(), name.size() + 2 + value.size()}).put("\r\n");
+    } else {
+      writer.field(name, value);
+    }
   }
 }
 

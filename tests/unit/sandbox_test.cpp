@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -14,7 +15,7 @@
 #include <fstream>
 #include <functional>
 
-#include "core/kernel_linux.cpp"  // the ring behind the seam is known only there
+#include "core/ring_linux.h"
 #include "core/sandbox.h"
 
 namespace sluice::core {
