@@ -139,6 +139,11 @@ void Section::read_duration(std::string_view key, core::Duration& into) const {
   read(key, into, "a duration like 500ms, 2s or 1m", [](const std::string& text) { return parse_duration(text); });
 }
 
+void Section::read_duration_or_none(std::string_view key, core::Duration& into) const {
+  read(key, into, "a duration like 500ms, 2s or 1m, or 0 for none",
+       [](const std::string& text) { return text == "0" ? Parsed<core::Duration>{core::Duration{0}} : parse_duration(text); });
+}
+
 void for_each_named(Document& document, const YAML::Node& node, const std::string& what,
                     const std::function<void(const std::string& name, const YAML::Node& value)>& visit) {
   if (!node.IsDefined() || node.IsNull()) return;

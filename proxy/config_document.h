@@ -79,6 +79,7 @@ class Section {
     into = static_cast<T>(number);
   }
   void read_duration(std::string_view key, core::Duration& into) const;
+  void read_duration_or_none(std::string_view key, core::Duration& into) const;  // 0 is none
 
  private:
   Document& document_;

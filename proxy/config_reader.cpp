@@ -62,9 +62,9 @@ void read_timeouts(Document& document, Config& config, const YAML::Node& node) {
   const Section section{document, node, "timeouts", {"connect", "head", "body", "idle", "deadline", "tunnel"}};
   section.read_duration("connect", config.timeouts.connect);
   section.read_duration("head", config.timeouts.upstream_head);
-  section.read_duration("body", config.timeouts.upstream_body);
+  section.read_duration_or_none("body", config.timeouts.upstream_body);
   section.read_duration("idle", config.timeouts.upstream_idle);
-  section.read_duration("deadline", config.timeouts.deadline);
+  section.read_duration_or_none("deadline", config.timeouts.deadline);
   section.read_duration("tunnel", config.timeouts.tunnel);
 }
 

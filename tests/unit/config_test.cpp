@@ -21,7 +21,7 @@ limits:
   trial: { key: "header:X-Client", rate: 1/day, dry_run: true }
 limiter: { keys: 5000, on_full: admit, ipv4_prefix: 24, ipv6_prefix: 56, held_max: 10 }
 upstreams:
-  orders: { endpoints: [http://127.0.0.1:9001], timeouts: { connect: 1s, head: 1500ms, tunnel: 5m } }
+  orders: { endpoints: [http://127.0.0.1:9001], timeouts: { connect: 1s, head: 1500ms, body: 0, deadline: 0, tunnel: 5m } }
 routes:
   - { match: { path_prefix: / }, auth: none, upstream: orders }
   - { match: { host: API.example, path_prefix: /orders/, methods: [GET, POST] }, auth: main, limits: [per_address, per_tenant], upstream: orders }
@@ -164,6 +164,8 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"host: \"*.example\", path: /exact", "path_prefix: /", "this route is for the same requests as /*; nothing says which of them wins"},
       {"log: none", "logs: none", "unknown key \"logs\" in the configuration; did you mean log?"},
       {"log: none", "log: none\nlog: none", "key \"log\" is here twice"},
+      {"body: 0", "body: 5", "duration \"5\" is not a number with a unit"},
+      {"tunnel: 5m", "tunnel: 0", "duration \"0\" is not a number with a unit"},
       {"log: none", "user: no-such-user", "this system has no user \"no-such-user\"; write NAME or NAME:GROUP"},
       {"log: none", "sandbox: maybe", "\"maybe\" is not on or off"},
       {"auth: none, upstream: orders", "auth: none, upgrade: [h2c], upstream: orders", "\"h2c\" can't be tunnelled"},
