@@ -10,9 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 namespace sluice::core {
 
@@ -66,160 +66,40 @@ std::optional<std::string> close_files(const SandboxPlan& plan) {
 }
 
 // What the gateway, the C library, OpenSSL and libcurl call from here on.
-constexpr std::array allowed_calls = {
+constexpr std::string_view allowed_calls =
     // memory and threads
-    "brk",
-    "mmap",
-    "munmap",
-    "mremap",
-    "madvise",
-    "mprotect",
-    "clone",
-    "clone3",
-    "exit",
-    "exit_group",
-    "futex",
-    "futex_waitv",
-    "set_robust_list",
-    "get_robust_list",
-    "rseq",
-    "set_tid_address",
-    "sched_yield",
-    "sched_getaffinity",
-    "sched_setaffinity",
-    "getcpu",
-    "membarrier",
-    "prctl",
-    "arch_prctl",
-    "restart_syscall",
+    "brk mmap munmap mremap madvise mprotect clone clone3 exit exit_group futex futex_waitv set_robust_list get_robust_list rseq "
+    "set_tid_address sched_yield sched_getaffinity sched_setaffinity getcpu membarrier prctl arch_prctl restart_syscall "
     // time and chance
-    "clock_gettime",
-    "clock_getres",
-    "clock_nanosleep",
-    "nanosleep",
-    "gettimeofday",
-    "time",
-    "getrandom",
+    "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time getrandom "
     // signals
-    "rt_sigaction",
-    "rt_sigprocmask",
-    "rt_sigreturn",
-    "rt_sigpending",
-    "rt_sigtimedwait",
-    "sigaltstack",
-    "signalfd4",
-    "tgkill",
-    "kill",
+    "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack signalfd4 tgkill kill "
     // sockets
-    "socket",
-    "socketpair",
-    "bind",
-    "connect",
-    "accept4",
-    "listen",
-    "shutdown",
-    "getsockname",
-    "getpeername",
-    "setsockopt",
-    "getsockopt",
-    "sendto",
-    "sendmsg",
-    "sendmmsg",
-    "recvfrom",
-    "recvmsg",
-    "recvmmsg",
+    "socket socketpair bind connect accept4 listen shutdown getsockname getpeername setsockopt getsockopt sendto sendmsg sendmmsg "
+    "recvfrom recvmsg recvmmsg "
     // the ring, and waiting elsewhere
-    "io_uring_setup",
-    "io_uring_enter",
-    "io_uring_register",
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-    "epoll_create1",
-    "epoll_ctl",
-    "epoll_wait",
-    "epoll_pwait",
-    "eventfd2",
-    "pipe2",
-    "splice",
+    "io_uring_setup io_uring_enter io_uring_register poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait "
+    "eventfd2 pipe2 splice "
     // files; which ones Landlock says
-    "read",
-    "readv",
-    "pread64",
-    "write",
-    "writev",
-    "pwrite64",
-    "close",
-    "close_range",
-    "lseek",
-    "fcntl",
-    "dup",
-    "dup2",
-    "dup3",
-    "ioctl",
-    "open",
-    "openat",
-    "stat",
-    "lstat",
-    "fstat",
-    "newfstatat",
-    "statx",
-    "access",
-    "faccessat",
-    "faccessat2",
-    "readlink",
-    "readlinkat",
-    "getdents64",
-    "getcwd",
-    "fsync",
-    "fdatasync",
-    "ftruncate",
-    "fallocate",
-    "rename",
-    "renameat",
-    "renameat2",
-    "unlink",
-    "unlinkat",
-    "fchmod",
-    "umask",
-    "statfs",
-    "fstatfs",
-    "fadvise64",
-    "inotify_init1",
-    "inotify_add_watch",
-    "inotify_rm_watch",
+    "read readv pread64 write writev pwrite64 close close_range lseek fcntl dup dup2 dup3 ioctl open openat stat lstat fstat newfstatat "
+    "statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd fsync fdatasync ftruncate fallocate rename renameat "
+    "renameat2 unlink unlinkat fchmod umask statfs fstatfs fadvise64 inotify_init1 inotify_add_watch inotify_rm_watch "
     // who and where we are
-    "getpid",
-    "getppid",
-    "gettid",
-    "getuid",
-    "geteuid",
-    "getgid",
-    "getegid",
-    "uname",
-    "sysinfo",
-    "prlimit64",
-    "getrlimit",
-    "setrlimit",
-    "getrusage",
-    "times",
+    "getpid getppid gettid getuid geteuid getgid getegid uname sysinfo prlimit64 getrlimit setrlimit getrusage times "
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     // the sanitizers' own
-    "ptrace",
-    "wait4",
-    "personality",
-    "process_vm_readv",
-    "setitimer",
+    "ptrace wait4 personality process_vm_readv setitimer getdents "
 #endif
-};
+    ;
 
 std::optional<std::string> filter_calls() {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
   if (filter == nullptr) return "no memory for a filter of system calls";
-  for (const char* name : allowed_calls) {
+  for (std::string_view rest = allowed_calls; !rest.empty();) {
+    const std::string name{rest.substr(0, rest.find(' '))};
+    rest.remove_prefix(name.size() + 1);
     // A name that this architecture or library does not know is no call that could be made.
-    if (const int number = seccomp_syscall_resolve_name(name); number != __NR_SCMP_ERROR)
+    if (const int number = seccomp_syscall_resolve_name(name.c_str()); number != __NR_SCMP_ERROR)
       seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
   }
   const int failure = seccomp_load(filter);

@@ -92,6 +92,9 @@ struct AuthConfig {
   Credential credential = Credential::pass_on;
 };
 
+// Whether connections begin with a PROXY protocol header, from one of Config::trusted; all of them do, or none.
+enum class ProxyProtocol : uint8_t { off, required };
+
 // GET /demo/work: whether the route exists.
 enum class DemoRoutes : uint8_t { off, on };
 
@@ -127,6 +130,7 @@ enum class Sandbox : uint8_t { off, on };
 // complete() derives what follows from the rest.
 struct Config {
   core::SocketAddress listen = core::SocketAddress::ipv4(0, 8000);
+  ProxyProtocol proxy_protocol = ProxyProtocol::off;
   Endpoint upstream;
   std::vector<AuthConfig> auth;
   std::vector<auth::Provider> providers;  // of auth, by complete()

@@ -19,7 +19,11 @@ void read_listen(Document& document, Config& config, const YAML::Node& node) {
   }
   YAML::Node address = items.front();
   if (address.IsMap()) {
-    const Section section{document, address, "listen", {"address"}};
+    const Section section{document, address, "listen", {"address", "proxy_protocol"}};
+    if (section.has("proxy_protocol")) {
+      if (const auto word = document.word(section.get("proxy_protocol"), {"true", "false"}))
+        config.proxy_protocol = *word == "true" ? ProxyProtocol::required : ProxyProtocol::off;
+    }
     address = section.get("address");
   }
   const auto text = document.text(address, "an address like 0.0.0.0:8000, [::]:8000 or :8000");
@@ -104,6 +108,10 @@ Config read_document(Document& document) {
   if (root.has("listen")) read_listen(document, config, root.get("listen"));
   if (root.has("workers")) read_workers(document, config, root.get("workers"));
   if (root.has("trusted")) read_trusted(document, config, root.get("trusted"));
+  if (config.proxy_protocol == ProxyProtocol::required && config.trusted.empty()) {
+    document.complain(root.get("listen"),
+                      "proxy_protocol: true, and nobody is trusted to speak it; write for example trusted: [10.0.0.0/8]");
+  }
   if (root.has("auth")) read_auth(document, config, root.get("auth"));
   if (root.has("revoked")) read_revoked(document, config, root.get("revoked"));
   if (root.has("failed_tokens")) read_failed_tokens(document, config, root.get("failed_tokens"));

@@ -19,6 +19,7 @@ struct Counters {
   core::Counter connections_shed;     // idle ones, closed to make room
   core::Counter connections_refused;  // closed at once: no room at all
   core::Counter accept_failures;
+  core::Counter proxy_headers_refused;  // malformed, late, or of somebody who is not trusted
 
   core::Counter exchanges;        // in flight
   core::Counter exchanges_held;   // shaped, now

@@ -1,8 +1,11 @@
 #include "proxy/downstream_connection.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "proxy/client_address.h"
 #include "proxy/exchange.h"
+#include "proxy/proxy_header.h"
 #include "proxy/worker.h"
 
 namespace sluice::proxy {
@@ -15,6 +18,7 @@ constexpr int linger_periods_max = 5;
 std::string_view to_string(DownstreamConnection::State state) {
   using State = DownstreamConnection::State;
   switch (state) {
+    case State::announced: return "announced";
     case State::idle: return "idle";
     case State::ready: return "ready";
     case State::exchanging: return "exchanging";
@@ -40,8 +44,50 @@ void DownstreamConnection::open(Worker& worker, int socket, const core::SocketAd
   address_ = address;
   timer_.bind(worker.token(Operation::downstream_timer, *this));
   worker.counters().connections_open.add();
-  become_idle(worker);
+  if (worker.config().proxy_protocol == ProxyProtocol::required) {
+    state_ = State::announced;
+    if (!is_trusted(worker.config().trusted, address)) {
+      refuse_proxy_header(worker);
+      return;
+    }
+    worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.head);
+  } else {
+    become_idle(worker);
+  }
   arm_receive(worker, core::Readiness::expected);  // a client that connects has something to say
+}
+
+// --- whose it is -----------------------------------------------------------------------------------------------------------
+
+// The bytes up to here are in waiting_, or came just now in `buffer`.
+void DownstreamConnection::on_proxy_header_bytes(Worker& worker, core::Buffer buffer, uint32_t size) {
+  if (buffer.is_held()) {
+    waiting_ = buffer;
+    waiting_size_ = 0;
+  }
+  waiting_size_ += size;
+  const auto area = waiting_.receive_area();
+  const ProxyHeader header = parse_proxy_header(area.first(waiting_size_));
+  switch (header.state) {
+    case ProxyHeader::State::broken: refuse_proxy_header(worker); return;
+    case ProxyHeader::State::incomplete:
+      in_flight_.begin(Op::receive);
+      worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_, area.subspan(waiting_size_),
+                              core::Readiness::unexpected);
+      return;
+    case ProxyHeader::State::complete: break;
+  }
+  if (header.source) address_ = *header.source;
+  const core::Buffer rest = waiting_;
+  waiting_ = {};
+  const auto rest_size = static_cast<uint32_t>(waiting_size_ - header.size);
+  std::memmove(area.data(), area.data() + header.size, rest_size);
+  next(worker, rest, rest_size);
+}
+
+void DownstreamConnection::refuse_proxy_header(Worker& worker) {
+  worker.counters().proxy_headers_refused.add();
+  begin_close(worker);
 }
 
 // --- waiting for a request -----------------------------------------------------------------------------------------------
@@ -74,6 +120,9 @@ void DownstreamConnection::on_receive(Worker& worker, const core::Completion& co
 
   if (parked) {
     worker.park(*this);
+  } else if (state_ == State::announced && size > 0) {
+    on_proxy_header_bytes(worker, buffer, size);
+    return;
   } else if (state_ == State::idle && buffer.is_held()) {
     leave_idle(worker);
     start_exchange(worker, buffer, size);
@@ -179,6 +228,7 @@ void DownstreamConnection::on_watch(Worker& worker) {
   switch (state_) {
     case State::exchanging: exchange_->on_downstream_hangup(worker); break;
     case State::closing: settle(worker); break;
+    case State::announced:
     // Bytes may lie before the FIN: the receive that is armed, or the request that is ready, will come to it.
     case State::idle:
     case State::ready:
@@ -189,6 +239,7 @@ void DownstreamConnection::on_watch(Worker& worker) {
 void DownstreamConnection::on_timer(Worker& worker) {
   switch (state_) {
     case State::exchanging: exchange_->on_downstream_timeout(worker); break;
+    case State::announced: refuse_proxy_header(worker); break;
     case State::idle:
       // Bytes are here, and in all this time there was no buffer to read them into.
       if (core::ListNode<StarvedTag>::is_linked()) worker.counters().connections_shed.add();
@@ -282,7 +333,7 @@ void DownstreamConnection::on_linger_bytes(Worker& worker, core::Buffer buffer) 
 }
 
 void DownstreamConnection::on_drain(Worker& worker) {
-  if (state_ != State::idle) return;
+  if (state_ != State::idle && state_ != State::announced) return;
   // A request that is here already is served; its answer says that the connection closes.
   const auto waiting = worker.kernel().peek(socket_);
   if (waiting && waiting.value() > 0) return;
@@ -313,6 +364,7 @@ void DownstreamConnection::settle(Worker& worker) {
 
 void DownstreamConnection::finish_close(Worker& worker) {
   SLUICE_ASSERT(state_ == State::closing && in_flight_.none());
+  if (waiting_.is_held()) worker.buffers(core::BufferGroup::downstream).give_back(waiting_);
   worker.kernel().close(socket_);
   worker.counters().connections_open.subtract();
   if (exchange_ != nullptr) exchange_->on_downstream_gone(worker);

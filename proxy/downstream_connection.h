@@ -34,6 +34,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
                              public core::ListNode<SettledTag> {
  public:
   enum class State : uint8_t {
+    announced,   // before everything: a PROXY protocol header says whose it is
     idle,        // between requests: a receive is armed, no buffer is held
     ready,       // bytes of the next request are here, and wait for their turn
     exchanging,  // an Exchange runs
@@ -85,6 +86,8 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
  private:
   enum class Op : uint8_t { receive, send, watch, readable, writable };
 
+  void on_proxy_header_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
+  void refuse_proxy_header(Worker& worker);
   void become_idle(Worker& worker);
   void leave_idle(Worker& worker);
   void arm_receive(Worker& worker, core::Readiness readiness);
@@ -101,11 +104,11 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   core::InFlight<Op> in_flight_;
   int socket_ = -1;
   uint32_t requests_ = 0;
-  uint32_t waiting_size_ = 0;  // ready: bytes in waiting_
+  uint32_t waiting_size_ = 0;  // ready, announced: bytes in waiting_
   uint64_t bytes_sent_ = 0;
   Exchange* exchange_ = nullptr;  // exchanging, and closing until the exchange has let go
   Outbox* outbox_ = nullptr;      // while a send is in flight
-  core::Buffer waiting_;          // ready
+  core::Buffer waiting_;          // ready; announced, once bytes came
   core::Timer timer_;
   core::Instant since_{};  // idle and lingering: when that began
   core::SocketAddress address_;

@@ -69,6 +69,8 @@ void put_connections(Exposition& out, const MetricsSources& sources) {
   out.sample({}, total(&Counters::exchanges));
   out.family("gateway_requests_held", Kind::gauge, "Exchanges that are held back by shaping.");
   out.sample({}, total(&Counters::exchanges_held));
+  out.family("gateway_proxy_headers_refused_total", Kind::counter, "Connections closed for want of a good PROXY protocol header.");
+  out.sample({}, total(&Counters::proxy_headers_refused));
   out.family("gateway_spliced_bytes_total", Kind::counter, "Bytes of bodies and tunnels that were not copied.");
   out.sample({}, total(&Counters::spliced_bytes));
   out.family("gateway_pipe_misses_total", Kind::counter, "Times when they were copied because no pipe was free.");

@@ -179,6 +179,121 @@ TEST_F(Flows, hundred_continue_is_ours_to_say_once_everything_is_well) {
   EXPECT_EQ(hasty.answers(), "200");
 }
 
+// --- whose connection it is -------------------------------------------------------------------------------------------------
+
+std::string version_2(unsigned command, unsigned family, const std::string& addresses) {
+  std::string header{"\r\n\r\n\0\r\nQUIT\n", 12};
+  header += static_cast<char>(0x20 | command);
+  header += static_cast<char>(family);
+  header += static_cast<char>(addresses.size() >> 8);
+  header += static_cast<char>(addresses.size());
+  return header + addresses;
+}
+
+class ProxyProtocol : public Flows {
+ protected:
+  void start() {
+    config_.proxy_protocol = proxy::ProxyProtocol::required;
+    if (config_.trusted.empty()) config_.trusted.push_back(*core::Cidr::parse("10.0.0.0/8"));  // the client of the rig is in it
+    Flows::start();
+  }
+  // Who the endpoint is told that it was, or how it ended.
+  std::string client_of(const std::string& header, size_t cut = std::string::npos) {
+    origin_.forget();
+    RawClient client{world_};
+    const std::string all = header + ask;
+    client.send(std::string_view{all}.substr(0, cut));
+    pass(milliseconds{100});
+    if (cut < all.size()) client.send(std::string_view{all}.substr(cut));
+    pass(milliseconds{200});
+    if (origin_.messages().empty()) return client.is_closed() ? "closed" : "waits";
+    return *origin_.messages().front().field("x-forwarded-for");
+  }
+};
+
+TEST_F(ProxyProtocol, says_who_the_client_is_however_it_is_cut) {
+  start();
+  const std::string ipv6_addresses =
+      std::string{"\x20\x01\x0d\xb8", 4} + std::string(11, '\0') + "\x05" + std::string(16, '\0') + std::string{"\x11\x5c\x1f\x40", 4};
+  const std::string ipv4_addresses{"\xc0\x00\x02\x07\x0a\x00\x00\x01\x11\x5c\x1f\x40", 12};
+  const std::vector<std::pair<std::string, std::string>> table = {
+      {"PROXY TCP4 192.0.2.7 10.0.0.1 4444 8000\r\n", "192.0.2.7"},
+      {"PROXY TCP6 2001:db8::5 ::1 4444 8000\r\n", "2001:db8::5"},
+      {"PROXY UNKNOWN\r\n", "10.0.0.1"},
+      {"PROXY UNKNOWN 192.0.2.7 10.0.0.1 4444 8000\r\n", "10.0.0.1"},
+      {version_2(1, 0x11, ipv4_addresses), "192.0.2.7"},
+      {version_2(1, 0x21, ipv6_addresses), "2001:db8::5"},
+      {version_2(1, 0x11, ipv4_addresses + std::string{"\x03\x00\x04\1\2\3\4", 7}), "192.0.2.7"},
+      {version_2(1, 0x11, ipv4_addresses + std::string(4000, '\x04')), "192.0.2.7"},
+      {version_2(0, 0x00, ""), "10.0.0.1"},
+      {version_2(0, 0x11, ipv4_addresses), "10.0.0.1"},
+      {version_2(1, 0x31, std::string(216, 'x')), "10.0.0.1"},
+      {version_2(1, 0x00, ""), "10.0.0.1"},
+  };
+  for (const auto& [header, who] : table) {
+    for (size_t cut = 1; cut <= header.size() + 1; cut += header.size() / 120 + 1) {
+      ASSERT_EQ(client_of(header, cut), who) << header << ", cut at " << cut;
+    }
+  }
+}
+
+TEST_F(ProxyProtocol, what_is_none_closes_the_connection) {
+  start();
+  const std::string ipv4_addresses{"\xc0\x00\x02\x07\x0a\x00\x00\x01\x11\x5c\x1f\x40", 12};
+  const std::vector<std::string> table = {
+      "",
+      "proxy TCP4 192.0.2.7 10.0.0.1 4444 8000\r\n",
+      "PROXY TCP4 192.0.2.7 10.0.0.1 4444 8000\n",
+      "PROXY  TCP4 192.0.2.7 10.0.0.1 4444 8000\r\n",
+      "PROXY TCP4 192.0.2.7 10.0.0.1 4444\r\n",
+      "PROXY TCP4 192.0.2.7 10.0.0.1 4444 8000 1\r\n",
+      "PROXY TCP4 192.0.2.7 10.0.0.1 04444 8000\r\n",
+      "PROXY TCP4 192.0.2.7 10.0.0.1 65536 8000\r\n",
+      "PROXY TCP4 192.0.2.256 10.0.0.1 4444 8000\r\n",
+      "PROXY TCP4 2001:db8::5 ::1 4444 8000\r\n",
+      "PROXY TCP6 192.0.2.7 10.0.0.1 4444 8000\r\n",
+      "PROXY TCP5 192.0.2.7 10.0.0.1 4444 8000\r\n",
+      "PROXY UNKNOWN " + std::string(100, 'x') + "\r\n",
+      version_2(2, 0x11, ipv4_addresses),
+      version_2(1, 0x11, ipv4_addresses.substr(1)),
+      version_2(1, 0x21, ipv4_addresses),
+      version_2(1, 0x11, ipv4_addresses + std::string(5000, 'x')),
+      std::string{"\r\n\r\n\0\r\nQUIT\n\x11\x11\0\x0c", 16} + ipv4_addresses,
+  };
+  for (const std::string& header : table) EXPECT_EQ(client_of(header), "closed") << header;
+  EXPECT_EQ(counters().proxy_headers_refused.get(), table.size());
+}
+
+TEST_F(ProxyProtocol, nobody_speaks_it_who_is_not_trusted_or_takes_too_long) {
+  config_.trusted.push_back(*core::Cidr::parse("192.168.0.0/16"));
+  start();
+  EXPECT_EQ(client_of("PROXY TCP4 192.0.2.7 10.0.0.1 4444 8000\r\n"), "closed");
+  EXPECT_EQ(counters().proxy_headers_refused.get(), 1U);
+}
+
+TEST_F(ProxyProtocol, has_a_deadline_and_what_it_says_is_no_longer_trusted_by_itself) {
+  start();
+  {
+    RawClient client{world_};
+    client.send("PROXY TCP4 192.0.2.7 ");
+    pass(config_.timeouts.head - seconds{1});
+    EXPECT_FALSE(client.is_closed());
+    pass(seconds{3});
+    EXPECT_TRUE(client.is_closed());
+  }
+  EXPECT_EQ(counters().proxy_headers_refused.get(), 1U);
+  // X-Forwarded-For is for those whom the header names, and 192.0.2.7 is no proxy of ours.
+  RawClient forger{world_};
+  forger.send("PROXY TCP4 192.0.2.7 10.0.0.1 4444 8000\r\nGET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n");
+  pass(milliseconds{200});
+  EXPECT_EQ(*origin_.messages().back().field("x-forwarded-for"), "192.0.2.7");
+  EXPECT_NE(gateway_->last_log().find("\"client\":\"192.0.2.7\""), std::string::npos);
+  // And a second header on the same connection is a broken request.
+  forger.send("PROXY TCP4 192.0.2.8 10.0.0.1 4444 8000\r\n" + ask);
+  pass(milliseconds{200});
+  EXPECT_EQ(forger.answers(), "200, 400 http.request_line, closed");
+}
+
 // --- slow and many ---------------------------------------------------------------------------------------------------------
 
 TEST_F(Flows, slow_heads_have_ten_seconds_however_they_trickle) {

@@ -39,6 +39,15 @@ TEST_F(GatewayTest, request_goes_through_and_is_refused_without_a_token) {
   EXPECT_TRUE(ask("GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
+TEST_F(GatewayTest, load_balancer_says_who_the_client_is) {
+  config_.proxy_protocol = proxy::ProxyProtocol::required;
+  config_.trusted.push_back(*core::Cidr::parse("127.0.0.0/8"));
+  start();
+  const std::string command = "curl -sf --haproxy-protocol -H 'Authorization: Bearer " + token() + "' " + url("/echo") + " -d hello";
+  EXPECT_EQ(std::system((command + " | grep -q hello").c_str()), 0);
+  EXPECT_EQ(ask("GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), "") << "without a header nobody is heard";
+}
+
 TEST_F(GatewayTest, pipelined_requests_are_answered_in_order) {
   start();
   Connection connection{gateway_->port()};

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/address.h"
+
 namespace sluice::simulation {
 
 namespace {
@@ -42,7 +44,13 @@ bool Client::world_is_calm() const {
 }
 
 void Client::start() {
-  socket_ = world_.connect_actor(this, options_.port, options_.address);
+  constexpr uint32_t balancer = 0x7f000002;
+  socket_ = world_.connect_actor(this, options_.port, options_.is_announced ? balancer : options_.address);
+  if (options_.is_announced) {
+    std::array<char, core::SocketAddress::address_text_max> text;
+    const size_t size = core::SocketAddress::ipv4(options_.address, 1).format_address(text.data());
+    out_ = "PROXY TCP4 " + std::string{text.data(), size} + " 127.0.0.2 40000 8000\r\n";
+  }
   watch_the_clock();
   write_more();
 }

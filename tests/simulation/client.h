@@ -36,6 +36,7 @@ struct ClientOptions {
   unsigned play_count = harmless_plays;  // the plays it chooses from: the first so many
   bool small = false;                    // bodies of a few bytes only
   std::string token;
+  bool is_announced = false;    // by a PROXY protocol header, through a balancer
   bool may_be_unknown = false;  // the token's key comes some time, or never
 };
 

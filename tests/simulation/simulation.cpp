@@ -83,6 +83,10 @@ proxy::Config choose_config(core::Random& random) {
                    .requests_per_connection = static_cast<uint32_t>(1 + random.below(20)),
                    .request_body_bytes = 1 << 20,
                    .discard_bytes = 20'000};
+  if (random.chance(20)) {
+    config.proxy_protocol = proxy::ProxyProtocol::required;
+    config.trusted.push_back(*core::Cidr::parse("127.0.0.0/8"));
+  }
   config.limits_on_full = random.chance(50) ? limiter::OnFull::refuse : limiter::OnFull::admit;
   if (random.chance(40)) {
     proxy::add_default_routes(config, {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000});
@@ -224,6 +228,7 @@ class Run {
       options.first_number = 1 + index * 1000;
       options.address = 0x0a000001 + static_cast<uint32_t>(choice_.below(addresses));
       options.port = gateway_port;
+      options.is_announced = config_.proxy_protocol == proxy::ProxyProtocol::required;
       options.mood = choice_.chance(50) ? (choice_.chance(50) ? Mood::patient : Mood::pipelining) : static_cast<Mood>(choice_.below(moods));
       options.requests = 1 + static_cast<unsigned>(choice_.below(8));
       options.play_count = harmless ? harmless_plays : plays;

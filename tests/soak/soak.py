@@ -1,6 +1,6 @@
 # Hours in minutes: mixed traffic through the gateway as it ships, good and bad clients, tunnels, slow readers, an endpoint that
 # stops, dies and comes back. Afterwards it must be as it was: descriptors, memory, buffers, no kernel worker threads.
-# usage: soak.py PATH_TO_SLUICE SECONDS
+# usage: soak.py PATH_TO_SLUICE SECONDS [SANITIZER]; a sanitizer's memory is its own affair
 import os
 import random
 import re
@@ -15,6 +15,7 @@ import urllib.request
 
 sluice = os.path.abspath(sys.argv[1])
 seconds = float(sys.argv[2])
+counts_memory = len(sys.argv) < 4
 folder = tempfile.mkdtemp()
 stop = threading.Event()
 counts = {}
@@ -257,7 +258,7 @@ def slow_readers():
     print(f"slow readers: {number}, {nothing >> 20} MiB before, {before >> 20} MiB with them, {after >> 20} MiB after they took {taken // number >> 10} KiB each; "
           f"another client's request took {others_ms:.1f} ms; kernel workers {worker_threads(gateway)}")
     # A request's buffer as far as it was used, a response's to its end.
-    assert after < nothing + number * (100 << 10) + (8 << 20), "memory grows with what they do not read"
+    assert not counts_memory or after < nothing + number * (100 << 10) + (8 << 20), "memory grows with what they do not read"
     assert worker_threads(gateway) == 0
     for c in readers:
         c.close()
@@ -292,7 +293,7 @@ print(f"memory: {early >> 20} MiB after a third, {late >> 20} MiB at the end; ke
       f"descriptors {descriptors(gateway)}, {descriptors(tunnels)}")
 print(", ".join(f"{what}: {number}" for what, number in sorted(counts.items())))
 assert most_workers == 0
-assert late < early * 1.15 + (8 << 20), "memory grows"
+assert not counts_memory or late < early * 1.15 + (8 << 20), "memory grows"
 assert counts.get("answer 200", 0) > 0 and counts.get("tunnel", 0) > 0
 for process in (gateway, tunnels):
     process.send_signal(signal.SIGTERM)

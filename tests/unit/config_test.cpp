@@ -166,6 +166,7 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"log: none", "log: none\nlog: none", "key \"log\" is here twice"},
       {"body: 0", "body: 5", "duration \"5\" is not a number with a unit"},
       {"tunnel: 5m", "tunnel: 0", "duration \"0\" is not a number with a unit"},
+      {"- address: 127.0.0.1:8000", "- { address: 127.0.0.1:8000, proxy_protocol: maybe }", "\"maybe\" is not true or false"},
       {"log: none", "user: no-such-user", "this system has no user \"no-such-user\"; write NAME or NAME:GROUP"},
       {"log: none", "sandbox: maybe", "\"maybe\" is not on or off"},
       {"auth: none, upstream: orders", "auth: none, upgrade: [h2c], upstream: orders", "\"h2c\" can't be tunnelled"},

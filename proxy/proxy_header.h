@@ -1,0 +1,26 @@
+// The PROXY protocol, versions 1 and 2: the first bytes of a connection, in which a load balancer says whose it is.
+// Source: the PROXY protocol specification of HAProxy, 2.2 and 2.3. TLVs are passed over, checksums among them.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+
+#include "core/address.h"
+
+namespace sluice::proxy {
+
+struct ProxyHeader {
+  enum class State : uint8_t { incomplete, complete, broken };
+  State state = State::incomplete;
+  size_t size = 0;  // if complete
+  // Who the connection is of; nothing if the sender speaks for itself (LOCAL, UNKNOWN) or of an address that is none of IP.
+  std::optional<core::SocketAddress> source;
+};
+
+inline constexpr size_t proxy_header_bytes_max = 4096;
+
+// `bytes` is all that has come so far.
+[[nodiscard]] ProxyHeader parse_proxy_header(std::span<const std::byte> bytes);
+
+}  // namespace sluice::proxy
