@@ -154,7 +154,7 @@ std::string describe(const Message& message) {
 
 class Responses : public ::testing::Test {
  protected:
-  Responses() { proxy::complete(config_); }
+  explicit Responses(uint32_t pipes = 64) : config_(simulation::complete_config(pipes)) {}
 
   struct Seen {
     std::string answer;
@@ -208,11 +208,24 @@ class Responses : public ::testing::Test {
 
   World world_{9, {}};
   RecordingOrigin origin_{world_};
-  proxy::Config config_ = simulation::open_config();
+  proxy::Config config_;
   simulation::OneWorker gateway_{world_, config_};
 };
 
-TEST_F(Responses, end_where_they_say) { judge(framing()); }
+// The same without pipes.
+class CopiedResponses : public Responses {
+ protected:
+  CopiedResponses() : Responses(0) {}
+};
+
+TEST_F(Responses, end_where_they_say) {
+  judge(framing());
+  EXPECT_GT(gateway_.worker().counters().spliced_bytes.get(), 0U);
+}
+TEST_F(CopiedResponses, end_where_they_say) {
+  judge(framing());
+  EXPECT_EQ(gateway_.worker().counters().spliced_bytes.get(), 0U);
+}
 TEST_F(Responses, with_heads_nobody_should_read_are_not_passed_on) { judge(heads()); }
 TEST_F(Responses, of_one_hundred_and_some_are_bounded) { judge(informational()); }
 

@@ -15,12 +15,18 @@ inline constexpr uint16_t one_worker_port = 8000;
 inline constexpr uint16_t one_worker_origin_port = 9001;
 
 // No token is asked for, nothing is limited; the endpoint is one_worker_origin_port. Not complete yet.
-[[nodiscard]] inline proxy::Config open_config() {
+[[nodiscard]] inline proxy::Config open_config(uint32_t pipes = 64) {
   proxy::Config config;
   config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, one_worker_origin_port), .authority = "127.0.0.1:9001"};
   config.cores = {-1};
-  config.bounds = {.connections = 300, .exchanges = 32, .upstream_connections = 16, .limiter_keys = 100};
+  config.bounds = {.connections = 300, .exchanges = 32, .upstream_connections = 16, .pipes = pipes, .limiter_keys = 100};
   config.routes.push_back({.name = "default", .auth = proxy::AuthMode::none});
+  return config;
+}
+
+[[nodiscard]] inline proxy::Config complete_config(uint32_t pipes) {
+  proxy::Config config = open_config(pipes);
+  proxy::complete(config);
   return config;
 }
 
