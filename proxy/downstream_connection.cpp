@@ -251,32 +251,18 @@ void DownstreamConnection::on_timer(Worker& worker) {
   }
 }
 
-core::Result<size_t> DownstreamConnection::splice_in(Worker& worker, const core::Pipe& pipe, size_t size) {
-  return worker.kernel().splice_now(socket_, pipe.write, size);
-}
-
-core::Result<size_t> DownstreamConnection::splice_out(Worker& worker, const core::Pipe& pipe, size_t size) {
-  auto sent = worker.kernel().splice_now(pipe.read, socket_, size);
-  if (sent) bytes_sent_ += sent.value();
-  return sent;
-}
-
 void DownstreamConnection::wait_readable(Worker& worker, core::Duration timeout) {
   worker.wheel().arm(timer_, worker.now() + timeout);
   wait_readable(worker);
 }
 
 void DownstreamConnection::wait_readable(Worker& worker) {
-  if (in_flight_.has(Op::readable)) return;
-  in_flight_.begin(Op::readable);
-  worker.kernel().watch_readable(worker.token(Operation::downstream_readable, *this), socket_);
+  Connection::wait_readable(worker, worker.token(Operation::downstream_readable, *this));
 }
 
 void DownstreamConnection::wait_writable(Worker& worker) {
   worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.write);
-  if (in_flight_.has(Op::writable)) return;
-  in_flight_.begin(Op::writable);
-  worker.kernel().watch_writable(worker.token(Operation::downstream_writable, *this), socket_);
+  Connection::wait_writable(worker, worker.token(Operation::downstream_writable, *this));
 }
 
 void DownstreamConnection::on_readable(Worker& worker) {
@@ -294,8 +280,6 @@ void DownstreamConnection::on_writable(Worker& worker) {
   else
     settle(worker);
 }
-
-void DownstreamConnection::end_output(Worker& worker) { worker.kernel().shutdown_write(socket_); }
 
 // --- afterwards ------------------------------------------------------------------------------------------------------------
 

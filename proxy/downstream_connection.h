@@ -11,24 +11,23 @@
 
 #include "core/address.h"
 #include "core/buffer_pool.h"
-#include "core/in_flight.h"
 #include "core/intrusive_list.h"
 #include "core/kernel.h"
 #include "core/timer_wheel.h"
+#include "proxy/connection.h"
 #include "proxy/operation.h"
-#include "proxy/outbox.h"
 
 namespace sluice::proxy {
 
 class Exchange;
-class Worker;
 
 struct IdleTag;
 struct ReadyTag;
 struct StarvedTag;
 struct SettledTag;
 
-class DownstreamConnection : public core::ListNode<IdleTag>,
+class DownstreamConnection : public Connection,
+                             public core::ListNode<IdleTag>,
                              public core::ListNode<ReadyTag>,
                              public core::ListNode<StarvedTag>,
                              public core::ListNode<SettledTag> {
@@ -54,14 +53,10 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   void receive(Worker& worker, std::span<std::byte> into, core::Duration timeout);
   void receive(Worker& worker, std::span<std::byte> into);  // however long it takes
   [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
-  // As of an UpstreamConnection.
-  [[nodiscard]] core::Result<size_t> splice_in(Worker& worker, const core::Pipe& pipe, size_t size);
-  [[nodiscard]] core::Result<size_t> splice_out(Worker& worker, const core::Pipe& pipe, size_t size);
   void wait_readable(Worker& worker);
   void wait_readable(Worker& worker, core::Duration timeout);
   void wait_writable(Worker& worker);
   void watch(Worker& worker);
-  void end_output(Worker& worker);  // nothing more is sent: the client sees the end of the answer
   // The exchange is over and gone; `buffer` holds `size` bytes of what follows, or nothing.
   void next(Worker& worker, core::Buffer buffer, uint32_t size);
   void begin_linger(Worker& worker);
@@ -84,8 +79,6 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   void finish_close(Worker& worker);  // the one place where the descriptor is closed and the slot given back
 
  private:
-  enum class Op : uint8_t { receive, send, watch, readable, writable };
-
   void on_proxy_header_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
   void refuse_proxy_header(Worker& worker);
   void become_idle(Worker& worker);
@@ -101,13 +94,9 @@ class DownstreamConnection : public core::ListNode<IdleTag>,
   void settle(Worker& worker);
 
   State state_ = State::idle;
-  core::InFlight<Op> in_flight_;
-  int socket_ = -1;
   uint32_t requests_ = 0;
-  uint32_t waiting_size_ = 0;  // ready, announced: bytes in waiting_
-  uint64_t bytes_sent_ = 0;
+  uint32_t waiting_size_ = 0;     // ready, announced: bytes in waiting_
   Exchange* exchange_ = nullptr;  // exchanging, and closing until the exchange has let go
-  Outbox* outbox_ = nullptr;      // while a send is in flight
   core::Buffer waiting_;          // ready; announced, once bytes came
   core::Timer timer_;
   core::Instant since_{};  // idle and lingering: when that began

@@ -163,28 +163,12 @@ void UpstreamConnection::on_send(Worker& worker, const core::Completion& complet
   }
 }
 
-void UpstreamConnection::end_output(Worker& worker) { worker.kernel().shutdown_write(socket_); }
-
-core::Result<size_t> UpstreamConnection::splice_in(Worker& worker, const core::Pipe& pipe, size_t size) {
-  return worker.kernel().splice_now(socket_, pipe.write, size);
-}
-
-core::Result<size_t> UpstreamConnection::splice_out(Worker& worker, const core::Pipe& pipe, size_t size) {
-  auto sent = worker.kernel().splice_now(pipe.read, socket_, size);
-  if (sent) bytes_sent_ += sent.value();
-  return sent;
-}
-
 void UpstreamConnection::wait_readable(Worker& worker) {
-  if (in_flight_.has(Op::readable)) return;
-  in_flight_.begin(Op::readable);
-  worker.kernel().watch_readable(worker.token(Operation::upstream_readable, *this), socket_);
+  Connection::wait_readable(worker, worker.token(Operation::upstream_readable, *this));
 }
 
 void UpstreamConnection::wait_writable(Worker& worker) {
-  if (in_flight_.has(Op::writable)) return;
-  in_flight_.begin(Op::writable);
-  worker.kernel().watch_writable(worker.token(Operation::upstream_writable, *this), socket_);
+  Connection::wait_writable(worker, worker.token(Operation::upstream_writable, *this));
 }
 
 void UpstreamConnection::on_readable(Worker& worker) {

@@ -9,17 +9,19 @@
 #include <string_view>
 
 #include "core/buffer_pool.h"
-#include "core/in_flight.h"
 #include "core/intrusive_list.h"
 #include "core/kernel.h"
 #include "core/timer_wheel.h"
+#include "proxy/connection.h"
 #include "proxy/downstream_connection.h"
 #include "proxy/operation.h"
-#include "proxy/outbox.h"
 
 namespace sluice::proxy {
 
-class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode<StarvedTag>, public core::ListNode<SettledTag> {
+class UpstreamConnection : public Connection,
+                           public core::ListNode<IdleTag>,
+                           public core::ListNode<StarvedTag>,
+                           public core::ListNode<SettledTag> {
  public:
   enum class State : uint8_t {
     connecting,  // for the exchange that asked
@@ -39,15 +41,11 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
 
   // --- for the exchange ------------------------------------------------------------------------------------------------
   void receive(Worker& worker, std::span<std::byte> into);
-  // Past us (proxy/splice.h): what waits on the socket goes into the pipe, what is in the pipe out of the socket. 0 is its FIN.
-  [[nodiscard]] core::Result<size_t> splice_in(Worker& worker, const core::Pipe& pipe, size_t size);
-  [[nodiscard]] core::Result<size_t> splice_out(Worker& worker, const core::Pipe& pipe, size_t size);
   void wait_readable(Worker& worker);
   void wait_writable(Worker& worker);
   // After bytes went past us: whether there are more, which would answer nothing. Costs a system call.
   void look_for_unread_bytes(Worker& worker) { unread_ = is_stale(worker); }
   [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
-  void end_output(Worker& worker);  // nothing more is sent: the endpoint sees the end
   void begin_close(Worker& worker);
   // Idle connections of this origin live shorter than ours would (Keep-Alive: timeout=).
   void learn_idle_limit(core::Duration limit) { idle_limit_ = limit; }
@@ -66,8 +64,6 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
   void finish_close(Worker& worker);
 
  private:
-  enum class Op : uint8_t { connect, receive, send, readable, writable };
-
   void arm_receive(Worker& worker, core::Readiness readiness);
   void on_connect(Worker& worker, const core::Completion& completion);
   void on_receive(Worker& worker, const core::Completion& completion);
@@ -77,13 +73,9 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
   void settle(Worker& worker);
 
   State state_ = State::connecting;
-  core::InFlight<Op> in_flight_;
-  int socket_ = -1;
   bool unread_ = false;  // bytes were left in the socket by the last receive
   uint32_t served_ = 0;
-  uint64_t bytes_sent_ = 0;
   Exchange* exchange_ = nullptr;  // unless idle
-  Outbox* outbox_ = nullptr;      // while a send is in flight
   core::Duration idle_limit_{};
   core::Timer timer_;  // idle
 };
