@@ -81,7 +81,7 @@ def make_gateway(endpoint_port, name):
 listen: 127.0.0.1:0
 workers: {{ cores: {os.cpu_count()} }}
 limits: {{ a: {{ key: address, rate: 1000000/s, burst: 1000000, delay: 1000000 }} }}
-upstreams: {{ a: {{ endpoints: [http://127.0.0.1:{endpoint_port}], timeouts: {{ head: 2s, deadline: 4s }} }} }}
+upstreams: {{ a: {{ endpoints: [http://127.0.0.1:{endpoint_port}], timeouts: {{ head: {"2s" if counts_memory else "20s"}, deadline: 30s }} }} }}
 routes: [ {{ auth: none, limits: [a], upstream: a }} ]
 log: none
 """)
