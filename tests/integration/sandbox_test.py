@@ -1,5 +1,6 @@
 # The gateway as it ships, in its sandbox: root becomes nobody, and what is read and written later still can be.
 # usage: sandbox_test.py PATH_TO_SLUICE
+import http.server
 import os
 import pwd
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -55,13 +57,34 @@ log = os.path.join(folder, "logs")
 os.mkdir(log)
 os.chmod(log, 0o777)
 is_root = os.geteuid() == 0
+# The key set of another: fetched from within the sandbox, by name, and kept.
+keys_now = first
+
+
+class Keys(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(keys_now)))
+        self.end_headers()
+        self.wfile.write(keys_now.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+key_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+threading.Thread(target=key_server.serve_forever, daemon=True).start()
 config = write("sluice.yaml", f"""
 listen: 127.0.0.1:0
 {"user: nobody" if is_root else ""}
 log: {log}/access.log
-auth: {{ main: {{ jwks: {{ file: {folder}/keys.json }}, algorithms: [ES256] }} }}
+auth:
+  main: {{ jwks: {{ file: {folder}/keys.json }}, algorithms: [ES256] }}
+  other: {{ jwks: {{ url: "http://localhost:{key_server.server_port}/keys", copy: {folder}/copy.json }}, algorithms: [ES256] }}
 upstreams: {{ a: {{ endpoints: [http://127.0.0.1:1] }} }}
-routes: [ {{ auth: main, upstream: a }} ]
+routes:
+  - {{ auth: main, upstream: a }}
+  - {{ match: {{ path: /other }}, auth: other, upstream: a }}
 """)
 process = subprocess.Popen([sluice, "run", "--config", config, "--cores", "1"], stderr=subprocess.PIPE, text=True)
 port = 0
@@ -87,6 +110,10 @@ if is_root:
     assert set(status(process.pid, "Uid")) == {str(pwd.getpwnam("nobody").pw_uid)}, status(process.pid, "Uid")
 assert ask("/", first_token)[0] == 502, "the key is good, and nobody is there"
 assert ask("/", second_token)[0] == 401
+assert ask("/other", first_token)[0] == 502, "keys that were fetched before the sandbox"
+keys_now = second
+until("keys are fetched for a token with a new kid", lambda: ask("/other", second_token)[0] == 502)
+until("what was fetched is kept", lambda: open(f"{folder}/copy.json").read() == second)
 metrics = ask("/metrics")[1]
 assert int(re.search(r"^process_open_fds (\d+)", metrics, re.M).group(1)) > 3, "what it reads of itself"
 write("keys.json", second)  # another file of the same name
