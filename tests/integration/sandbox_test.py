@@ -1,5 +1,6 @@
 # The gateway as it ships, in its sandbox: root becomes nobody, and what is read and written later still can be.
 # usage: sandbox_test.py PATH_TO_SLUICE
+import atexit
 import http.server
 import os
 import pwd
@@ -87,6 +88,7 @@ routes:
   - {{ match: {{ path: /other }}, auth: other, upstream: a }}
 """)
 process = subprocess.Popen([sluice, "run", "--config", config, "--cores", "1"], stderr=subprocess.PIPE, text=True)
+atexit.register(lambda: process.poll() is None and process.kill())  # however this ends
 port = 0
 while port == 0:
     line = process.stderr.readline()

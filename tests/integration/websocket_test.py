@@ -2,6 +2,7 @@
 # the closing handshake, a drain that lets tunnels end, and one that doesn't.
 # usage: websocket_test.py PATH_TO_SLUICE
 import asyncio
+import atexit
 import logging
 import os
 import re
@@ -35,6 +36,7 @@ routes:
 """)
         self.process = subprocess.Popen([sluice, "run", "--config", self.config, "--cores", "2"], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
+        atexit.register(lambda: self.process.poll() is None and self.process.kill())  # however this ends
         self.port = 0
         while self.port == 0:
             line = self.process.stderr.readline()

@@ -1,6 +1,7 @@
 # Hours in minutes: mixed traffic through the gateway as it ships, good and bad clients, tunnels, slow readers, an endpoint that
 # stops, dies and comes back. Afterwards it must be as it was: descriptors, memory, buffers, no kernel worker threads.
 # usage: soak.py PATH_TO_SLUICE SECONDS [SANITIZER]; a sanitizer's memory is its own affair
+import atexit
 import os
 import random
 import re
@@ -27,8 +28,14 @@ def count(what):
         counts[what] = counts.get(what, 0) + 1
 
 
+def end(process):
+    if process.poll() is None:
+        process.kill()
+
+
 def start(*arguments):
     process = subprocess.Popen([sluice, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    atexit.register(end, process)  # however this ends
     while True:
         line = process.stderr.readline()
         assert line, "it ended early: " + " ".join(arguments)
