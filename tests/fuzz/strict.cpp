@@ -145,6 +145,8 @@ std::optional<Head> read_fields(std::string_view head, std::string_view& start_l
     if (name == "content-length") {
       if (++lengths > 1 || value.empty() || value.size() > 18 || !std::all_of(value.begin(), value.end(), is_digit)) return std::nullopt;
       read.length = std::stoull(value);
+      // llhttp knows blanks around a length and no tabs.
+      if (line.find('\t') != std::string_view::npos) read.may_be_refused = true;
     }
     if (name == "transfer-encoding" && (++encodings > 1 || lower(value) != "chunked")) return std::nullopt;
   }

@@ -23,6 +23,7 @@ struct Head {
   std::vector<std::pair<std::string, std::string>> fields;
   Framing framing = Framing::none;
   uint64_t length = 0;
+  bool may_be_refused = false;  // right, in a way that nobody writes
 };
 
 struct Reading {
