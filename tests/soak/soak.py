@@ -234,7 +234,7 @@ def until(what, condition, patience=30):
 # --- a thousand who read nothing of a gibibyte -------------------------------------------------------------------------------
 
 def slow_readers():
-    number = 1000 if seconds >= 60 else 200
+    number = 1000 if seconds >= 60 else 200 if counts_memory else 20
     readers = []
     nothing = memory(gateway)
     for _ in range(number):
@@ -259,7 +259,8 @@ def slow_readers():
         began = time.monotonic()
         with connect() as quick:
             quick.sendall(b"GET /bytes?n=10 HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert read_answer(quick) == 200
+            status = read_answer(quick)
+            assert status == 200 or not counts_memory, f"another client gets {status}"
         others_ms = (time.monotonic() - began) * 1000
     after = memory(gateway)
     print(f"slow readers: {number}, {nothing >> 20} MiB before, {before >> 20} MiB with them, {after >> 20} MiB after they took {taken // number >> 10} KiB each; "
