@@ -168,7 +168,6 @@ Rule Parser::run_head(std::span<char> head, llhttp_type_t type, Fields& fields) 
   fields.reset(head.data());
   rule_ = Rule::none;
   name_size_ = value_size_ = 0;
-  body_ = {};
   complete_ = true;
   const llhttp_errno_t error = llhttp_execute(&llhttp_, head.data(), head.size());
   fields_ = nullptr;
@@ -234,6 +233,7 @@ Rule Parser::finish_fields(Head& head) {
 
 void Parser::expect_body(Framing framing, uint64_t length) {
   framing_ = framing;
+  if (framing == Framing::chunked) body_ = {};
   remaining_ = framing == Framing::length ? length : 0;
   complete_ = framing == Framing::none;
 }
