@@ -30,7 +30,8 @@ void Exchange::refuse_tunnel(Worker& worker) {
 // The endpoint agreed. A 101 that nobody asked for, that answers with another protocol or comes before the request is whole
 // would make the two sides disagree about what the next bytes are.
 bool Exchange::is_agreement() const {
-  return !protocol_.empty() && http::equals_ignoring_case(response_.upgrade, protocol_) && request_parser_.body_complete();
+  const bool was_asked = request_parser_.body_complete() && request_side_ != RequestSide::cut;
+  return was_asked && !protocol_.empty() && http::equals_ignoring_case(response_.upgrade, protocol_);
 }
 
 void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
