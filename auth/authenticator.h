@@ -12,11 +12,20 @@
 
 namespace sluice::auth {
 
+// They outlive authenticators: a new configuration brings a new one.
+struct AuthCounters {
+  TokenCacheCounters good;
+  TokenCacheCounters refused;
+  VerifiedCounters verified;
+  [[nodiscard]] const core::Counter& of(Algorithm algorithm) const { return verified[static_cast<size_t>(algorithm)]; }
+};
+
 struct AuthenticatorOptions {
   VerifierOptions verifier;
   uint32_t cache_entries = 4096;
   uint32_t refused_entries = 512;  // of the cache of refused tokens
   uint64_t seed = 0;
+  AuthCounters* counters = nullptr;  // nullptr: its own
 };
 
 // How long a refused token is refused without another look.
@@ -38,7 +47,10 @@ struct Attempt {
 class Authenticator {
  public:
   explicit Authenticator(const AuthenticatorOptions& options)
-      : verifier_(options.verifier), good_(options.cache_entries, options.seed), refused_(options.refused_entries, options.seed) {}
+      : counters_(options.counters != nullptr ? *options.counters : own_),
+        verifier_(options.verifier, &counters_.verified),
+        good_(options.cache_entries, options.seed, counters_.good),
+        refused_(options.refused_entries, options.seed, counters_.refused) {}
 
   // From here on with these keys; what is remembered is forgotten.
   void adopt(const KeySnapshot& snapshot);
@@ -55,12 +67,13 @@ class Authenticator {
 
   [[nodiscard]] TokenVerifier& verifier() { return verifier_; }
   [[nodiscard]] const TokenVerifier& verifier() const { return verifier_; }
-  [[nodiscard]] const TokenCacheCounters& cache_counters() const { return good_.counters(); }
-  [[nodiscard]] const TokenCacheCounters& refused_counters() const { return refused_.counters(); }
+  [[nodiscard]] const AuthCounters& counters() const { return counters_; }
 
  private:
   Refusal check_api_key(const Acceptance& acceptance, Attempt& attempt) const;
 
+  AuthCounters own_;
+  AuthCounters& counters_;
   TokenVerifier verifier_;
   TokenCache good_;
   TokenCache refused_;

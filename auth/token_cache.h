@@ -40,7 +40,9 @@ class TokenCache {
   };
 
   // `entries` is a power of two, at least `ways`; `seed` is random for the process.
-  TokenCache(uint32_t entries, uint64_t seed) : mask_(entries / ways - 1), seed_(seed), entries_(entries) {}
+  // `counters` outlive it.
+  TokenCache(uint32_t entries, uint64_t seed, TokenCacheCounters& counters)
+      : mask_(entries / ways - 1), seed_(seed), entries_(entries), counters_(counters) {}
 
   // The judgement for one of `providers`, still usable at `now`; or nullptr. Valid until the next call.
   [[nodiscard]] const Entry* find(std::string_view token, ProviderSet providers, EpochSeconds now) {
@@ -83,7 +85,6 @@ class TokenCache {
   // Nothing that was judged holds any more.
   void clear() { ++generation_; }
 
-  [[nodiscard]] const TokenCacheCounters& counters() const { return counters_; }
   [[nodiscard]] static size_t size_bytes(uint32_t entries) { return size_t{entries} * sizeof(Entry); }
 
  private:
@@ -96,7 +97,7 @@ class TokenCache {
   uint64_t seed_;
   uint32_t generation_ = 1;  // 0 is that of entries that were never used
   core::Pages<Entry> entries_;
-  TokenCacheCounters counters_;
+  TokenCacheCounters& counters_;
 };
 
 }  // namespace sluice::auth

@@ -36,7 +36,8 @@ struct TokenVerifier::Header {
   core::BoundedString<kid_bytes_max> type;
 };
 
-TokenVerifier::TokenVerifier(const VerifierOptions& options) : options_(options), json_(std::make_unique<JsonReader>()) {}
+TokenVerifier::TokenVerifier(const VerifierOptions& options, VerifiedCounters* counters)
+    : options_(options), json_(std::make_unique<JsonReader>()), verified_(counters != nullptr ? counters : &own_) {}
 TokenVerifier::~TokenVerifier() = default;
 
 void TokenVerifier::adopt(const KeySnapshot& snapshot) {

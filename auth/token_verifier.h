@@ -42,9 +42,13 @@ struct VerifierOptions {
   std::span<const Requirement> requirements;
 };
 
+// Signatures that were checked, by algorithm.
+using VerifiedCounters = std::array<core::Counter, algorithms>;
+
 class TokenVerifier {
  public:
-  explicit TokenVerifier(const VerifierOptions& options);
+  // `counters`, if given, outlive it.
+  explicit TokenVerifier(const VerifierOptions& options, VerifiedCounters* counters = nullptr);
   ~TokenVerifier();
 
   // From here on with these keys; the snapshot outlives its use.
@@ -59,8 +63,7 @@ class TokenVerifier {
 
   [[nodiscard]] const Provider& provider(const Examined& examined) const { return options_.providers[examined.provider]; }
   [[nodiscard]] const Key& key(const Examined& examined, unsigned candidate) const;
-  [[nodiscard]] const core::Counter& verified(Algorithm algorithm) const { return verified_[static_cast<size_t>(algorithm)]; }
-  void count_verified(Algorithm algorithm) { verified_[static_cast<size_t>(algorithm)].add(); }
+  void count_verified(Algorithm algorithm) { (*verified_)[static_cast<size_t>(algorithm)].add(); }
 
  private:
   struct Parts {
@@ -77,7 +80,8 @@ class TokenVerifier {
   std::unique_ptr<JsonReader> json_;
   const KeySnapshot* snapshot_ = nullptr;
   std::vector<std::vector<std::unique_ptr<SignatureChecker>>> checkers_;  // beside the snapshot's keys
-  std::array<core::Counter, algorithms> verified_;
+  VerifiedCounters own_;
+  VerifiedCounters* verified_;
 };
 
 // The signature of base64url against one key, on any thread.

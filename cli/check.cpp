@@ -34,6 +34,26 @@ std::string route_in_words(const proxy::Config& config, const proxy::Route& rout
   return text;
 }
 
+std::string what_in_words(const proxy::Config& config, const proxy::Route& route) {
+  switch (route.kind) {
+    case proxy::RouteKind::upstream: {
+      std::string text;
+      for (const proxy::Destinations::Part& part : route.to.parts) {
+        text += (text.empty() ? "" : " or ") + config.upstreams[part.upstream].name;
+        if (route.to.parts.size() > 1) text += " (" + std::to_string(part.weight) + " of " + std::to_string(route.to.weights) + ")";
+      }
+      return "to " + text + ", " + route_in_words(config, route);
+    }
+    case proxy::RouteKind::redirect:
+      return std::to_string(route.redirect.status) + " to " + route.redirect.to + ", " + route_in_words(config, route);
+    case proxy::RouteKind::respond: return "answers " + std::to_string(route.respond.status) + ", " + route_in_words(config, route);
+    case proxy::RouteKind::health:
+    case proxy::RouteKind::metrics:
+    case proxy::RouteKind::demo_work: break;
+  }
+  return "answered by Sluice";
+}
+
 }  // namespace
 
 int check_command(const std::string& path) {
@@ -42,16 +62,26 @@ int check_command(const std::string& path) {
   for (const std::string& warning : reading.warnings) say("warning: " + warning);
   if (!reading.config) return proxy::exit_usage;
   const proxy::Config& config = *reading.config;
-  fmt::print("{} is good.\n\nlisten   {}\nupstream {} at {}\n\n", path, config.listen.text(), config.upstream.authority,
-             config.upstream.address.text());
+  fmt::print("{} is good.\n\n", path);
+  for (const proxy::ListenerConfig& listener : config.listeners) fmt::print("listen {}\n", listener.address.text());
+  for (const proxy::UpstreamConfig& upstream : config.upstreams) {
+    fmt::print("upstream {}:", upstream.name);
+    for (const proxy::EndpointConfig& endpoint : upstream.endpoints) {
+      const bool is_known = endpoint.host.empty() || endpoint.destination.size() != 0;
+      const std::string at = is_known ? endpoint.destination.text() : "to be resolved";
+      fmt::print(" {}{}", endpoint.authority, at == endpoint.authority ? "" : " (" + at + ")");
+    }
+    fmt::print("\n");
+  }
+  fmt::print("\n");
   for (size_t index = 0; index < config.limits.size(); ++index) {
     const proxy::NamedLimit& limit = config.limits[index];
     fmt::print("limit {}: {}, by {}, {} the token is checked\n", limit.name, proxy::in_words(config.limit_rules[index]),
                key_in_words(config, limit), limit.stage == proxy::LimitStage::before_auth ? "before" : "after");
   }
-  fmt::print("\nRoutes, as they are asked:\n");
+  fmt::print("\nRoutes; the most specific one that fits gets a request:\n");
   for (const proxy::Route& route : config.routes) {
-    const std::string what = route.kind == proxy::RouteKind::upstream ? "upstream, " + route_in_words(config, route) : "answered by Sluice";
+    const std::string what = what_in_words(config, route);
     fmt::print("  {:<32} {}\n", route.name, what);
   }
   return proxy::exit_clean;

@@ -187,8 +187,8 @@ void judge(const limiter::Policy& policy, const limiter::Journal& journal, Verif
 
 proxy::Config make_config(const VerifyOptions& options, uint16_t upstream_port) {
   proxy::Config config;
-  config.listen = core::SocketAddress::ipv4(0x7f000001, 0);
-  config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, upstream_port), .authority = "127.0.0.1"};
+  config.listeners.front().address = core::SocketAddress::ipv4(0x7f000001, 0);
+  proxy::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, upstream_port), "127.0.0.1");
   config.log_path = "none";
   config.sandbox = proxy::Sandbox::off;  // the clients are in this process too
   config.steering = options.steering;

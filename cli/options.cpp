@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "proxy/config_reader.h"
+#include "proxy/resolver.h"
 
 namespace sluice::cli {
 
@@ -19,11 +20,6 @@ std::optional<Complaint> apply(const char* name, const std::string& text, T& int
   return std::nullopt;
 }
 
-proxy::Parsed<core::SocketAddress> parse_listen(const std::string& text) {
-  if (const auto address = core::SocketAddress::parse(text)) return *address;
-  return Complaint{"\"" + text + "\" is not an address like 0.0.0.0:8000, [::]:8000 or :8000"};
-}
-
 std::optional<Complaint> read_policy(const RunFlags& flags, limiter::Policy& policy) {
   const auto number = [](const std::string& text) { return proxy::parse_number(text, 0, limiter::burst_max); };
   if (auto complaint = apply("--rate", flags.rate, policy.rate, [](const std::string& text) { return proxy::parse_rate(text); }))
@@ -34,16 +30,29 @@ std::optional<Complaint> read_policy(const RunFlags& flags, limiter::Policy& pol
   return std::nullopt;
 }
 
+// Of the one upstream that there is.
+std::optional<Complaint> apply_upstream_flags(const RunFlags& flags, proxy::Config& config) {
+  if (flags.upstream.empty() && flags.upstream_timeout.empty()) return std::nullopt;
+  if (config.upstreams.size() > 1)
+    return Complaint{"--upstream, --upstream-timeout: the configuration has several upstreams; say it there"};
+  if (config.upstreams.empty()) config.upstreams.push_back({.name = "default"});
+  proxy::UpstreamConfig& upstream = config.upstreams.front();
+  if (!flags.upstream.empty()) {
+    upstream.endpoints.resize(1);
+    if (auto complaint = apply("--upstream", flags.upstream, upstream.endpoints.front(), proxy::parse_endpoint)) return complaint;
+    upstream.endpoints.front().place = "--upstream: ";
+  }
+  return apply("--upstream-timeout", flags.upstream_timeout, upstream.timeouts.head, proxy::parse_duration);
+}
+
 // What flags say of a configuration, wherever it comes from.
 std::optional<Complaint> apply_flags(const RunFlags& flags, proxy::Config& config) {
-  if (auto complaint = apply("--listen", flags.listen, config.listen, parse_listen)) return complaint;
-  if (auto complaint =
-          apply("--upstream", flags.upstream, config.upstream, [](const std::string& text) { return proxy::parse_endpoint(text); }))
-    return complaint;
+  if (!flags.listen.empty()) {
+    config.listeners.resize(1);
+    if (auto complaint = apply("--listen", flags.listen, config.listeners.front().address, proxy::parse_listen)) return complaint;
+  }
+  if (auto complaint = apply_upstream_flags(flags, config)) return complaint;
   if (auto complaint = apply("--cores", flags.cores, config.cores, [](const std::string& text) { return proxy::parse_cores(text); }))
-    return complaint;
-  if (auto complaint = apply("--upstream-timeout", flags.upstream_timeout, config.timeouts.upstream_head,
-                             [](const std::string& text) { return proxy::parse_duration(text); }))
     return complaint;
   if (!flags.log.empty()) config.log_path = flags.log;
   if (auto complaint = apply("--user", flags.user, config.user, [](const std::string& text) { return proxy::parse_user(text); }))
@@ -53,6 +62,13 @@ std::optional<Complaint> apply_flags(const RunFlags& flags, proxy::Config& confi
   if (!flags.sandbox.empty()) config.sandbox = flags.sandbox == "on" ? proxy::Sandbox::on : proxy::Sandbox::off;
   if (flags.demo_routes) config.demo_routes = proxy::DemoRoutes::on;
   return std::nullopt;
+}
+
+std::optional<Complaint> resolve(proxy::Config& config) {
+  std::string text;
+  for (const std::string& complaint : proxy::resolve_endpoints(config)) text += (text.empty() ? "" : "\nsluice: ") + complaint;
+  if (text.empty()) return std::nullopt;
+  return Complaint{text};
 }
 
 }  // namespace
@@ -82,6 +98,7 @@ std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags) {
     for (const std::string& complaint : reading.complaints) text += (text.empty() ? "" : "\nsluice: ") + complaint;
     if (!reading.config) return Complaint{text};
     if (const auto complaint = apply_flags(flags, *reading.config)) return *complaint;
+    if (const auto complaint = resolve(*reading.config)) return *complaint;
     return std::move(*reading.config);
   }
   proxy::Config config;
@@ -94,6 +111,7 @@ std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags) {
   if (filled.upstream.empty()) filled.upstream = "http://127.0.0.1:9001";
   if (filled.cores.empty()) filled.cores = "auto";
   if (const auto complaint = apply_flags(filled, config)) return *complaint;
+  if (const auto complaint = resolve(config)) return *complaint;
   proxy::add_default_routes(config, policy);
   proxy::complete(config);
   return config;

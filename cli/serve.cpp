@@ -95,6 +95,27 @@ int drain(proxy::Gateway& gateway, int signals) {
   return report.cut == 0 ? proxy::exit_clean : proxy::exit_cut;
 }
 
+std::string addresses_in_words(const proxy::Gateway& gateway) {
+  std::string text;
+  for (const proxy::ListenerConfig& listener : gateway.config().listeners) {
+    std::string address = listener.address.text();
+    if (!listener.address.is_unix() && listener.address.port() == 0)
+      address = address.substr(0, address.rfind(':') + 1) + std::to_string(gateway.port());
+    text += (text.empty() ? "" : " and ") + address;
+  }
+  return text;
+}
+
+std::string upstreams_in_words(const proxy::Config& config) {
+  size_t endpoints = 0;
+  for (const proxy::UpstreamConfig& upstream : config.upstreams) endpoints += upstream.endpoints.size();
+  if (config.upstreams.empty()) return "forwarding to nobody";
+  const proxy::EndpointConfig& first = config.upstreams.front().endpoints.front();
+  if (endpoints == 1) return "forwarding to " + (first.destination.is_unix() ? first.destination.text() : "http://" + first.authority);
+  return "forwarding to " + std::to_string(endpoints) + " endpoints of " + std::to_string(config.upstreams.size()) + " upstream" +
+         (config.upstreams.size() == 1 ? "" : "s");
+}
+
 }  // namespace
 
 void say(const std::string& text) {
@@ -118,10 +139,8 @@ int serve(proxy::Config config, const std::function<void(uint16_t port)>& when_r
     return failure->exit_code;
   }
   const proxy::Config& running = gateway.config();
-  std::string address = running.listen.text();
-  if (running.listen.port() == 0) address = address.substr(0, address.rfind(':') + 1) + std::to_string(gateway.port());
-  say(SLUICE_VERSION " listening on " + address + " with " + std::to_string(running.cores.size()) + " worker" +
-      (running.cores.size() == 1 ? "" : "s") + ", forwarding to http://" + running.upstream.authority);
+  say(SLUICE_VERSION " listening on " + addresses_in_words(gateway) + " with " + std::to_string(running.cores.size()) + " worker" +
+      (running.cores.size() == 1 ? "" : "s") + ", " + upstreams_in_words(running));
   for (size_t index = 0; index < running.limits.size(); ++index) {
     say("limit " + running.limits[index].name + ": " + proxy::in_words(running.limit_rules[index]));
   }
@@ -138,7 +157,7 @@ int serve(proxy::Config config, const std::function<void(uint16_t port)>& when_r
     for (const std::string& notice : gateway.take_notices()) say(notice);
     constexpr int second_ms = 1000;
     const int signal = next_signal(signals, second_ms);
-    if (signal == 0) gateway.look_after_steering();
+    if (signal == 0) gateway.look_after();
     switch (signal) {
       case SIGUSR1: gateway.reopen_log(); break;
       case SIGHUP: say("SIGHUP: there is no configuration file to reload"); break;

@@ -16,6 +16,13 @@ SocketAddress SocketAddress::ipv4(uint32_t host_order_address, uint16_t port) {
   return SocketAddress{address};
 }
 
+SocketAddress SocketAddress::of_unix_peer() {
+  SocketAddress address;
+  address.storage_.v6 = {};
+  address.storage_.any.sa_family = AF_UNIX;
+  return address;
+}
+
 std::optional<SocketAddress> SocketAddress::parse(std::string_view text) {
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
@@ -50,11 +57,15 @@ std::optional<SocketAddress> SocketAddress::parse_host(std::string_view text, ui
   return SocketAddress{address};
 }
 
-uint16_t SocketAddress::port() const { return ntohs(family() == AF_INET6 ? storage_.v6.sin6_port : storage_.v4.sin_port); }
+uint16_t SocketAddress::port() const {
+  if (is_unix_peer()) return 0;
+  return ntohs(family() == AF_INET6 ? storage_.v6.sin6_port : storage_.v4.sin_port);
+}
 
 bool SocketAddress::is_mapped_ipv4() const { return family() == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&storage_.v6.sin6_addr); }
 
 SocketAddress::Prefix SocketAddress::prefix() const {
+  if (is_unix_peer()) return {};
   if (family() == AF_INET) return {ntohl(storage_.v4.sin_addr.s_addr), false};
   const auto* bytes = storage_.v6.sin6_addr.s6_addr;
   uint32_t low = 0;
@@ -69,6 +80,7 @@ SocketAddress::Prefix SocketAddress::prefix() const {
 }
 
 size_t SocketAddress::format_address(char* out) const {
+  if (is_unix_peer()) return std::string_view{"unix"}.copy(out, address_text_max);
   if (family() == AF_INET6 && !is_mapped_ipv4()) {
     inet_ntop(AF_INET6, &storage_.v6.sin6_addr, out, address_text_max);
     return std::strlen(out);
@@ -83,6 +95,7 @@ size_t SocketAddress::format_address(char* out) const {
 }
 
 std::string SocketAddress::text() const {
+  if (is_unix_peer()) return "unix";
   char buffer[address_text_max];
   const std::string address{buffer, format_address(buffer)};
   const bool brackets = family() == AF_INET6 && !is_mapped_ipv4();

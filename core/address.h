@@ -1,4 +1,4 @@
-// An IPv4 or IPv6 socket address, and its text. IPv4-mapped IPv6 addresses count as IPv4 everywhere.
+// An IPv4 or IPv6 socket address of a peer, and its text. IPv4-mapped IPv6 addresses count as IPv4 everywhere.
 #pragma once
 
 #include <netinet/in.h>
@@ -17,6 +17,9 @@ class SocketAddress {
   explicit SocketAddress(const sockaddr_in& address) { storage_.v4 = address; }
   explicit SocketAddress(const sockaddr_in6& address) { storage_.v6 = address; }
   static SocketAddress ipv4(uint32_t host_order_address, uint16_t port);
+  // Whoever connects to a unix socket: all are one, with no address to tell.
+  static SocketAddress of_unix_peer();
+  [[nodiscard]] bool is_unix_peer() const { return family() == AF_UNIX; }
 
   // "127.0.0.1:8000", "[::1]:8000", ":8000" (every IPv4 address). Nothing if it is none of these.
   static std::optional<SocketAddress> parse(std::string_view text);

@@ -45,6 +45,6 @@ bool Cidr::matches(const Bytes& bytes) const {
   return rest == 0 || ((bytes[whole] ^ bytes_[whole]) >> (8 - rest)) == 0;
 }
 
-bool Cidr::contains(const SocketAddress& address) const { return matches(bytes_of(address)); }
+bool Cidr::contains(const SocketAddress& address) const { return !address.is_unix_peer() && matches(bytes_of(address)); }
 
 }  // namespace sluice::core

@@ -44,6 +44,7 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return ok(); }
   [[nodiscard]] T& value() { return *std::get_if<0>(&content_); }
   [[nodiscard]] const T& value() const { return *std::get_if<0>(&content_); }
+  [[nodiscard]] T value_or(T other) const { return ok() ? value() : other; }
   [[nodiscard]] Error error() const { return ok() ? Error::none : *std::get_if<1>(&content_); }
 
  private:

@@ -54,6 +54,15 @@ class IntrusiveList {
     node.next_ = node.previous_ = nullptr;
   }
 
+  // The first from the back for which `is` says so, or nullptr.
+  template <typename Is>
+  T* find_from_back(Is&& is) {
+    for (ListNode<Tag>* node = head_.previous_; node != &head_; node = node->previous_) {
+      if (is(*element(node))) return element(node);
+    }
+    return nullptr;
+  }
+
   // Moves everything of `other` to the end of this list.
   void splice_back(IntrusiveList& other) {
     while (T* first = other.pop_front()) push_back(*first);

@@ -23,6 +23,7 @@
 #include "core/address.h"
 #include "core/clock.h"
 #include "core/counter.h"
+#include "core/destination.h"
 #include "core/error.h"
 #include "core/token.h"
 
@@ -90,8 +91,8 @@ class Kernel {
   // --- operations: each ends in one final completion ---------------------------------------------------------------
   // Accepted sockets are non-blocking and close-on-exec; options set on the listener are inherited.
   void accept(Token token, int listener, AcceptMode mode);
-  // `address` must live until the completion.
-  void connect(Token token, int socket, const SocketAddress& address);
+  // `destination` must live until the completion.
+  void connect(Token token, int socket, const Destination& destination);
   void receive(Token token, int socket, std::span<std::byte> into, Readiness readiness);
   // Takes a buffer of `group` only when bytes are there; Error::no_buffers if there is none then.
   void receive_pooled(Token token, int socket, BufferGroup group, Readiness readiness);
@@ -114,8 +115,9 @@ class Kernel {
   void close_pipe(Pipe& pipe);
   // Bytes waiting on the socket: 0 means FIN, Error::would_block means open and quiet.
   Result<size_t> peek(int socket);
-  Result<int> open_socket(int family);  // TCP, non-blocking, close-on-exec, TCP_NODELAY
-  Result<SocketAddress> peer_address(int socket);
+  Result<int> open_socket(int family);              // a stream, non-blocking, close-on-exec; TCP_NODELAY where it is TCP
+  Result<SocketAddress> local_address(int socket);  // as peer_address()
+  Result<SocketAddress> peer_address(int socket);   // of a unix socket: an address of the family AF_UNIX, and nothing more
   void shutdown_write(int socket);
   void shutdown_both(int socket);
   // Breaks the connection with a RST, so that the other side can't take the end for a regular one. Completes whatever is

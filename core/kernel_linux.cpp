@@ -54,8 +54,8 @@ void Kernel::accept(Token token, int listener, AcceptMode mode) {
   }
 }
 
-void Kernel::connect(Token token, int socket, const SocketAddress& address) {
-  io_uring_prep_connect(state_->entry(token.pack()), socket, address.data(), address.size());
+void Kernel::connect(Token token, int socket, const Destination& destination) {
+  io_uring_prep_connect(state_->entry(token.pack()), socket, destination.data(), destination.size());
 }
 
 void Kernel::receive(Token token, int socket, std::span<std::byte> into, Readiness readiness) {
@@ -132,11 +132,11 @@ Result<size_t> Kernel::peek(int socket) {
 }
 
 Result<int> Kernel::open_socket(int family) {
-  state_->counters.inline_calls.add(2);
+  state_->counters.inline_calls.add(family == AF_UNIX ? 1 : 2);
   const int socket = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket < 0) return error_from_errno(errno);
   const int on = 1;
-  if (::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) {
+  if (family != AF_UNIX && ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) {
     const Error error = error_from_errno(errno);
     ::close(socket);
     return error;
@@ -149,7 +149,15 @@ Result<SocketAddress> Kernel::peer_address(int socket) {
   SocketAddress address;
   socklen_t size = SocketAddress::capacity;
   if (::getpeername(socket, address.data(), &size) != 0) return error_from_errno(errno);
-  return address;
+  return address.family() == AF_UNIX ? SocketAddress::of_unix_peer() : address;
+}
+
+Result<SocketAddress> Kernel::local_address(int socket) {
+  state_->counters.inline_calls.add();
+  SocketAddress address;
+  socklen_t size = SocketAddress::capacity;
+  if (::getsockname(socket, address.data(), &size) != 0) return error_from_errno(errno);
+  return address.family() == AF_UNIX ? SocketAddress::of_unix_peer() : address;
 }
 
 void Kernel::shutdown_write(int socket) {

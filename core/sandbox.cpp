@@ -49,14 +49,13 @@ std::optional<std::string> close_files(const SandboxPlan& plan) {
   const uint64_t handled = handled_access(version);
   landlock_ruleset_attr attributes{};
   attributes.handled_access_fs = handled;
-  // Listeners are open by now; nobody binds another.
-  if (version >= 4) attributes.handled_access_net = LANDLOCK_ACCESS_NET_BIND_TCP;
+  if (version >= 4 && !plan.may_bind) attributes.handled_access_net = LANDLOCK_ACCESS_NET_BIND_TCP;
   if (version >= 6) attributes.scoped = LANDLOCK_SCOPE_SIGNAL;
   const auto ruleset = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0));
   if (ruleset < 0) return "Landlock refuses: " + std::string{std::strerror(errno)};
   for (const std::string& path : plan.readable) allow(ruleset, path, read_access & handled);
   constexpr uint64_t write_access = read_access | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-                                    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
+                                    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_SOCK;
   for (const std::string& path : plan.writable) allow(ruleset, path, write_access & handled);
   const long failure = ::syscall(SYS_landlock_restrict_self, ruleset, 0);
   const int reason = errno;

@@ -14,6 +14,7 @@ struct User {
   std::string name;
   unsigned id = 0;
   unsigned group = 0;
+  bool operator==(const User&) const = default;
 };
 // "name" or "name:group" of the system's users; nothing if there is none.
 [[nodiscard]] std::optional<User> find_user(const std::string& text);
@@ -23,6 +24,8 @@ struct SandboxPlan {
   std::vector<std::string> readable;
   // Folders in which files may be written, made and replaced.
   std::vector<std::string> writable;
+  // Whether TCP ports may be bound later on.
+  bool may_bind = false;
 };
 
 // Drops root for good. Why not, or nothing.

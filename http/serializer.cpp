@@ -45,11 +45,12 @@ Writer& Writer::number(uint64_t value) {
 }
 
 void write_request_head(Writer& writer, const RequestHead& head, const RequestAdditions& additions) {
-  const std::string_view host = head.authority.empty() ? additions.host : head.authority;
-  writer.put(head.method_text).put(" ").put(head.target).put(" HTTP/1.1\r\n").field("Host", host);
+  const std::string_view asked = head.authority.empty() ? additions.default_host : head.authority;
+  const std::string_view target = additions.target.empty() ? head.target : additions.target;
+  writer.put(head.method_text).put(" ").put(target).put(" HTTP/1.1\r\n").field("Host", additions.host.empty() ? asked : additions.host);
   put_kept_fields(writer, head.fields);
   put_forwarded_for(writer, head.fields, additions);
-  writer.put("X-Forwarded-Proto: http\r\n").field("X-Forwarded-Host", host);
+  writer.put("X-Forwarded-Proto: http\r\n").field("X-Forwarded-Host", asked);
   writer.field("X-Request-Id", additions.request_id);
   if (!additions.traceparent.empty()) writer.field("traceparent", additions.traceparent);
   for (const AddedField& field : additions.more) writer.field(field.name, field.value);
@@ -74,6 +75,7 @@ void write_response_head(Writer& writer, const ResponseHead& head, const Respons
   put_status_line(writer, head.status);
   put_kept_fields(writer, head.fields);
   writer.put("Via: 1.1 sluice\r\n").field("X-Request-Id", additions.request_id);
+  for (const AddedField& field : additions.more) writer.field(field.name, field.value);
   // A bodiless answer (HEAD, 304) keeps the length that its fields speak of.
   if (additions.framing == Framing::chunked) {
     writer.put("Transfer-Encoding: chunked\r\n");

@@ -51,7 +51,9 @@ struct AddedField {
 struct RequestAdditions {
   std::string_view client_address;  // X-Forwarded-For: the peer of the connection
   ForwardedFor forwarded_for = ForwardedFor::replace;
-  std::string_view host;  // Host, when the request brought none (HTTP/1.0)
+  std::string_view default_host;  // Host, when the request brought none (HTTP/1.0)
+  std::string_view host;          // Host in place of the request's; empty: that
+  std::string_view target;        // in place of the request's; empty: that
   std::string_view request_id;
   std::string_view traceparent;  // empty: the client's own is passed on
   std::string_view upgrade;      // the protocol asked for, or empty
@@ -65,6 +67,7 @@ struct ResponseAdditions {
   Persistence persistence = Persistence::keep_alive;
   Version client_version = Version::http_1_1;
   std::string_view request_id;
+  std::span<const AddedField> more;
 };
 void write_response_head(Writer& writer, const ResponseHead& head, const ResponseAdditions& additions);
 // 1xx: the status line and what is not dropped.

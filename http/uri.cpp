@@ -223,6 +223,17 @@ Target normalize_target(Method method, char* begin, size_t size) {
   return target;
 }
 
+std::optional<std::string_view> find_parameter(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const size_t end = std::min(query.find('&'), query.size());
+    const std::string_view pair = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    if (pair == name) return std::string_view{};
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=') return pair.substr(name.size() + 1);
+  }
+  return std::nullopt;
+}
+
 void remove_parameter(RequestHead& head, char* bytes, std::string_view name) {
   if (head.query.empty()) return;
   char* out = bytes + (head.query.data() - bytes);

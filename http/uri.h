@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "http/message.h"
@@ -22,6 +23,9 @@ struct Target {
 //  - dot segments are removed, empty segments kept; %2F and %5C stay encoded and separate nothing;
 //  - '#', spaces, control bytes and bytes above 0x7e are refused; |[]{}^" pass, as browsers send them.
 [[nodiscard]] Target normalize_target(Method method, char* begin, size_t size);
+
+// The value of the first parameter of this name, as it came; nothing if there is none. A name alone has an empty value.
+[[nodiscard]] std::optional<std::string_view> find_parameter(std::string_view query, std::string_view name);
 
 // Takes every parameter of this name out of the query, and out of the target that is forwarded. `bytes` is the writable memory
 // that the head's views point into.

@@ -42,13 +42,51 @@ void merge(Verdict& into, const Verdict& other) {
 
 uint64_t Shard::size_bytes(uint64_t capacity) { return groups_for(capacity) * (sizeof(Group) + group_slots * sizeof(Slot)); }
 
-Shard::Shard(uint64_t capacity, std::span<const Limit> limits, OnFull on_full)
-    : limits_(limits),
+Shard::Shard(uint64_t capacity, size_t limits, OnFull on_full)
+    : rules_(limits),
       on_full_(on_full),
       groups_(groups_for(capacity)),
       tags_(groups_),
       slots_(groups_ * group_slots),
-      limit_counters_(std::make_unique<LimitCounters[]>(limits.size())) {}
+      limit_counters_(std::make_unique<LimitCounters[]>(limits)) {
+  SLUICE_ASSERT(limits <= UINT8_MAX + 1);
+}
+
+Shard::Shard(uint64_t capacity, std::span<const Limit> limits, OnFull on_full) : Shard(capacity, limits.size(), on_full) {
+  for (size_t number = 0; number < limits.size(); ++number) rules_[number].limit = limits[number];
+}
+
+// --- limits that change ------------------------------------------------------------------------------------------------------
+
+void Shard::set_limit(uint16_t number, const Limit& limit, core::Instant now) {
+  Rule& rule = rules_[number];
+  const Rate old = std::exchange(rule.limit, limit).policy.rate;
+  const Rate& rate = limit.policy.rate;
+  if (limit.kind != Limit::Kind::bucket || (old.requests == rate.requests && old.period_ns == rate.period_ns)) return;
+  rule.past[rule.version % versions_kept] = {old, now};
+  ++rule.version;
+  if (rule.version % (versions_kept - 1) != 0) return;
+  for (uint64_t slot = 0; slot < groups_ * group_slots; ++slot) {
+    const bool is_used = tags_[slot / group_slots].tags[slot % group_slots] != 0;
+    if (is_used && slots_[slot].limit == number) bring_up_to_date(slots_[slot]);
+  }
+}
+
+// At each change what was left is counted anew: as many requests, in the unit of the next rate.
+void Shard::bring_up_to_date(Slot& slot) const {
+  const Rule& rule = rules_[slot.limit];
+  while (slot.version != rule.version) {
+    const PastRate& past = rule.past[slot.version % versions_kept];
+    ++slot.version;
+    const Rate& next = slot.version == rule.version ? rule.limit.policy.rate : rule.past[slot.version % versions_kept].rate;
+    Bucket bucket = slot.bucket();
+    const Level left = level_at(past.rate, bucket, past.until);
+    const Level period = past.rate.period_ns;
+    bucket.level = left / period * next.period_ns + left % period * next.period_ns / period;
+    bucket.since = std::max(bucket.since, past.until);
+    slot.store(bucket);
+  }
+}
 
 // --- the table ---------------------------------------------------------------------------------------------------------------
 
@@ -78,7 +116,9 @@ Shard::Slot* Shard::find_in(uint64_t group, uint64_t hash) {
   for (uint32_t candidates = tags_equal(group, tag_of(hash)); candidates != 0; candidates &= candidates - 1) {
     Slot& slot = slots_[group * group_slots + static_cast<uint32_t>(std::countr_zero(candidates))];
     ++examined_;
-    if (slot.hash == hash) return &slot;
+    if (slot.hash != hash) continue;
+    if (slot.version != rules_[slot.limit].version) bring_up_to_date(slot);
+    return &slot;
   }
   return nullptr;
 }
@@ -91,9 +131,11 @@ Shard::Slot* Shard::find(uint64_t hash) {
 }
 
 bool Shard::is_idle(const Slot& slot, core::Instant now) const {
-  const Limit& limit = limits_[slot.limit];
+  const Limit& limit = rules_[slot.limit].limit;
   if (limit.kind == Limit::Kind::concurrency) return slot.level_low == 0;
-  return is_drained(limit.policy.rate, slot.bucket(), now);
+  Slot present = slot;
+  bring_up_to_date(present);
+  return is_drained(limit.policy.rate, present.bucket(), now);
 }
 
 void Shard::free_slot(uint64_t group, uint32_t index) {
@@ -136,7 +178,13 @@ bool Shard::move_a_neighbour(uint64_t group) {
 Shard::Slot* Shard::occupy(uint64_t group, uint32_t index, const Claim& claim) {
   tags_[group].tags[index] = tag_of(claim.hash);
   Slot& slot = slots_[group * group_slots + index];
-  slot = {.hash = claim.hash, .since = core::Instant{}, .level_low = 0, .level_high = 0, .limit = claim.limit, .reserved = 0};
+  slot = {.hash = claim.hash,
+          .since = core::Instant{},
+          .level_low = 0,
+          .level_high = 0,
+          .limit = static_cast<uint8_t>(claim.limit),
+          .version = rules_[claim.limit].version,
+          .reserved = 0};
   counters_.keys.add();
   return &slot;
 }
@@ -168,7 +216,7 @@ Shard::Slot* Shard::insert(const Claim& claim, core::Instant now) {
 // --- decisions ---------------------------------------------------------------------------------------------------------------
 
 Decision Shard::judge_slot(const Slot& slot, Holding holding, core::Instant now) const {
-  const Limit& limit = limits_[slot.limit];
+  const Limit& limit = rules_[slot.limit].limit;
   if (limit.kind == Limit::Kind::bucket) return judge(limit.policy, slot.bucket(), now, holding);
   return slot.level_low < limit.concurrent ? Decision{} : Decision{Decision::Kind::refuse, full_wait};
 }
@@ -176,7 +224,7 @@ Decision Shard::judge_slot(const Slot& slot, Holding holding, core::Instant now)
 // Decides about one claim and, unless it is refused, charges it (or sets it aside).
 Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Instant now, bool& taken) {
   SLUICE_DEBUG_ASSERT(claim.hash != 0);
-  const Limit& limit = limits_[claim.limit];
+  const Limit& limit = rules_[claim.limit].limit;
   taken = false;
   Slot* slot = find(claim.hash);
   if (slot == nullptr) slot = insert(claim, now);
@@ -214,7 +262,7 @@ Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Insta
 void Shard::undo(Form form, const Claim& claim, core::Instant now) {
   Slot* slot = find(claim.hash);
   SLUICE_ASSERT(slot != nullptr);
-  const Limit& limit = limits_[claim.limit];
+  const Limit& limit = rules_[claim.limit].limit;
   if (limit.kind == Limit::Kind::concurrency) {
     --slot->level_low;
   } else if (form == Form::reserve) {
@@ -232,7 +280,7 @@ Verdict Shard::admit(Form form, std::span<const Claim> claims, Holding holding, 
   Verdict verdict;
   std::array<Decision, limits_per_request_max> decisions;
   for (size_t index = 0; index < claims.size(); ++index) {
-    const bool dry = limits_[claims[index].limit].enforcement == Enforcement::dry_run;
+    const bool dry = rules_[claims[index].limit].limit.enforcement == Enforcement::dry_run;
     bool taken = false;
     // A dry run never holds anybody up; nor is anybody held who is refused already.
     decisions[index] = take(form, claims[index], dry ? Holding::allowed : holding, now, taken);
@@ -252,7 +300,7 @@ Verdict Shard::admit(Form form, std::span<const Claim> claims, Holding holding, 
   for (size_t index = 0; index < claims.size(); ++index) {
     if (refused && has_bit(verdict.taken, index)) undo(form, claims[index], now);
     LimitCounters& counters = limit_counters_[claims[index].limit];
-    const bool dry = limits_[claims[index].limit].enforcement == Enforcement::dry_run;
+    const bool dry = rules_[claims[index].limit].limit.enforcement == Enforcement::dry_run;
     switch (decisions[index].kind) {
       case Decision::Kind::refuse: (dry ? counters.would_refuse : counters.refused).add(); break;
       case Decision::Kind::hold:
@@ -272,7 +320,7 @@ Verdict Shard::commit(std::span<const Claim> claims, core::Instant now, uint8_t 
   Verdict verdict;
   for (size_t index = 0; index < claims.size(); ++index) {
     if (!has_bit(taken, index)) continue;
-    const Limit& limit = limits_[claims[index].limit];
+    const Limit& limit = rules_[claims[index].limit].limit;
     if (limit.kind == Limit::Kind::concurrency) {
       verdict.taken = static_cast<uint8_t>(verdict.taken | 1U << index);
       continue;
@@ -293,7 +341,7 @@ void Shard::give_back(std::span<const Claim> claims, core::Instant now, uint8_t 
     if (!has_bit(taken, index)) continue;
     Slot* slot = find(claims[index].hash);
     SLUICE_ASSERT(slot != nullptr);
-    if (limits_[claims[index].limit].kind == Limit::Kind::concurrency) {
+    if (rules_[claims[index].limit].limit.kind == Limit::Kind::concurrency) {
       SLUICE_ASSERT(slot->level_low > 0);
       --slot->level_low;
     } else {
@@ -315,7 +363,7 @@ Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding
   Verdict verdict;
   for (const Claim& claim : claims) {
     const Slot* slot = find(claim.hash);
-    if (slot == nullptr || limits_[claim.limit].enforcement == Enforcement::dry_run) continue;
+    if (slot == nullptr || rules_[claim.limit].limit.enforcement == Enforcement::dry_run) continue;
     const Decision decision = judge_slot(*slot, holding, now);
     if (decision.kind == Decision::Kind::refuse)
       merge(verdict, {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claim.limit});

@@ -8,6 +8,7 @@
 // the slots that one claim may look at.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -43,8 +44,12 @@ class Shard {
   // Both groups for the key, both for a drained bucket, two tag groups for each neighbour that might move, one sweep.
   static constexpr uint64_t examined_max = 4 * group_slots + 2 * group_slots + group_slots;
 
-  // Room for `capacity` keys at least. `limits` outlives the shard. Throws std::bad_alloc.
+  // Room for `capacity` keys at least, and for limits with the numbers 0 to `limits` - 1, at most 256. Throws std::bad_alloc.
+  Shard(uint64_t capacity, size_t limits, OnFull on_full = OnFull::refuse);
   Shard(uint64_t capacity, std::span<const Limit> limits, OnFull on_full = OnFull::refuse);
+  // From `now` on the limit is this; of the kind that it was, if it was asked before. What is in its buckets stays there, counted
+  // in requests, whatever the new rate.
+  void set_limit(uint16_t number, const Limit& limit, core::Instant now = {});
 
   // Answers for all claims together at `now`, which only this core's clock tells. `taken` of commit and give_back says
   // which of the claims have something here, as an earlier verdict said.
@@ -65,7 +70,8 @@ class Shard {
     core::Instant since;
     uint64_t level_low;
     uint32_t level_high;
-    uint16_t limit;
+    uint8_t limit;
+    uint8_t version;  // of its limit's rate: what unit the level is in
     uint16_t reserved;
 
     [[nodiscard]] Bucket bucket() const { return {Level{level_high} << 64 | level_low, since, reserved}; }
@@ -82,6 +88,20 @@ class Shard {
     alignas(16) uint8_t tags[group_slots];  // 0: free
   };
   enum class Form : uint8_t { charge, reserve };
+
+  // A limit and its last rates. A slot of an older version is brought up to date when it is next looked at, so a change costs
+  // nothing; when an older one than is remembered could be about, all slots are looked at.
+  static constexpr uint8_t versions_kept = 16;
+  struct PastRate {
+    Rate rate;
+    core::Instant until{};
+  };
+  struct Rule {
+    Limit limit;
+    uint8_t version = 0;
+    std::array<PastRate, versions_kept> past{};
+  };
+  void bring_up_to_date(Slot& slot) const;
 
   [[nodiscard]] static uint8_t tag_of(uint64_t hash);
   [[nodiscard]] uint64_t first_group(uint64_t hash) const;
@@ -105,7 +125,7 @@ class Shard {
   void note(JournalEntry::Event event, const Claim& claim, core::Instant now, const Decision& decision = {},
             Holding holding = Holding::allowed);
 
-  std::span<const Limit> limits_;
+  std::vector<Rule> rules_;
   OnFull on_full_;
   uint64_t groups_;
   core::Pages<Group> tags_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proxy/config.h"
+
 namespace sluice::proxy {
 
 namespace {
@@ -17,13 +19,14 @@ std::optional<core::SocketAddress> parse_hop(std::string_view text) {
 
 }  // namespace
 
-bool is_trusted(std::span<const core::Cidr> trusted, const core::SocketAddress& address) {
-  return std::any_of(trusted.begin(), trusted.end(), [&](const core::Cidr& network) { return network.contains(address); });
+bool is_trusted(const Config& config, const core::SocketAddress& address) {
+  if (address.is_unix_peer()) return config.trust_unix == TrustUnix::yes;
+  return std::any_of(config.trusted.begin(), config.trusted.end(), [&](const core::Cidr& network) { return network.contains(address); });
 }
 
-core::SocketAddress client_address(std::span<const core::Cidr> trusted, const core::SocketAddress& peer, const http::Fields& fields) {
+core::SocketAddress client_address(const Config& config, const core::SocketAddress& peer, const http::Fields& fields) {
   core::SocketAddress client = peer;
-  if (trusted.empty() || !is_trusted(trusted, peer)) return client;
+  if (!is_trusted(config, peer)) return client;
   for (uint32_t index = fields.size(); index-- > 0;) {
     const http::Field& field = fields[index];
     if (field.id != http::FieldName::x_forwarded || !http::equals_ignoring_case(fields.name(field), "x-forwarded-for")) continue;
@@ -33,7 +36,7 @@ core::SocketAddress client_address(std::span<const core::Cidr> trusted, const co
       const auto hop = parse_hop(comma == std::string_view::npos ? list : list.substr(comma + 1));
       if (!hop) return client;
       client = *hop;
-      if (!is_trusted(trusted, client)) return client;
+      if (!is_trusted(config, client)) return client;
       list = comma == std::string_view::npos ? std::string_view{} : list.substr(0, comma);
     }
   }

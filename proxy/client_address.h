@@ -2,17 +2,15 @@
 // address in X-Forwarded-For that is not trusted itself: what stands before it, anybody may have written.
 #pragma once
 
-#include <span>
-
 #include "core/address.h"
-#include "core/cidr.h"
 #include "http/field.h"
 
 namespace sluice::proxy {
 
-[[nodiscard]] bool is_trusted(std::span<const core::Cidr> trusted, const core::SocketAddress& address);
+struct Config;
+
+[[nodiscard]] bool is_trusted(const Config& config, const core::SocketAddress& address);
 // An entry that is no address ends the search: the client is then the last hop that is known.
-[[nodiscard]] core::SocketAddress client_address(std::span<const core::Cidr> trusted, const core::SocketAddress& peer,
-                                                 const http::Fields& fields);
+[[nodiscard]] core::SocketAddress client_address(const Config& config, const core::SocketAddress& peer, const http::Fields& fields);
 
 }  // namespace sluice::proxy

@@ -1,16 +1,30 @@
 #include "proxy/config.h"
 
 #include <algorithm>
+#include <chrono>
+
+#include "proxy/route_table.h"
 
 namespace sluice::proxy {
 
 uint16_t Config::add_limit(NamedLimit limit, const limiter::Limit& rule) {
   const auto index = static_cast<uint16_t>(limits.size());
   limit.reason = "limit." + limit.name;
-  limit.id = limiter::limit_id(limit.name, rule.kind == limiter::Limit::Kind::bucket ? "rate" : "concurrent");
+  limit.number = index;
+  // Another key is another limit, whatever its name.
+  std::string counts = rule.kind == limiter::Limit::Kind::bucket ? "rate" : "concurrent";
+  for (const KeyPart& part : limit.key) {
+    counts += '|' + std::to_string(static_cast<unsigned>(part.kind)) + part.name;
+    if (part.kind == KeyPart::Kind::claim) counts += claims[part.claim];
+  }
+  limit.id = limiter::limit_id(limit.name, counts);
   limits.push_back(std::move(limit));
   limit_rules.push_back(rule);
   return index;
+}
+
+void add_upstream(Config& config, const std::string& name, const core::Destination& destination, const std::string& authority) {
+  config.upstreams.push_back({.name = name, .endpoints = {{.authority = authority, .destination = destination}}});
 }
 
 void add_secret_auth(Config& config, const std::string& name, const std::string& secret) {
@@ -25,11 +39,29 @@ void add_default_routes(Config& config, const limiter::Policy& policy) {
   config.routes.push_back({.name = "default", .providers = 1, .limits_after = {limit}});
 }
 
+namespace {
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+void complete_cors(Cors& cors) {
+  cors.allowed = joined(cors.headers);
+  std::vector<std::string> exposed{"Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id"};
+  exposed.insert(exposed.end(), cors.expose.begin(), cors.expose.end());
+  cors.exposed = joined(exposed);
+  cors.max_age_s = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(cors.max_age).count());
+}
+
+}  // namespace
+
 void complete(Config& config) {
   constexpr uint16_t reading = method_bit(http::Method::get) | method_bit(http::Method::head);
   const auto exact = [](const char* path) { return RouteMatch{.path = path, .path_kind = RouteMatch::Path::exact, .methods = reading}; };
   std::stable_sort(config.routes.begin(), config.routes.end(),
-                   [](const Route& a, const Route& b) { return a.match.is_more_specific_than(b.match); });
+                   [](const Route& a, const Route& b) { return RouteTable::comes_before(a.match, b.match); });
   std::vector<Route> own;
   own.push_back({.name = "health", .kind = RouteKind::health, .match = exact("/health"), .auth = AuthMode::none});
   own.push_back({.name = "metrics", .kind = RouteKind::metrics, .match = exact("/metrics"), .auth = AuthMode::none});
@@ -48,6 +80,10 @@ void complete(Config& config) {
   config.providers.clear();
   for (const AuthConfig& entry : config.auth) config.providers.push_back(entry.provider);
   for (Route& route : config.routes) {
+    if (route.cors) complete_cors(*route.cors);
+    route.to.weights = 0;
+    if (route.kind == RouteKind::upstream && route.to.parts.empty()) route.to.parts.push_back({});
+    for (const Destinations::Part& part : route.to.parts) route.to.weights += part.weight;
     route.sources.clear();
     for (size_t index = 0; index < config.auth.size(); ++index) {
       if ((route.providers >> index & 1) == 0) continue;

@@ -13,40 +13,40 @@
 #include "core/address.h"
 #include "core/cidr.h"
 #include "core/clock.h"
+#include "core/destination.h"
 #include "core/sandbox.h"
 #include "http/message.h"
 #include "limiter/limit.h"
 #include "limiter/owner.h"
 #include "limiter/shard.h"
 #include "limiter/steering.h"
+#include "proxy/key_part.h"
+#include "proxy/proxy_header.h"
 #include "proxy/routes.h"
+#include "proxy/upstream_config.h"
 
 namespace sluice::proxy {
 
+// Towards clients; UpstreamTimeouts are those towards endpoints.
 struct Timeouts {
   core::Duration head = std::chrono::seconds{10};   // request head, from its first byte
   core::Duration idle = std::chrono::seconds{75};   // downstream, between requests
   core::Duration body = std::chrono::seconds{60};   // without a byte from the client
   core::Duration write = std::chrono::seconds{60};  // without a byte taken by the client
-  core::Duration connect = std::chrono::seconds{3};
-  core::Duration upstream_head = std::chrono::seconds{60};  // from the last request byte to the response head
-  core::Duration upstream_body = std::chrono::seconds{60};  // between bytes of a response; 0: no limit
-  core::Duration deadline = std::chrono::seconds{120};      // from the last request byte to the response head, all tries
-  core::Duration tunnel = std::chrono::minutes{10};         // without a byte either way
-  core::Duration upstream_idle = std::chrono::seconds{60};
   core::Duration linger = std::chrono::seconds{2};
+  core::Duration drain_announce{0};  // /health fails, and listening goes on, for so long
   core::Duration drain = std::chrono::seconds{30};
 };
 
 // Per core; everything that is bounded by them is taken at start.
 struct Bounds {
+  bool operator==(const Bounds&) const = default;
   uint32_t connections = 8192;
   uint32_t exchanges = 2048;  // requests at once; each may hold a buffer a direction
   uint32_t upstream_connections = 1024;
-  uint32_t upstream_waiting = 1024;  // exchanges that queue for a connection
-  uint32_t held = 1024;              // exchanges that are shaped
-  uint32_t tunnels = 1024;           // of the exchanges, those that may be tunnels
-  uint32_t pipes = 64;               // for bodies and tunnels that are not copied; 0: all are
+  uint32_t held = 1024;     // exchanges that are shaped
+  uint32_t tunnels = 1024;  // of the exchanges, those that may be tunnels
+  uint32_t pipes = 64;      // for bodies and tunnels that are not copied; 0: all are
   uint32_t offload_jobs = 64;
   uint64_t limiter_keys = 1'000'000;  // over all cores together
   uint32_t token_cache_entries = 4096;
@@ -59,11 +59,6 @@ struct Bounds {
 // Whether the endpoint gets to see the Authorization field or API key that the caller showed. A query parameter is always taken
 // off; a cookie is the endpoint's own business and always passed on.
 enum class Credential : uint8_t { pass_on, strip };
-
-struct Endpoint {
-  core::SocketAddress address;
-  std::string authority;  // "127.0.0.1:9001"
-};
 
 // A claim that goes upstream as a header field.
 struct ClaimField {
@@ -92,19 +87,15 @@ struct AuthConfig {
   Credential credential = Credential::pass_on;
 };
 
-// Whether connections begin with a PROXY protocol header, from one of Config::trusted; all of them do, or none.
-enum class ProxyProtocol : uint8_t { off, required };
-
 // GET /demo/work: whether the route exists.
 enum class DemoRoutes : uint8_t { off, on };
 
-// What a limit counts by: the parts together make one key.
-struct KeyPart {
-  enum class Kind : uint8_t { address, route, claim, header };
-  Kind kind = Kind::address;
-  std::string name;    // header
-  uint16_t claim = 0;  // index into Config::claims
+// Where connections come in.
+struct ListenerConfig {
+  core::Destination address = core::SocketAddress::ipv4(0, 8000);
+  ProxyProtocol proxy_protocol = ProxyProtocol::off;
 };
+inline constexpr size_t listeners_max = 32;
 
 // When a limit is asked. Before the token is looked at, refused tokens pay as well.
 enum class LimitStage : uint8_t { before_auth, after_auth };
@@ -120,18 +111,30 @@ struct NamedLimit {
   std::vector<KeyPart> key;
   LimitStage stage = LimitStage::after_auth;
   OnMissing on_missing = OnMissing::refuse;
-  uint64_t id = 0;  // limiter::limit_id()
+  uint64_t id = 0;      // limiter::limit_id(): the same name and key keep their buckets
+  uint16_t number = 0;  // in shards, logs and metrics; the same as long as the process lives
+};
+
+// How names are looked up.
+struct ResolverConfig {
+  std::string servers;  // "10.0.0.2:53,10.0.0.3"; empty: those of /etc/resolv.conf
+  core::Duration timeout = std::chrono::seconds{5};
+  core::Duration ttl_min = std::chrono::seconds{1};  // whatever the answer says
+  core::Duration ttl_max = std::chrono::minutes{5};  // as well; and what the hosts file says holds so long
 };
 
 // Whether the process gives up what it does not need (core/sandbox.h).
 enum class Sandbox : uint8_t { off, on };
 
-// Immutable once the gateway runs, and shared by all cores. Made by default_config(), the command line or read_config();
-// complete() derives what follows from the rest.
+// Whether whoever connects to a unix socket is trusted like a peer of Config::trusted.
+enum class TrustUnix : uint8_t { no, yes };
+
+// Immutable once it is published, and shared by all cores. Made by the command line or read_config(); complete() derives what
+// follows from the rest.
 struct Config {
-  core::SocketAddress listen = core::SocketAddress::ipv4(0, 8000);
-  ProxyProtocol proxy_protocol = ProxyProtocol::off;
-  Endpoint upstream;
+  std::vector<ListenerConfig> listeners{ListenerConfig{}};
+  std::vector<UpstreamConfig> upstreams;
+  ResolverConfig resolver;
   std::vector<AuthConfig> auth;
   std::vector<auth::Provider> providers;  // of auth, by complete()
   std::vector<auth::Requirement> requirements;
@@ -145,8 +148,12 @@ struct Config {
   limiter::NetworkBits network_bits;
   limiter::Steering steering = limiter::Steering::automatic;
   std::vector<core::Cidr> trusted;  // peers whose X-Forwarded-For is believed
-  std::vector<int> cores;           // one worker each, pinned
+  TrustUnix trust_unix = TrustUnix::no;
+  std::vector<int> cores;  // one worker each, pinned
   std::string log_path = "-";
+  std::vector<std::string> files;  // that the configuration was read from, those it names among them
+  bool reloads_on_change = false;
+  std::string control_path;        // of the control socket; empty: there is none
   std::optional<core::User> user;  // whom root becomes once everything is open
   Sandbox sandbox = Sandbox::on;
   DemoRoutes demo_routes = DemoRoutes::off;
@@ -157,6 +164,9 @@ struct Config {
   // `parts` and the rest as in NamedLimit. Returns the index.
   uint16_t add_limit(NamedLimit limit, const limiter::Limit& rule);
 };
+
+// One endpoint, and defaults for the rest.
+void add_upstream(Config& config, const std::string& name, const core::Destination& destination, const std::string& authority);
 
 // Tokens by HS256, HS384 or HS512 with this secret.
 void add_secret_auth(Config& config, const std::string& name, const std::string& secret);

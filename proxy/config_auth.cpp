@@ -38,6 +38,7 @@ std::optional<std::string> read_secret(Document& document, const YAML::Node& nod
       document.complain(source, "everybody may read " + *name + "; a secret is not safe there: chmod o-r " + *name);
       return std::nullopt;
     }
+    document.note_file(*name);
     std::ifstream file{*name};
     std::getline(file, secret);
   }
@@ -95,6 +96,7 @@ void read_pem_keys(Document& document, const YAML::Node& node, AuthConfig& entry
   for (const YAML::Node& item : document.list(node)) {
     const auto path = document.text(item, "the path of a PEM file");
     if (!path) continue;
+    document.note_file(*path);
     std::ifstream file{*path, std::ios::binary};
     std::ostringstream text;
     if (!file || !(text << file.rdbuf())) {
@@ -267,6 +269,11 @@ std::optional<uint16_t> claim_index(Document& document, Config& config, const YA
 
 void read_auth(Document& document, Config& config, const YAML::Node& node) {
   for_each_named(document, node, "auth", [&](const std::string& name, const YAML::Node& value) {
+    const auto is_same = [&](const AuthConfig& other) { return other.provider.name == name; };
+    if (std::any_of(config.auth.begin(), config.auth.end(), is_same)) {
+      document.complain(value, "another file has an auth called \"" + name + "\" too");
+      return;
+    }
     if (name == "none" || name == "optional") {
       document.complain(value, "\"" + name + "\" has a meaning of its own where routes name their auth; call it otherwise");
     } else if (config.auth.size() == auth::providers_max) {

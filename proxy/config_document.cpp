@@ -135,6 +135,20 @@ YAML::Node Section::get(std::string_view key) const {
   return YAML::Node{YAML::NodeType::Undefined};
 }
 
+void Section::read_percent(std::string_view key, uint32_t& into, uint32_t least, uint32_t most) const {
+  read(key, into, "a share like 50%", [&](const std::string& text) -> Parsed<uint32_t> {
+    const auto number = parse_number(std::string_view{text}.substr(0, text.find('%')), least, most);
+    if (text.ends_with('%') && text.find('%') + 1 == text.size() && std::holds_alternative<uint64_t>(number))
+      return static_cast<uint32_t>(std::get<uint64_t>(number));
+    return Complaint{"\"" + text + "\" is no share from " + std::to_string(least) + "% to " + std::to_string(most) + "%"};
+  });
+}
+
+void Section::read_switch(std::string_view key, bool& into) const {
+  if (!has(key)) return;
+  if (const auto word = document_.word(get(key), {"true", "false"})) into = *word == "true";
+}
+
 void Section::read_duration(std::string_view key, core::Duration& into) const {
   read(key, into, "a duration like 500ms, 2s or 1m", [](const std::string& text) { return parse_duration(text); });
 }

@@ -22,6 +22,12 @@ class Document {
 
   void complain(const YAML::Node& at, const std::string& text);
   void warn(const YAML::Node& at, const std::string& text);
+  // "FILE:LINE:COLUMN"
+  [[nodiscard]] std::string place(const YAML::Node& at) const { return place(at.Mark()); }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  // A file that was read because this one says so.
+  void note_file(const std::string& path) { files_.push_back(path); }
+  [[nodiscard]] const std::vector<std::string>& files() const { return files_; }
   [[nodiscard]] const YAML::Node& root() const { return root_; }
   [[nodiscard]] const std::vector<std::string>& complaints() const { return complaints_; }
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
@@ -53,6 +59,7 @@ class Document {
   YAML::Node root_;
   std::vector<std::string> complaints_;
   std::vector<std::string> warnings_;
+  std::vector<std::string> files_;
 };
 
 // A mapping whose keys are known.
@@ -78,6 +85,8 @@ class Section {
     read<uint64_t>(key, number, "a whole number", [&](const std::string& text) { return parse_number(text, least, most); });
     into = static_cast<T>(number);
   }
+  void read_percent(std::string_view key, uint32_t& into, uint32_t least, uint32_t most) const;
+  void read_switch(std::string_view key, bool& into) const;  // true or false
   void read_duration(std::string_view key, core::Duration& into) const;
   void read_duration_or_none(std::string_view key, core::Duration& into) const;  // 0 is none
 

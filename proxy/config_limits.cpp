@@ -31,22 +31,32 @@ std::optional<KeyPart> read_key_part(Document& document, Config& config, const Y
   return std::nullopt;
 }
 
-std::vector<KeyPart> read_key(Document& document, Config& config, const Section& section, const std::string& name) {
+}  // namespace
+
+std::vector<KeyPart> read_key(Document& document, Config& config, const YAML::Node& node) {
   std::vector<KeyPart> key;
-  if (!section.has("key")) {
-    document.complain(section.node(), "limit " + name + " has no key; it may be " + std::string{key_forms} + ", or a list of them");
-    return key;
-  }
-  for (const YAML::Node& part : document.list(section.get("key"))) {
+  for (const YAML::Node& part : document.list(node)) {
     if (auto read = read_key_part(document, config, part)) key.push_back(std::move(*read));
   }
   return key;
 }
 
+namespace {
+
 void read_limit(Document& document, Config& config, const std::string& name, const YAML::Node& node) {
+  const auto is_same = [&](const NamedLimit& other) { return other.name == name; };
+  if (std::any_of(config.limits.begin(), config.limits.end(), is_same)) {
+    document.complain(node, "another file has a limit called \"" + name + "\" too");
+    return;
+  }
   const Section section{
       document, node, "limits." + name, {"key", "rate", "burst", "delay", "max_hold", "concurrent", "stage", "on_missing", "dry_run"}};
-  NamedLimit named{.name = name, .key = read_key(document, config, section, name)};
+  NamedLimit named{.name = name};
+  if (section.has("key")) {
+    named.key = read_key(document, config, section.get("key"));
+  } else {
+    document.complain(node, "limit " + name + " has no key; it may be " + std::string{key_forms} + ", or a list of them");
+  }
   Limit rule;
   if (const YAML::Node stage = section.get("stage"); stage.IsDefined()) {
     if (const auto word = document.word(stage, {"before_auth", "after_auth"})) {

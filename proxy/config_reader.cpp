@@ -1,8 +1,12 @@
 #include "proxy/config_reader.h"
 
-#include <cstdlib>
+#include <glob.h>
+
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <span>
 #include <sstream>
 
 #include "proxy/config_sections.h"
@@ -11,34 +15,48 @@ namespace sluice::proxy {
 
 namespace {
 
-void read_listen(Document& document, Config& config, const YAML::Node& node) {
-  const std::vector<YAML::Node> items = document.list(node);
-  if (items.size() != 1) {
-    document.complain(node, std::to_string(items.size()) + " addresses to listen on; this version has one listener");
+void read_listener(Document& document, Config& config, const YAML::Node& item) {
+  ListenerConfig listener;
+  YAML::Node address = item;
+  if (item.IsMap()) {
+    const Section section{document, item, "listen", {"address", "proxy_protocol"}};
+    bool announced = false;
+    section.read_switch("proxy_protocol", announced);
+    if (announced) listener.proxy_protocol = ProxyProtocol::required;
+    address.reset(section.get("address"));
+    if (!address.IsDefined()) {
+      document.complain(item, "a listener without address; write for example { address: 0.0.0.0:8000 }");
+      return;
+    }
+  }
+  const auto destination = document.value<core::Destination>(address, "an address like 0.0.0.0:8000, [::]:8000 or :8000", parse_listen);
+  if (!destination) return;
+  listener.address = *destination;
+  const auto is_same = [&](const ListenerConfig& other) { return other.address == listener.address; };
+  if (std::any_of(config.listeners.begin(), config.listeners.end(), is_same)) {
+    document.complain(address, "another listener has the address " + listener.address.text() + " too");
     return;
   }
-  YAML::Node address = items.front();
-  if (address.IsMap()) {
-    const Section section{document, address, "listen", {"address", "proxy_protocol"}};
-    if (section.has("proxy_protocol")) {
-      if (const auto word = document.word(section.get("proxy_protocol"), {"true", "false"}))
-        config.proxy_protocol = *word == "true" ? ProxyProtocol::required : ProxyProtocol::off;
-    }
-    address = section.get("address");
-  }
-  const auto text = document.text(address, "an address like 0.0.0.0:8000, [::]:8000 or :8000");
-  if (!text) return;
-  if (const auto parsed = core::SocketAddress::parse(*text)) {
-    config.listen = *parsed;
-  } else {
-    document.complain(address, "\"" + *text + "\" is not an address like 0.0.0.0:8000, [::]:8000 or :8000");
-  }
+  config.listeners.push_back(std::move(listener));
+}
+
+void read_listen(Document& document, Config& config, const YAML::Node& node) {
+  const std::vector<YAML::Node> items = document.list(node);
+  for (const YAML::Node& item : items) read_listener(document, config, item);
+  if (items.empty()) document.complain(node, "nothing to listen on; write for example listen: 0.0.0.0:8000");
+  if (config.listeners.size() > listeners_max)
+    document.complain(node, std::to_string(config.listeners.size()) + " addresses to listen on; at most " + std::to_string(listeners_max) +
+                                " are possible");
 }
 
 void read_workers(Document& document, Config& config, const YAML::Node& node) {
-  const Section section{document, node, "workers", {"cores", "steering", "pipes"}};
+  const Section section{document, node, "workers", {"cores", "steering", "pipes", "connections", "requests", "upstream_connections"}};
   section.read("cores", config.cores, "auto or a number", [](const std::string& text) { return parse_cores(text); });
   section.read_number("pipes", config.bounds.pipes, 0, 100'000);
+  section.read_number("connections", config.bounds.connections, 64, 1'000'000);
+  section.read_number("requests", config.bounds.exchanges, 16, 30'000);
+  section.read_number("upstream_connections", config.bounds.upstream_connections, 1, 1'000'000);
+  config.bounds.tunnels = std::min(config.bounds.tunnels, config.bounds.exchanges);
   if (const YAML::Node steering = section.get("steering"); steering.IsDefined()) {
     if (const auto word = document.word(steering, {"auto", "address", "spread"})) {
       config.steering = *word == "auto"      ? limiter::Steering::automatic
@@ -50,120 +68,242 @@ void read_workers(Document& document, Config& config, const YAML::Node& node) {
 
 void read_trusted(Document& document, Config& config, const YAML::Node& node) {
   for (const YAML::Node& item : document.list(node)) {
-    const auto text = document.text(item, "a network like 10.0.0.0/8");
-    if (!text) continue;
-    if (const auto network = core::Cidr::parse(*text)) {
+    if (item.IsScalar() && item.Scalar() == "unix") {
+      config.trust_unix = TrustUnix::yes;
+    } else if (const auto network = read_network(document, item)) {
       config.trusted.push_back(*network);
-    } else {
-      document.complain(
-          item, "\"" + *text +
-                    "\" is no network; write for example 10.0.0.0/8, 2001:db8::/32 or a single address, without bits behind the prefix");
     }
   }
 }
 
+// Towards clients.
 void read_timeouts(Document& document, Config& config, const YAML::Node& node) {
-  const Section section{document, node, "timeouts", {"connect", "head", "body", "idle", "deadline", "tunnel"}};
-  section.read_duration("connect", config.timeouts.connect);
-  section.read_duration("head", config.timeouts.upstream_head);
-  section.read_duration_or_none("body", config.timeouts.upstream_body);
-  section.read_duration("idle", config.timeouts.upstream_idle);
-  section.read_duration_or_none("deadline", config.timeouts.deadline);
-  section.read_duration("tunnel", config.timeouts.tunnel);
+  const Section section{document, node, "timeouts", {"head", "idle", "body", "write"}};
+  section.read_duration("head", config.timeouts.head);
+  section.read_duration("idle", config.timeouts.idle);
+  section.read_duration("body", config.timeouts.body);
+  section.read_duration("write", config.timeouts.write);
 }
 
-void read_upstreams(Document& document, Config& config, const YAML::Node& node, std::vector<std::string>& names) {
-  for_each_named(document, node, "upstreams", [&](const std::string& name, const YAML::Node& value) {
-    if (!names.empty()) document.complain(value, "a second upstream; this version forwards to one");
-    names.push_back(name);
-    const Section section{document, value, "upstreams." + name, {"endpoints", "timeouts"}};
-    if (!section.has("endpoints")) {
-      document.complain(value, "upstream " + name + " has no endpoints; write endpoints: [http://127.0.0.1:9001]");
-      return;
-    }
-    const std::vector<YAML::Node> endpoints = document.list(section.get("endpoints"));
-    if (endpoints.size() != 1) {
-      document.complain(section.get("endpoints"), std::to_string(endpoints.size()) + " endpoints; this version forwards to one");
-      return;
-    }
-    if (auto endpoint = document.value<Endpoint>(endpoints.front(), "a URL like http://127.0.0.1:9001",
-                                                 [](const std::string& text) { return parse_endpoint(text); })) {
-      config.upstream = std::move(*endpoint);
-    }
-    if (section.has("timeouts")) read_timeouts(document, config, section.get("timeouts"));
-  });
-  if (names.empty())
-    document.complain(node, "there is no upstream; write for example\n  upstreams:\n    NAME: { endpoints: [http://127.0.0.1:9001] }");
+void read_drain(Document& document, Config& config, const YAML::Node& node) {
+  const Section section{document, node, "drain", {"announce", "deadline"}};
+  section.read_duration_or_none("announce", config.timeouts.drain_announce);
+  section.read_duration("deadline", config.timeouts.drain);
 }
 
-Config read_document(Document& document) {
-  Config config;
-  config.cores = std::get<std::vector<int>>(parse_cores("auto"));
-  const Section root{document,
-                     document.root(),
-                     "the configuration",
-                     {"listen", "workers", "trusted", "auth", "revoked", "failed_tokens", "limits", "limiter", "upstreams", "routes", "log",
-                      "user", "sandbox"}};
-  RouteNames names;
-  if (root.has("listen")) read_listen(document, config, root.get("listen"));
-  if (root.has("workers")) read_workers(document, config, root.get("workers"));
-  if (root.has("trusted")) read_trusted(document, config, root.get("trusted"));
-  if (config.proxy_protocol == ProxyProtocol::required && config.trusted.empty()) {
-    document.complain(root.get("listen"),
-                      "proxy_protocol: true, and nobody is trusted to speak it; write for example trusted: [10.0.0.0/8]");
+void read_resolver(Document& document, Config& config, const YAML::Node& node) {
+  const Section section{document, node, "resolver", {"servers", "timeout", "ttl_min", "ttl_max"}};
+  if (section.has("servers")) {
+    for (const YAML::Node& item : document.list(section.get("servers"))) {
+      const auto text = document.text(item, "an address like 10.0.0.2 or 10.0.0.2:53");
+      if (!text) continue;
+      if (!core::SocketAddress::parse(*text) && !core::SocketAddress::parse_host(*text, 53)) {
+        document.complain(item, "\"" + *text + "\" is no address of a name server; write for example 10.0.0.2 or 10.0.0.2:53");
+        continue;
+      }
+      config.resolver.servers += (config.resolver.servers.empty() ? "" : ",") + *text;
+    }
   }
-  if (root.has("auth")) read_auth(document, config, root.get("auth"));
-  if (root.has("revoked")) read_revoked(document, config, root.get("revoked"));
-  if (root.has("failed_tokens")) read_failed_tokens(document, config, root.get("failed_tokens"));
-  for (const AuthConfig& entry : config.auth) names.auth.push_back(entry.provider.name);
-  if (root.has("limits")) read_limits(document, config, root.get("limits"));
-  if (root.has("limiter")) read_limiter(document, config, root.get("limiter"));
-  read_upstreams(document, config, root.get("upstreams"), names.upstreams);
-  read_routes(document, config, root.get("routes"), names);
+  section.read_duration("timeout", config.resolver.timeout);
+  section.read_duration("ttl_min", config.resolver.ttl_min);
+  section.read_duration("ttl_max", config.resolver.ttl_max);
+  if (config.resolver.ttl_max < config.resolver.ttl_min) document.complain(node, "ttl_max is less than ttl_min");
+}
+
+void read_process(Document& document, Config& config, const Section& root) {
   root.read("log", config.log_path, "a path, - or none", [](const std::string& text) -> Parsed<std::string> { return text; });
+  root.read("control", config.control_path, "a path like /run/sluice/control.sock", [](const std::string& text) -> Parsed<std::string> {
+    if (core::Destination::unix_path(text)) return text;
+    return Complaint{"\"" + text + "\" is no path of a socket; it begins with / and has at most 107 bytes"};
+  });
   root.read("user", config.user, "a user, or user:group", [](const std::string& text) { return parse_user(text); });
+  root.read_switch("reload_on_change", config.reloads_on_change);
   if (root.has("sandbox")) {
     if (const auto word = document.word(root.get("sandbox"), {"on", "off"})) config.sandbox = *word == "on" ? Sandbox::on : Sandbox::off;
   }
+}
+
+void warn_of_unused(Document& document, const Config& config, const YAML::Node& limits) {
   std::vector<bool> used(config.limits.size());
+  std::vector<bool> used_upstreams(config.upstreams.size());
   for (const Route& route : config.routes) {
     for (const uint16_t limit : route.limits_before) used[limit] = true;
     for (const uint16_t limit : route.limits_after) used[limit] = true;
+    for (const Destinations::Part& part : route.to.parts) used_upstreams[part.upstream] = true;
   }
   for (size_t index = 0; index < used.size(); ++index) {
-    if (!used[index]) document.warn(root.get("limits"), "no route uses the limit " + config.limits[index].name);
+    if (!used[index]) document.warn(limits, "no route uses the limit " + config.limits[index].name);
+  }
+  for (size_t index = 0; index < used_upstreams.size(); ++index) {
+    if (!used_upstreams[index]) document.warn(document.root(), "no route uses the upstream " + config.upstreams[index].name);
+  }
+}
+
+// Sections that may stand in every file come before those that name what is in them.
+Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
+  Config config;
+  config.cores = std::get<std::vector<int>>(parse_cores("auto"));
+  config.listeners.clear();
+  std::vector<Section> roots;
+  for (const auto& document : documents) {
+    if (document == documents.front()) {
+      roots.emplace_back(*document, document->root(), "the configuration",
+                         std::initializer_list<std::string_view>{
+                             "listen", "workers", "trusted", "auth", "revoked", "failed_tokens", "limits", "limiter", "upstreams", "routes",
+                             "log", "user", "sandbox", "include", "timeouts", "drain", "resolver", "control", "reload_on_change"});
+    } else {
+      roots.emplace_back(*document, document->root(), "an included file",
+                         std::initializer_list<std::string_view>{"listen", "trusted", "auth", "limits", "upstreams", "routes", "include"});
+    }
+  }
+  Document& main = *documents.front();
+  const Section& root = roots.front();
+  const auto each = [&](std::string_view key, auto&& read) {
+    for (size_t index = 0; index < roots.size(); ++index) {
+      if (roots[index].has(key)) read(*documents[index], config, roots[index].get(key));
+    }
+  };
+  each("listen", read_listen);
+  if (config.listeners.empty()) config.listeners.emplace_back();
+  if (root.has("workers")) read_workers(main, config, root.get("workers"));
+  each("trusted", read_trusted);
+  const bool is_announced = std::any_of(config.listeners.begin(), config.listeners.end(),
+                                        [](const ListenerConfig& one) { return one.proxy_protocol == ProxyProtocol::required; });
+  if (is_announced && config.trusted.empty() && config.trust_unix == TrustUnix::no) {
+    main.complain(root.has("listen") ? root.get("listen") : main.root(),
+                  "proxy_protocol: true, and nobody is trusted to speak it; write for example trusted: [10.0.0.0/8]");
+  }
+  if (root.has("timeouts")) read_timeouts(main, config, root.get("timeouts"));
+  if (root.has("drain")) read_drain(main, config, root.get("drain"));
+  if (root.has("resolver")) read_resolver(main, config, root.get("resolver"));
+  each("auth", read_auth);
+  if (root.has("revoked")) read_revoked(main, config, root.get("revoked"));
+  if (root.has("failed_tokens")) read_failed_tokens(main, config, root.get("failed_tokens"));
+  RouteNames names;
+  for (const AuthConfig& entry : config.auth) names.auth.push_back(entry.provider.name);
+  each("limits", read_limits);
+  if (root.has("limiter")) read_limiter(main, config, root.get("limiter"));
+  each("upstreams", read_upstreams);
+  std::vector<Sourced> routes;
+  for (size_t index = 0; index < roots.size(); ++index) routes.push_back({documents[index].get(), roots[index].get("routes")});
+  read_routes(routes, config, names);
+  read_process(main, config, root);
+  warn_of_unused(main, config, root.get("limits"));
+  for (const auto& document : documents) {
+    config.files.push_back(document->name());
+    config.files.insert(config.files.end(), document->files().begin(), document->files().end());
   }
   return config;
 }
 
+std::optional<std::string> read_file(const std::string& path, std::string& complaint) {
+  std::ifstream file{path, std::ios::binary};
+  std::ostringstream text;
+  if (file) text << file.rdbuf();
+  if (!file || file.bad() || std::filesystem::is_directory(path)) {
+    complaint = "this file can't be read";
+  } else if (text.str().size() > config_bytes_max) {
+    complaint = "larger than 1 MiB; this can't be a configuration";
+  } else {
+    return text.str();
+  }
+  return std::nullopt;
+}
+
+// Paths are relative to the file that names them; "*" and "?" in the last part stand for many.
+std::vector<std::string> files_named(const std::string& from, const std::string& pattern) {
+  const std::filesystem::path base = std::filesystem::path{from}.parent_path();
+  const std::string whole = pattern.starts_with('/') ? pattern : (base / pattern).string();
+  glob_t found{};
+  std::vector<std::string> files;
+  if (::glob(whole.c_str(), GLOB_ERR, nullptr, &found) == 0) files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  ::globfree(&found);
+  if (files.empty() && pattern.find_first_of("*?[") == std::string::npos) files.push_back(whole);
+  return files;
+}
+
+// `way` is the files that led here.
+void read_includes(Document& from, std::vector<std::string>& way, std::vector<std::unique_ptr<Document>>& documents) {
+  const YAML::Node root = from.root();
+  const YAML::Node include = root.IsMap() ? root["include"] : YAML::Node{YAML::NodeType::Undefined};
+  if (!include.IsDefined()) return;
+  for (const YAML::Node& item : from.list(include)) {
+    const auto pattern = from.text(item, "a path like conf.d/*.yaml");
+    if (!pattern) continue;
+    for (const std::string& file : files_named(from.name(), *pattern)) {
+      std::error_code failure;
+      const std::string path = std::filesystem::weakly_canonical(file, failure).string();
+      if (std::find(way.begin(), way.end(), path) != way.end()) {
+        from.complain(item, "files include each other in a circle: " + path + " is being read already");
+        continue;
+      }
+      const auto is_known = [&](const auto& one) { return std::filesystem::weakly_canonical(one->name(), failure).string() == path; };
+      if (std::any_of(documents.begin(), documents.end(), is_known)) {
+        from.complain(item, path + " is included twice");
+        continue;
+      }
+      if (documents.size() == config_files_max) {
+        from.complain(item, "more than " + std::to_string(config_files_max) + " files");
+        return;
+      }
+      std::string complaint;
+      const auto text = read_file(file, complaint);
+      if (!text) {
+        from.complain(item, file + ": " + complaint);
+        continue;
+      }
+      documents.push_back(std::make_unique<Document>(file, *text));
+      Document& document = *documents.back();
+      way.push_back(path);
+      read_includes(document, way, documents);
+      way.pop_back();
+    }
+  }
+}
+
 }  // namespace
 
+std::optional<core::Cidr> read_network(Document& document, const YAML::Node& node) {
+  const auto text = document.text(node, "a network like 10.0.0.0/8");
+  if (!text) return std::nullopt;
+  auto network = core::Cidr::parse(*text);
+  if (!network) {
+    document.complain(
+        node,
+        "\"" + *text + "\" is no network; write for example 10.0.0.0/8, 2001:db8::/32 or a single address, without bits behind the prefix");
+  }
+  return network;
+}
+
 ConfigReading read_config_text(const std::string& name, const std::string& text) {
-  Document document{name, text};
+  std::vector<std::unique_ptr<Document>> documents;
+  documents.push_back(std::make_unique<Document>(name, text));
+  std::error_code failure;
+  std::vector<std::string> way{std::filesystem::weakly_canonical(name, failure).string()};
+  if (documents.front()->complaints().empty()) read_includes(*documents.front(), way, documents);
+  const auto complaints = [&] {
+    std::vector<std::string> all;
+    for (const auto& document : documents) all.insert(all.end(), document->complaints().begin(), document->complaints().end());
+    return all;
+  };
   ConfigReading reading;
-  if (document.complaints().empty()) {
-    Config config = read_document(document);
+  if (complaints().empty()) {
+    Config config = read_documents(documents);
     complete(config);
     reading.config = std::move(config);
   }
-  reading.complaints = document.complaints();
-  reading.warnings = document.warnings();
+  reading.complaints = complaints();
+  for (const auto& document : documents)
+    reading.warnings.insert(reading.warnings.end(), document->warnings().begin(), document->warnings().end());
   if (!reading.complaints.empty()) reading.config.reset();
   return reading;
 }
 
 ConfigReading read_config(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  std::ostringstream text;
-  if (file) text << file.rdbuf();
+  std::string complaint;
+  if (const auto text = read_file(path, complaint)) return read_config_text(path, *text);
   ConfigReading reading;
-  if (!file || file.bad() || std::filesystem::is_directory(path)) {
-    reading.complaints.push_back(path + ": this file can't be read");
-  } else if (text.str().size() > config_bytes_max) {
-    reading.complaints.push_back(path + ": larger than 1 MiB; this can't be a configuration");
-  } else {
-    return read_config_text(path, text.str());
-  }
+  reading.complaints.push_back(path + ": " + complaint);
   return reading;
 }
 

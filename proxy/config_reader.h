@@ -16,9 +16,10 @@ struct ConfigReading {
   std::vector<std::string> warnings;
 };
 
-inline constexpr size_t config_bytes_max = 1 << 20;
+inline constexpr size_t config_bytes_max = 1 << 20;  // of each file
+inline constexpr size_t config_files_max = 1000;
 
-// Reads the file, the secrets that it names, and the names of its endpoints.
+// Reads the file, those it includes, and the secrets that they name. Names of endpoints are left to be resolved.
 [[nodiscard]] ConfigReading read_config(const std::string& path);
 // The same from memory; `name` stands where the file's would.
 [[nodiscard]] ConfigReading read_config_text(const std::string& name, const std::string& text);

@@ -1,14 +1,18 @@
 // routes: of the configuration file.
 #include <algorithm>
+#include <map>
 #include <set>
+#include <tuple>
 
 #include "http/uri.h"
 #include "proxy/config_sections.h"
+#include "proxy/route_table.h"
 
 namespace sluice::proxy {
 
 namespace {
 
+constexpr auto path_depth_max = 60;
 constexpr std::string_view method_names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
 
 std::string lower(std::string text) {
@@ -17,6 +21,8 @@ std::string lower(std::string text) {
 }
 
 // The path that requests are matched by is normalised; a rule that is not would never match.
+}  // namespace
+
 void read_path(Document& document, const YAML::Node& node, std::string& into) {
   const auto text = document.text(node, "a path like /orders");
   if (!text) return;
@@ -35,21 +41,49 @@ void read_path(Document& document, const YAML::Node& node, std::string& into) {
   }
 }
 
-void read_host(Document& document, const YAML::Node& node, std::string& into) {
+std::optional<std::string> read_host_name(Document& document, const YAML::Node& node) {
   const auto text = document.text(node, "a host like api.example or *.example");
-  if (!text) return;
+  if (!text) return std::nullopt;
   const std::string_view name = text->starts_with("*.") ? std::string_view{*text}.substr(2) : std::string_view{*text};
   const bool has_port = !name.starts_with('[') && name.find(':') != std::string_view::npos;
   if (name.empty() || name.find('*') != std::string_view::npos || has_port || !http::is_valid_authority(name)) {
     document.complain(node, "\"" + *text + "\" is no host; write a name like api.example, or *.example for all below it, without a port");
-  } else {
-    into = lower(*text);
+    return std::nullopt;
+  }
+  return lower(*text);
+}
+
+namespace {
+
+// { NAME: VALUE }; "*" is any value.
+void read_conditions(Document& document, const YAML::Node& node, FieldMatch::Place place, std::vector<FieldMatch>& into) {
+  const bool is_header = place == FieldMatch::Place::header;
+  const std::string what = is_header ? "headers" : "query";
+  if (!node.IsMap()) {
+    document.complain(node,
+                      what + ": a mapping from names to values is accepted, for example { version: \"2\" }, or { version: \"*\" } for any");
+    return;
+  }
+  for (const auto& entry : node) {
+    const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
+    const auto value = document.text(entry.second, "a value, or \"*\" for any");
+    if (name.empty() || (is_header && !is_token(name)) || name.find_first_of("&=#") != std::string::npos) {
+      document.complain(entry.first, "\"" + name + "\" is no name of a " + (is_header ? "field" : "parameter"));
+    } else if (value) {
+      FieldMatch match{.place = place, .name = is_header ? lower(name) : name};
+      if (*value != "*") match.value = *value;
+      into.push_back(std::move(match));
+    }
   }
 }
 
 void read_match(Document& document, const YAML::Node& node, RouteMatch& match) {
-  const Section section{document, node, "match", {"host", "path", "path_prefix", "methods"}};
-  if (section.has("host")) read_host(document, section.get("host"), match.host);
+  const Section section{document, node, "match", {"host", "path", "path_prefix", "methods", "headers", "query"}};
+  if (section.has("host")) match.host = read_host_name(document, section.get("host")).value_or("");
+  if (section.has("headers")) read_conditions(document, section.get("headers"), FieldMatch::Place::header, match.fields);
+  if (section.has("query")) read_conditions(document, section.get("query"), FieldMatch::Place::query, match.fields);
+  constexpr auto by_name = [](const FieldMatch& a, const FieldMatch& b) { return std::tie(a.place, a.name) < std::tie(b.place, b.name); };
+  std::sort(match.fields.begin(), match.fields.end(), by_name);
   if (section.has("path") && section.has("path_prefix")) {
     document.complain(section.get("path"), "path and path_prefix exclude each other");
   } else if (section.has("path")) {
@@ -58,6 +92,8 @@ void read_match(Document& document, const YAML::Node& node, RouteMatch& match) {
   } else if (section.has("path_prefix")) {
     read_path(document, section.get("path_prefix"), match.path);
     if (match.path.size() > 1 && match.path.back() == '/') match.path.pop_back();
+    if (std::count(match.path.begin(), match.path.end(), '/') > path_depth_max)
+      document.complain(section.get("path_prefix"), "a prefix has at most " + std::to_string(path_depth_max) + " segments");
   }
   if (!section.has("methods")) return;
   match.methods = 0;
@@ -170,6 +206,10 @@ void read_upgrade(Document& document, const YAML::Node& node, Route& route) {
 std::string default_name(const RouteMatch& match) {
   std::string name = match.host + match.path;
   if (match.path_kind == RouteMatch::Path::prefix) name += match.path.back() == '/' ? "*" : "/*";
+  for (const FieldMatch& field : match.fields) {
+    name += field.place == FieldMatch::Place::query ? " ?" : " ";
+    name += field.name + (field.value ? "=" + *field.value : "");
+  }
   if (match.methods == RouteMatch::all_methods) return name;
   char separator = ' ';
   for (unsigned number = 0; number < static_cast<unsigned>(http::Method::other); ++number) {
@@ -181,52 +221,117 @@ std::string default_name(const RouteMatch& match) {
   return name;
 }
 
-void read_route(Document& document, Config& config, const YAML::Node& node, const RouteNames& names) {
-  const Section section{document, node, "a route", {"name", "match", "auth", "require", "limits", "upgrade", "upstream"}};
+// The routes so far, by what must not be there twice.
+struct Seen {
+  std::map<std::string, uint16_t> names;
+  std::map<std::tuple<std::string, RouteMatch::Path, std::string>, std::vector<uint16_t>> places;  // host, kind, path
+};
+
+// No request meets both.
+bool exclude_each_other(const RouteMatch& a, const RouteMatch& b) {
+  if ((a.methods & b.methods) == 0) return true;
+  for (const FieldMatch& one : a.fields) {
+    for (const FieldMatch& other : b.fields) {
+      if (one.place == other.place && one.name == other.name && one.value && other.value && *one.value != *other.value) return true;
+    }
+  }
+  return false;
+}
+
+void check_name(Document& document, const YAML::Node& node, const Config& config, const Route& route, Seen& seen) {
+  if (route.name.size() > limit_name_bytes_max || route.name.find_first_of("\"\\\n") != std::string::npos) {
+    document.complain(node,
+                      "a route's name has at most " + std::to_string(limit_name_bytes_max) + " characters and no quotes; write name: NAME");
+  }
+  const auto [known, is_new] = seen.names.emplace(route.name, static_cast<uint16_t>(config.routes.size()));
+  if (!is_new && !(config.routes[known->second].match == route.match))
+    document.complain(node, "another route is called \"" + route.name + "\" too; write name: NAME");
+}
+
+void check_place(Document& document, const YAML::Node& node, const Config& config, const Route& route, Seen& seen) {
+  auto& others = seen.places[{route.match.host, route.match.path_kind, route.match.path}];
+  for (const uint16_t index : others) {
+    const RouteMatch& other = config.routes[index].match;
+    const bool one_wins = RouteTable::comes_before(other, route.match) || RouteTable::comes_before(route.match, other);
+    if (one_wins || exclude_each_other(other, route.match)) continue;
+    document.complain(node, "this route is for the same requests as " + config.routes[index].name + "; nothing says which of them wins");
+    break;
+  }
+  others.push_back(static_cast<uint16_t>(config.routes.size()));
+  for (const std::string_view own : {"/health", "/metrics"}) {
+    const bool is_own = route.match.path_kind == RouteMatch::Path::exact && route.match.path == own;
+    if (is_own) document.warn(node, "this route is never reached: Sluice answers " + std::string{own} + " itself");
+  }
+}
+
+void read_route(Document& document, Config& config, const YAML::Node& node, const RouteNames& names, Seen& seen) {
+  const Section section{document,
+                        node,
+                        "a route",
+                        {"name", "match", "auth", "require", "limits", "upgrade", "upstream", "redirect", "respond", "rewrite", "headers",
+                         "host", "allow", "deny", "max_body", "cors"}};
   Route route;
   if (section.has("match")) read_match(document, section.get("match"), route.match);
   read_route_auth(document, config, section, route, names.auth);
   if (section.has("require")) read_require(document, config, section.get("require"), route);
   if (section.has("limits")) read_route_limits(document, config, section.get("limits"), route);
   if (section.has("upgrade")) read_upgrade(document, section.get("upgrade"), route);
-  if (!section.has("upstream")) {
-    document.complain(node, "this route leads nowhere; write upstream: NAME");
-  } else if (const auto name = document.text(section.get("upstream"), "the name of an upstream");
-             name && std::find(names.upstreams.begin(), names.upstreams.end(), *name) == names.upstreams.end()) {
-    const std::vector<std::string_view> known{names.upstreams.begin(), names.upstreams.end()};
-    const std::string_view meant = nearest(*name, known);
-    document.complain(section.get("upstream"), "there is no upstream called \"" + *name + "\"" +
-                                                   (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
-  }
+  read_route_actions(document, config, section, route);
   route.name = default_name(route.match);
   if (section.has("name")) {
     if (const auto name = document.text(section.get("name"), "a name")) route.name = *name;
   }
-  if (route.name.size() > limit_name_bytes_max || route.name.find_first_of("\"\\\n") != std::string::npos) {
-    document.complain(section.has("name") ? section.get("name") : node,
-                      "a route's name has at most " + std::to_string(limit_name_bytes_max) + " characters and no quotes; write name: NAME");
-  }
-  for (const Route& other : config.routes) {
-    if (other.name == route.name && !(other.match == route.match))
-      document.complain(node, "another route is called \"" + route.name + "\" too; write name: NAME");
-    const bool same_place =
-        other.match.host == route.match.host && other.match.path == route.match.path && other.match.path_kind == route.match.path_kind;
-    const bool either_is_all = (other.match.methods == RouteMatch::all_methods) != (route.match.methods == RouteMatch::all_methods);
-    if (same_place && !either_is_all && (other.match.methods & route.match.methods) != 0) {
-      document.complain(node, "this route is for the same requests as " + other.name + "; nothing says which of them wins");
+  check_name(document, section.has("name") ? section.get("name") : node, config, route, seen);
+  check_place(document, node, config, route, seen);
+  config.routes.push_back(std::move(route));
+}
+
+// A redirect to where this gateway redirects again, and so on for ever.
+void check_circles(Document& document, const Config& config, const std::vector<YAML::Node>& nodes) {
+  const RouteTable table{config.routes};
+  for (size_t begin = 0; begin < config.routes.size(); ++begin) {
+    const Route* route = &config.routes[begin];
+    std::string way;
+    std::set<const Route*> passed;
+    while (route->kind == RouteKind::redirect && route->redirect.to.starts_with('/') && passed.insert(route).second) {
+      way += route->name + " -> ";
+      const std::string path = route->redirect.to.substr(0, route->redirect.to.find('?'));
+      const Found found = table.find(http::Method::get, route->match.host, path, "", http::Fields{});
+      if (found.route == no_route) break;
+      route = &config.routes[found.route];
+      if (route == &config.routes[begin]) {
+        document.complain(nodes[begin], "these redirects lead in a circle: " + way + route->name);
+        break;
+      }
     }
   }
-  config.routes.push_back(std::move(route));
 }
 
 }  // namespace
 
-void read_routes(Document& document, Config& config, const YAML::Node& node, const RouteNames& names) {
-  if (!node.IsSequence() || node.size() == 0) {
-    document.complain(node, "there are no routes; write a list of them, for example\n  routes:\n    - { auth: main, upstream: NAME }");
-    return;
+void read_routes(std::span<const Sourced> lists, Config& config, const RouteNames& names) {
+  Seen seen;
+  std::vector<YAML::Node> nodes;
+  for (const Sourced& list : lists) {
+    if (!list.node.IsDefined()) continue;
+    if (!list.node.IsSequence()) {
+      list.document->complain(list.node, "routes are no list; write for example\n  routes:\n    - { auth: main, upstream: NAME }");
+      continue;
+    }
+    for (const YAML::Node& route : list.node) {
+      if (config.routes.size() == routes_max) {
+        list.document->complain(route, "more than " + std::to_string(routes_max) + " routes");
+        return;
+      }
+      read_route(*list.document, config, route, names, seen);
+      nodes.push_back(route);
+    }
   }
-  for (const YAML::Node& route : node) read_route(document, config, route, names);
+  Document& main = *lists.front().document;
+  if (config.routes.empty() && main.complaints().empty())
+    main.complain(lists.front().node.IsDefined() ? lists.front().node : main.root(),
+                  "there are no routes; write a list of them, for example\n  routes:\n    - { auth: main, upstream: NAME }");
+  check_circles(main, config, nodes);
 }
 
 }  // namespace sluice::proxy

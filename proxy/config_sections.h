@@ -2,13 +2,13 @@
 // the config what was right.
 #pragma once
 
+#include <span>
+
 #include "proxy/config_document.h"
+#include "proxy/labels.h"
 #include "proxy/local_reply.h"
 
 namespace sluice::proxy {
-
-// A reason has eight bits for the number of a limit.
-inline constexpr size_t limits_max = 250;
 
 // config_auth.cpp
 void read_auth(Document& document, Config& config, const YAML::Node& node);
@@ -23,6 +23,8 @@ void read_require(Document& document, Config& config, const YAML::Node& node, Ro
 
 // config_limits.cpp
 void read_limits(Document& document, Config& config, const YAML::Node& node);
+// address, route, claim:NAME or header:NAME, or a list of them.
+[[nodiscard]] std::vector<KeyPart> read_key(Document& document, Config& config, const YAML::Node& node);
 // rate, burst, delay and max_hold, as far as `section` has them.
 void read_policy(Document& document, const Section& section, limiter::Policy& policy);
 void read_limiter(Document& document, Config& config, const YAML::Node& node);
@@ -30,8 +32,24 @@ void read_limiter(Document& document, Config& config, const YAML::Node& node);
 // config_routes.cpp; after limits, auth and upstreams
 struct RouteNames {
   std::vector<std::string> auth;
-  std::vector<std::string> upstreams;
 };
-void read_routes(Document& document, Config& config, const YAML::Node& node, const RouteNames& names);
+// The same section of several files.
+struct Sourced {
+  Document* document;
+  YAML::Node node;
+};
+void read_routes(std::span<const Sourced> lists, Config& config, const RouteNames& names);
+// A path as requests have it: normal, without a query.
+void read_path(Document& document, const YAML::Node& node, std::string& into);
+[[nodiscard]] std::optional<std::string> read_host_name(Document& document, const YAML::Node& node);
+
+// config_route_actions.cpp
+void read_route_actions(Document& document, Config& config, const Section& section, Route& route);
+
+// config_upstreams.cpp
+void read_upstreams(Document& document, Config& config, const YAML::Node& node);
+
+// config_reader.cpp
+[[nodiscard]] std::optional<core::Cidr> read_network(Document& document, const YAML::Node& node);
 
 }  // namespace sluice::proxy

@@ -1,11 +1,10 @@
 #include "proxy/config_values.h"
 
-#include <netdb.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
+#include <utility>
 
 #include "core/affinity.h"
 #include "core/limits.h"
@@ -14,21 +13,6 @@
 namespace sluice::proxy {
 
 namespace {
-
-std::optional<core::SocketAddress> resolve(const std::string& host, uint16_t port) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return std::nullopt;
-  std::optional<core::SocketAddress> address;
-  if (found->ai_family == AF_INET || found->ai_family == AF_INET6) {
-    address.emplace();
-    std::memcpy(address->data(), found->ai_addr, found->ai_addrlen);
-  }
-  ::freeaddrinfo(found);
-  return address;
-}
 
 // How many letters must change (Levenshtein), at most `most`.
 size_t distance(std::string_view a, std::string_view b) {
@@ -75,26 +59,49 @@ Parsed<core::Duration> parse_duration(std::string_view text) {
   return Complaint{"duration " + in_quotes(text) + " is not a number with a unit, of at most a day; write for example 500ms, 2s, 1m or 1h"};
 }
 
-Parsed<Endpoint> parse_endpoint(const std::string& text) {
+Parsed<EndpointConfig> parse_endpoint(const std::string& text) {
   constexpr std::string_view scheme = "http://";
-  const Complaint complaint{"upstream " + in_quotes(text) + " is not a URL like http://127.0.0.1:9001"};
+  const Complaint complaint{"upstream " + in_quotes(text) + " is not a URL like http://127.0.0.1:9001, or unix:/run/app.sock"};
+  if (text.starts_with("unix:")) {
+    const auto destination = core::Destination::parse(text);
+    if (!destination) return complaint;
+    return EndpointConfig{.authority = "localhost", .destination = *destination};
+  }
   if (text.compare(0, scheme.size(), scheme) != 0) return complaint;
   std::string authority = text.substr(scheme.size());
   if (!authority.empty() && authority.back() == '/') authority.pop_back();
   if (!http::is_valid_authority(authority)) return complaint;
   const auto colon = authority.rfind(':');
   const bool has_port = colon != std::string::npos && authority.find(']', colon) == std::string::npos;
-  std::string host = authority.substr(0, has_port ? colon : std::string::npos);
+  const std::string host = authority.substr(0, has_port ? colon : std::string::npos);
   uint64_t port = 80;
   if (has_port) {
     const auto parsed = parse_number(std::string_view{authority}.substr(colon + 1), 1, 65535);
     if (std::holds_alternative<Complaint>(parsed)) return complaint;
     port = std::get<uint64_t>(parsed);
   }
-  if (host.front() == '[') host = host.substr(1, host.size() - 2);
-  const auto address = resolve(host, static_cast<uint16_t>(port));
-  if (!address) return Complaint{"upstream " + in_quotes(text) + ": the name " + host + " has no address"};
-  return Endpoint{.address = *address, .authority = authority};
+  const auto address = core::SocketAddress::parse_host(host, static_cast<uint16_t>(port));
+  if (address) return EndpointConfig{.authority = authority, .destination = *address};
+  if (host.front() == '[') return complaint;
+  return EndpointConfig{.authority = authority, .host = host, .port = static_cast<uint16_t>(port)};
+}
+
+Parsed<core::Destination> parse_listen(const std::string& text) {
+  if (const auto destination = core::Destination::parse(text)) return *destination;
+  return Complaint{in_quotes(text) + " is not an address like 0.0.0.0:8000, [::]:8000 or :8000, or a path like unix:/run/sluice.sock"};
+}
+
+Parsed<uint64_t> parse_size(std::string_view text) {
+  constexpr std::pair<std::string_view, uint64_t> units[] = {{"B", 1},     {"KiB", 1 << 10},  {"MiB", 1 << 20},     {"GiB", 1 << 30},
+                                                             {"kB", 1000}, {"MB", 1'000'000}, {"GB", 1'000'000'000}};
+  uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit = text.substr(static_cast<size_t>(end - text.data()));
+  if (failure == std::errc{} && number == 0 && unit.empty()) return uint64_t{0};
+  for (const auto& [name, bytes] : units) {
+    if (failure == std::errc{} && unit == name && number <= (uint64_t{1} << 40) / bytes) return number * bytes;
+  }
+  return Complaint{"size " + in_quotes(text) + " is not a number with a unit, of at most 1 TiB; write for example 16MiB, 64KiB or 100B"};
 }
 
 Parsed<std::vector<int>> parse_cores(std::string_view text) {

@@ -22,8 +22,12 @@ using Parsed = std::variant<T, Complaint>;
 [[nodiscard]] Parsed<uint64_t> parse_number(std::string_view text, uint64_t least, uint64_t most);
 // "2s", "500ms", "1m"; a unit is required; above 0, at most a day.
 [[nodiscard]] Parsed<core::Duration> parse_duration(std::string_view text);
-// "http://HOST[:PORT]", nothing behind it. Names are resolved, now.
-[[nodiscard]] Parsed<Endpoint> parse_endpoint(const std::string& text);
+// "http://HOST[:PORT]" or "unix:/PATH", nothing behind it. A name is left to be resolved.
+[[nodiscard]] Parsed<EndpointConfig> parse_endpoint(const std::string& text);
+// "0.0.0.0:8000", "[::]:8000", ":8000", "unix:/run/sluice.sock".
+[[nodiscard]] Parsed<core::Destination> parse_listen(const std::string& text);
+// "16MiB", "64KiB", "100B", "10MB"; 0 needs no unit.
+[[nodiscard]] Parsed<uint64_t> parse_size(std::string_view text);
 // The first `text` cores that may be used; "auto" is all of them.
 [[nodiscard]] Parsed<std::vector<int>> parse_cores(std::string_view text);
 // "NAME" or "NAME:GROUP" of the system's users.

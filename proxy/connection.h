@@ -18,6 +18,7 @@ class Connection {
   [[nodiscard]] core::Result<size_t> splice_in(Worker& worker, const core::Pipe& pipe, size_t size);
   // From the pipe out of the socket.
   [[nodiscard]] core::Result<size_t> splice_out(Worker& worker, const core::Pipe& pipe, size_t size);
+  [[nodiscard]] int socket() const { return socket_; }
   void end_output(Worker& worker);  // nothing more is sent: the other side sees the end
 
  protected:

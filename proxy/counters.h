@@ -38,7 +38,8 @@ struct Counters {
   core::Counter upstream_open;
   core::Counter upstream_idle;
   core::Counter upstream_reuses;
-  core::Counter upstream_stale;  // pooled connections that turned out to be closed
+  core::Counter upstream_stale;       // pooled connections that turned out to be closed
+  core::Counter upstream_stale_lost;  // of those, requests that could not be sent again
   core::Counter retries;
   core::Counter retries_refused;  // by the budget
 

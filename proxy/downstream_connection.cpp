@@ -39,14 +39,14 @@ void DownstreamConnection::on_completion(Worker& worker, Operation operation, co
   }
 }
 
-void DownstreamConnection::open(Worker& worker, int socket, const core::SocketAddress& address) {
+void DownstreamConnection::open(Worker& worker, int socket, ProxyProtocol announces, const core::SocketAddress& address) {
   socket_ = socket;
   address_ = address;
   timer_.bind(worker.token(Operation::downstream_timer, *this));
   worker.counters().connections_open.add();
-  if (worker.config().proxy_protocol == ProxyProtocol::required) {
+  if (announces == ProxyProtocol::required) {
     state_ = State::announced;
-    if (!is_trusted(worker.config().trusted, address)) {
+    if (!is_trusted(worker.config(), address)) {
       refuse_proxy_header(worker);
       return;
     }

@@ -16,6 +16,7 @@
 #include "core/timer_wheel.h"
 #include "proxy/connection.h"
 #include "proxy/operation.h"
+#include "proxy/proxy_header.h"
 
 namespace sluice::proxy {
 
@@ -47,7 +48,7 @@ class DownstreamConnection : public Connection,
   // What the end of an exchange means for the connection.
   enum class Afterwards : uint8_t { keep_alive, linger, close };
 
-  void open(Worker& worker, int socket, const core::SocketAddress& address);
+  void open(Worker& worker, int socket, ProxyProtocol announces, const core::SocketAddress& address);
 
   // --- for the exchange ------------------------------------------------------------------------------------------------
   void receive(Worker& worker, std::span<std::byte> into, core::Duration timeout);

@@ -10,6 +10,8 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string_view>
 
 #include "auth/authenticator.h"
@@ -21,18 +23,19 @@
 #include "http/serializer.h"
 #include "proxy/config.h"
 #include "proxy/downstream_connection.h"
+#include "proxy/generation.h"
 #include "proxy/local_reply.h"
 #include "proxy/message.h"
 #include "proxy/outbox.h"
+#include "proxy/proxy_header.h"
 #include "proxy/reason.h"
 #include "proxy/routes.h"
 #include "proxy/splice.h"
+#include "proxy/upstream.h"
 #include "proxy/upstream_connection.h"
-#include "proxy/upstream_pool.h"
 
 namespace sluice::proxy {
 
-inline constexpr unsigned retries_max = 1;
 // A client that was waited for this long in all must have sent at least 128 bytes a second.
 inline constexpr core::Duration body_window = std::chrono::seconds{60};
 inline constexpr uint64_t body_bytes_per_window_min = 60 * 128;
@@ -50,6 +53,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
     working,             // the offload pool has it
     waiting_connection,  // every connection to the endpoint is in use
     connecting,          // a new one is being made
+    retrying,            // the connection of the last try is let go; another follows
     relaying,            // the request goes up, the response comes down
     tunneling,           // after a 101: bytes go both ways
     replying,            // an answer of our own goes down
@@ -101,14 +105,20 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void on_timer(Worker& worker);
   void on_cut(Worker& worker);  // the drain's deadline has come
 
-  // --- for the pool --------------------------------------------------------------------------------------------------------
-  void attach(UpstreamConnection& connection) { upstream_ = &connection; }
+  // --- for its upstream -----------------------------------------------------------------------------------------------------
+  void attach(UpstreamConnection& connection);
   // Whether it does no harm to send it again: idempotent, and all of it is still here.
   [[nodiscard]] bool may_be_replayed() const;
+  // What it is balanced by, where that is a key.
+  [[nodiscard]] uint64_t balance_key() const { return balance_key_; }
+  // The endpoint of the last try, or nullptr.
+  [[nodiscard]] const Endpoint* tried() const { return tried_; }
   [[nodiscard]] State state() const { return state_; }
 
  private:
   using Afterwards = DownstreamConnection::Afterwards;
+  // Whether what went wrong allows another try.
+  enum class TryAgain : uint8_t { never, if_allowed };
 
   // exchange_admission.cpp: from the head to the decision where it goes
   void read_head(Worker& worker);
@@ -127,9 +137,9 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void on_signature_checked(Worker& worker);
   void apply_token(Worker& worker);
   void refuse_token(Worker& worker, auth::Refusal refusal, core::Duration retry_after = {});
-  [[nodiscard]] auth::Acceptance acceptance(Worker& worker) const;
-  void drop_identity(Worker& worker);
-  [[nodiscard]] std::span<const http::AddedField> identity(Worker& worker, std::span<http::AddedField> memory) const;
+  [[nodiscard]] auth::Acceptance acceptance() const;
+  void drop_identity();
+  [[nodiscard]] size_t add_identity(std::span<http::AddedField> memory) const;
 
   // exchange_limits.cpp: what the limits say, and what they get back
   void check_limits(Worker& worker, LimitStage stage);
@@ -140,22 +150,37 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void refuse_by_limit(Worker& worker, const limiter::Verdict& verdict);
   void hold_or_proceed(Worker& worker);
   void give_up_hold_place(Worker& worker);
-  [[nodiscard]] const Route& route(Worker& worker) const;
+  // What the parts name, as one hash; nothing if the request lacks one of them.
+  struct Key {
+    uint64_t hash = 0;
+    uint32_t owner = 0;
+  };
+  [[nodiscard]] std::optional<Key> key_of(Worker& worker, std::span<const KeyPart> parts, uint64_t id) const;
+
+  // exchange_upstream.cpp: which endpoint, and another one where that does no harm
+  void go_upstream(Worker& worker);
+  void choose_upstream(Worker& worker);
+  void acquire_connection(Worker& worker, Freshness freshness);
+  void refuse_upstream(Worker& worker, Upstream::Acquired outcome);
+  void fail_try(Worker& worker, uint16_t status, Reason reason, TryAgain again);
+  void judge_endpoint(Worker& worker, Outcome outcome);
+  void on_upstream_silent(Worker& worker);
+  void drop_upstream(Worker& worker);
+  void let_go_of_share();
 
   // exchange_request.cpp: the request's way up
-  void acquire_connection(Worker& worker, Freshness freshness);
   void build_first_flight(Worker& worker);
-  [[nodiscard]] std::string_view request_trailers(Worker& worker);
+  void start_flight(Worker& worker);
+  [[nodiscard]] std::string_view request_trailers();
   void ask_for_body(Worker& worker);
   void receive_request(Worker& worker);
   [[nodiscard]] bool is_body_too_slow(Worker& worker, uint64_t bytes);
   void relay_request_body(Worker& worker, uint32_t size);
   void send_upstream(Worker& worker);
-  void try_again_or_fail(Worker& worker, Reason reason);
-  void drop_upstream(Worker& worker);
 
   // exchange_response.cpp: the response's way down
   void read_response_head(Worker& worker);
+  void fail_as_malformed(Worker& worker);
   void on_informational(Worker& worker, uint32_t end);
   void start_response(Worker& worker, uint32_t head_end);
   void relay_response_body(Worker& worker, uint32_t size);
@@ -173,7 +198,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void discard_pipes(Worker& worker);
 
   // exchange_tunnel.cpp: after a 101
-  [[nodiscard]] std::string_view choose_protocol(Worker& worker) const;
+  [[nodiscard]] std::string_view choose_protocol() const;
   [[nodiscard]] static bool has_room_for_tunnel(Worker& worker);
   void refuse_tunnel(Worker& worker);
   [[nodiscard]] bool is_agreement() const;
@@ -187,6 +212,19 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void on_endpoint_end(Worker& worker);
   void finish_tunnel_if_done(Worker& worker);
 
+  // exchange_route.cpp: what a route says about messages, and answers itself
+  [[nodiscard]] bool admits_address() const;
+  [[nodiscard]] bool answer_preflight(Worker& worker);
+  void redirect(Worker& worker);
+  static void drop_edited(http::Fields& fields, const HeaderEdits& edits);
+  void edit_response();
+  [[nodiscard]] std::string_view rewritten_target(std::span<char> memory) const;
+  [[nodiscard]] std::string_view host_for_endpoint() const;
+  [[nodiscard]] std::span<const http::AddedField> added_upstream(std::span<http::AddedField> memory) const;
+  [[nodiscard]] std::span<const http::AddedField> added_downstream(std::span<http::AddedField> memory) const;
+  [[nodiscard]] std::span<const http::AddedField> added_to_reply(std::span<http::AddedField> memory, const LocalReply& answer) const;
+  [[nodiscard]] size_t add_cors(std::span<http::AddedField> memory) const;
+
   // exchange_end.cpp: answers of our own, and the end
   void reply(Worker& worker, const LocalReply& local);
   void reply_error(Worker& worker, uint16_t status, Reason reason, http::Persistence persistence = http::Persistence::keep_alive);
@@ -199,6 +237,9 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
 
   [[nodiscard]] std::span<std::byte> request_area() const { return request_buffer_.receive_area(); }
   [[nodiscard]] bool response_begun() const { return response_status_ != 0; }
+  [[nodiscard]] const Config& config() const { return share_->config(); }
+  [[nodiscard]] const Route& route() const { return config().routes[route_]; }
+  [[nodiscard]] const UpstreamTimeouts& patience() const { return plan_->config().timeouts; }
   void arm(Worker& worker, core::Duration phase);
   void note_request_received(Worker& worker);
 
@@ -208,6 +249,12 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   Afterwards afterwards_ = Afterwards::close;
   DownstreamConnection* downstream_ = nullptr;
   UpstreamConnection* upstream_ = nullptr;
+  Share* share_ = nullptr;        // until the answer has begun
+  UpstreamPlan* plan_ = nullptr;  // as well
+  const Endpoint* tried_ = nullptr;
+  uint64_t balance_key_ = 0;
+  core::Duration body_patience_{};    // of the plan's timeouts, what is needed after that
+  core::Duration tunnel_patience_{};  // as well
   core::Timer timer_;
   core::Instant phase_deadline_{};
   core::Instant deadline_ = core::Instant::max();
@@ -251,12 +298,18 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   Report* report_ = nullptr;
 
   // What the log says.
-  uint16_t route_ = no_route;  // index into Config::routes
+  uint16_t route_ = no_route;                  // index into Config::routes
+  uint16_t route_label_ = NameTable::none;     // in Labels::routes
+  uint16_t endpoint_label_ = NameTable::none;  // in Labels::endpoints
+  uint64_t body_max_ = 0;                      // bytes of the request's body; 0: no bound
+  core::Instant received_at_{};                // all of the request
   Reason reason_;
   uint16_t response_status_ = 0;
   uint8_t retries_ = 0;
+  uint16_t failed_status_ = 0;  // of the last try that failed
+  Reason failed_reason_;        // as well
   auth::Attempt attempt_;
-  uint16_t would_refuse_ = limiter::no_limit;  // a limit in dry run
+  uint16_t would_refuse_ = limiter::no_limit;  // a limit in dry run, in Labels::limits
   core::SocketAddress client_;
   std::array<char, 32> request_id_;
   uint64_t body_bytes_ = 0;
@@ -268,6 +321,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   core::Instant body_asked_at_{};
   core::Instant started_at_{}, head_at_{}, admitted_at_{}, connected_at_{}, sent_at_{}, response_at_{};
 
+  std::array<std::byte, proxy_header_out_bytes_max> proxy_header_;
   std::array<std::byte, local_reply_bytes_max> reply_;
 };
 

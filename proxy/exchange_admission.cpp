@@ -21,6 +21,7 @@ std::string_view to_string(Exchange::State state) {
     case State::working: return "working";
     case State::waiting_connection: return "waiting_connection";
     case State::connecting: return "connecting";
+    case State::retrying: return "retrying";
     case State::relaying: return "relaying";
     case State::tunneling: return "tunneling";
     case State::replying: return "replying";
@@ -32,6 +33,8 @@ std::string_view to_string(Exchange::State state) {
 
 void Exchange::begin(Worker& worker, DownstreamConnection& downstream, core::Buffer buffer, uint32_t size) {
   downstream_ = &downstream;
+  share_ = &worker.share();
+  share_->use();
   client_ = downstream.address();
   sent_before_ = downstream.bytes_sent();
   request_buffer_ = buffer;
@@ -84,7 +87,7 @@ void Exchange::on_head(Worker& worker, uint32_t begin, uint32_t end) {
     reply_error(worker, http::status_of(rule), rule, http::Persistence::close);
     return;
   }
-  if (request_parser_.body_complete()) note_request_received(worker);
+  if (request_parser_.body_complete()) received_at_ = worker.now();
   persistence_ = request_.persistence;
   if (worker.is_draining() || downstream_->requests() >= worker.config().bounds.requests_per_connection) {
     persistence_ = http::Persistence::close;
@@ -92,18 +95,21 @@ void Exchange::on_head(Worker& worker, uint32_t begin, uint32_t end) {
   admit(worker);
 }
 
+// The deadline begins.
 void Exchange::note_request_received(Worker& worker) {
-  if (worker.config().timeouts.deadline > core::Duration{0}) deadline_ = worker.now() + worker.config().timeouts.deadline;
+  if (received_at_ == core::Instant{}) received_at_ = worker.now();
+  if (plan_ != nullptr && !response_begun() && patience().deadline > core::Duration{0}) deadline_ = received_at_ + patience().deadline;
 }
 
 // Route, limit, authenticate, limit: synchronous verdicts, but for limits that another core keeps.
 void Exchange::admit(Worker& worker) {
-  client_ = client_address(worker.config().trusted, client_, request_.fields);
+  client_ = client_address(config(), client_, request_.fields);
   if (request_.method == http::Method::connect || request_.method == http::Method::trace) {
     refuse_method(worker, method_bit(http::Method::connect) - 1);
     return;
   }
-  const Found found = find_route(worker.config().routes, request_.method, request_.authority, request_.path);
+  if (answer_preflight(worker)) return;
+  const Found found = share_->routes().find(request_.method, request_.authority, request_.path, request_.query, request_.fields);
   if (found.route == no_route) {
     if (found.methods != 0) {
       refuse_method(worker, found.methods);
@@ -113,12 +119,17 @@ void Exchange::admit(Worker& worker) {
     return;
   }
   route_ = found.route;
-  const uint64_t body_max = worker.config().bounds.request_body_bytes;
-  if (body_max != 0 && std::max(request_.content_length, body_bytes_) > body_max) {
+  route_label_ = route().label;
+  if (!route().addresses.empty() && !admits_address()) {
+    reply_error(worker, 403, Event::address_denied);
+    return;
+  }
+  body_max_ = route().body_bytes.value_or(config().bounds.request_body_bytes);
+  if (body_max_ != 0 && std::max(request_.content_length, body_bytes_) > body_max_) {
     reply_error(worker, 413, http::Rule::body_too_large, http::Persistence::close);
     return;
   }
-  if (route(worker).limits_before.empty()) {
+  if (route().limits_before.empty()) {
     check_token(worker);
   } else {
     check_limits(worker, LimitStage::before_auth);
@@ -130,21 +141,23 @@ void Exchange::refuse_method(Worker& worker, uint16_t allowed) {
 }
 
 void Exchange::proceed(Worker& worker) {
-  switch (route(worker).kind) {
+  switch (route().kind) {
     case RouteKind::upstream:
-      protocol_ = choose_protocol(worker);
+      protocol_ = choose_protocol();
       if (!protocol_.empty() && !has_room_for_tunnel(worker)) {
         refuse_tunnel(worker);
         break;
       }
-      worker.pool().note_request(worker);
-      http::drop_request_fields(request_);
-      drop_identity(worker);
-      build_first_flight(worker);
-      acquire_connection(worker, Freshness::pooled_will_do);
+      go_upstream(worker);
       break;
+    case RouteKind::redirect: redirect(worker); break;
+    case RouteKind::respond: {
+      const Respond& with = route().respond;
+      reply(worker, {.status = with.status, .persistence = persistence_, .content_type = with.content_type, .long_body = with.body});
+      break;
+    }
     case RouteKind::health:
-      if (worker.is_draining()) {
+      if (worker.is_leaving()) {
         reply(worker,
               {.status = 503, .reason = Event::drain, .persistence = http::Persistence::close, .retry_after = std::chrono::seconds{1}});
       } else {
@@ -202,7 +215,9 @@ void Exchange::on_job_done(Worker& worker) {
   } else if (report_ == nullptr) {
     reply(worker, {.status = 503, .reason = Event::offload_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
   } else {
-    reply(worker, {.persistence = persistence_, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body_bytes = report_->size});
+    reply(worker, {.persistence = persistence_,
+                   .content_type = "text/plain; version=0.0.4; charset=utf-8",
+                   .long_body = {report_->text.data(), report_->size}});
   }
 }
 

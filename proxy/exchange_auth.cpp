@@ -17,16 +17,16 @@ bool is_costly(auth::Refusal refusal) {
 
 }  // namespace
 
-auth::Acceptance Exchange::acceptance(Worker& worker) const { return {route(worker).providers, route(worker).sources}; }
+auth::Acceptance Exchange::acceptance() const { return {route().providers, route().sources}; }
 
 void Exchange::check_token(Worker& worker) {
   using Progress = auth::Authenticator::Progress;
-  if (route(worker).auth == AuthMode::none) {
+  if (route().auth == AuthMode::none) {
     apply_token(worker);
     return;
   }
   const Progress progress =
-      worker.authenticator().look_up(acceptance(worker), request_.fields, request_.query, worker.epoch_seconds(), attempt_);
+      share_->authenticator().look_up(acceptance(), request_.fields, request_.query, worker.epoch_seconds(), attempt_);
   if (progress == Progress::settled) {
     apply_token(worker);
     return;
@@ -42,10 +42,10 @@ void Exchange::check_token(Worker& worker) {
 
 void Exchange::verify_token(Worker& worker, KeyHope hope) {
   using Progress = auth::Authenticator::Progress;
-  switch (worker.authenticator().verify(acceptance(worker), worker.epoch_seconds(), attempt_)) {
+  switch (share_->authenticator().verify(acceptance(), worker.epoch_seconds(), attempt_)) {
     case Progress::elsewhere: check_signature_elsewhere(worker); return;
     case Progress::waiting:
-      if (hope == KeyHope::none || !worker.wait_for_keys(*this)) break;
+      if (hope == KeyHope::none || !share_->wait_for_keys(*this)) break;
       state_ = State::waiting_keys;
       downstream_->watch(worker);
       worker.wheel().arm(timer_, worker.now() + keys_timeout);
@@ -68,39 +68,39 @@ void Exchange::check_signature_elsewhere(Worker& worker) {
   const auth::Examined& examined = attempt_.examined;
   SignatureJob& job = message_.signature;
   job.key_count = static_cast<uint8_t>(examined.key_count);
-  for (uint8_t index = 0; index < job.key_count; ++index) job.keys[index] = &worker.authenticator().verifier().key(examined, index);
+  for (uint8_t index = 0; index < job.key_count; ++index) job.keys[index] = &share_->authenticator().verifier().key(examined, index);
   job.text = examined.signed_text;
   job.signature = examined.signature;
   message_.job = Job::check_signature;
   message_.report = nullptr;
-  if (!worker.submit_signature(message_)) {
+  if (!worker.submit_signature(message_, *share_)) {
     worker.counters().offload_refused.add();
     refuse_token(worker, auth::Refusal::busy, std::chrono::seconds{1});
     return;
   }
   worker.counters().offload_jobs.add();
-  worker.authenticator().verifier().count_verified(job.keys[0]->algorithm);
+  share_->authenticator().verifier().count_verified(job.keys[0]->algorithm);
   state_ = State::checking_signature;
   message_is_out_ = true;
   downstream_->watch(worker);
 }
 
 void Exchange::on_signature_checked(Worker& worker) {
-  worker.signature_checked(message_);
+  share_->note_signature_back(message_.signature.generation);
   if (state_ != State::checking_signature) {
     end_if_quiet(worker);
     return;
   }
   state_ = State::receiving_head;
   attempt_.examined.refusal = message_.signature.refusal;
-  worker.authenticator().settle(acceptance(worker), worker.epoch_seconds(), attempt_);
+  share_->authenticator().settle(acceptance(), worker.epoch_seconds(), attempt_);
   if (is_costly(attempt_.examined.refusal)) worker.note_failure(client_);
   apply_token(worker);
 }
 
 // The token is judged.
 void Exchange::apply_token(Worker& worker) {
-  const Route& of = route(worker);
+  const Route& of = route();
   const auth::Refusal refusal = of.auth == AuthMode::none ? auth::Refusal::none : attempt_.examined.refusal;
   // Optional means that there may be no token, not that there may be a bad one.
   const bool is_absent = refusal == auth::Refusal::missing && of.auth == AuthMode::optional;
@@ -131,8 +131,8 @@ void Exchange::refuse_token(Worker& worker, auth::Refusal refusal, core::Duratio
 
 // Fields that speak of who calls are ours alone, in every spelling of theirs; those with '_' are gone already. What the
 // caller showed goes no further where the configuration says so, and a token in the query never does.
-void Exchange::drop_identity(Worker& worker) {
-  for (const AuthConfig& entry : worker.config().auth) {
+void Exchange::drop_identity() {
+  for (const AuthConfig& entry : config().auth) {
     for (http::Field& field : request_.fields) {
       const std::string_view name = request_.fields.name(field);
       const auto is_named = [&](const ClaimField& ours) { return http::equals_ignoring_case(ours.name, name); };
@@ -142,12 +142,12 @@ void Exchange::drop_identity(Worker& worker) {
       }
     }
   }
-  if (attempt_.source == nullptr || route(worker).auth == AuthMode::none) return;
+  if (attempt_.source == nullptr || route().auth == AuthMode::none) return;
   if (attempt_.source->kind == auth::TokenSource::Kind::query) {
     char* bytes = reinterpret_cast<char*>(request_area().data());
     http::remove_parameter(request_, bytes, attempt_.source->name);
   }
-  if (worker.config().auth[attempt_.examined.provider].credential != Credential::strip) return;
+  if (config().auth[attempt_.examined.provider].credential != Credential::strip) return;
   for (http::Field& field : request_.fields) {
     const bool is_token = attempt_.source->kind == auth::TokenSource::Kind::header && field.id == http::FieldName::authorization;
     const bool is_key = attempt_.source->kind == auth::TokenSource::Kind::api_key &&
@@ -156,10 +156,10 @@ void Exchange::drop_identity(Worker& worker) {
   }
 }
 
-std::span<const http::AddedField> Exchange::identity(Worker& worker, std::span<http::AddedField> memory) const {
+size_t Exchange::add_identity(std::span<http::AddedField> memory) const {
   size_t count = 0;
-  if (attempt_.source == nullptr || route(worker).auth == AuthMode::none) return {};
-  const AuthConfig& entry = worker.config().auth[attempt_.examined.provider];
+  if (attempt_.source == nullptr || route().auth == AuthMode::none) return 0;
+  const AuthConfig& entry = config().auth[attempt_.examined.provider];
   for (const ClaimField& field : entry.claim_fields) {
     const std::string_view value = attempt_.examined.principal.claim(field.claim);
     if (!value.empty() && count < memory.size()) memory[count++] = {field.name, value};
@@ -169,7 +169,7 @@ std::span<const http::AddedField> Exchange::identity(Worker& worker, std::span<h
     const size_t begin = token.find('.') + 1;
     memory[count++] = {entry.payload_field, token.substr(begin, token.rfind('.') - begin)};
   }
-  return memory.first(count);
+  return count;
 }
 
 }  // namespace sluice::proxy

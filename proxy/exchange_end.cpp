@@ -25,22 +25,22 @@ void Exchange::reply(Worker& worker, const LocalReply& local) {
   if (head_end_ != 0 && request_parser_.remaining() > worker.config().bounds.discard_bytes) answer.persistence = http::Persistence::close;
   if (worker.is_draining()) answer.persistence = http::Persistence::close;
   persistence_ = answer.persistence;
-  answer.code = answer.reason.code(worker.config());
+  answer.code = answer.reason.code(worker.labels());
   give_up_hold_place(worker);
   state_ = State::replying;
   response_status_ = answer.status;
   reason_ = answer.reason;
   response_at_ = worker.now();
   worker.wheel().disarm(timer_);
+  const std::span<const http::AddedField> more = added_to_reply(worker.added_fields(), answer);
   const size_t size = write_local_reply(reply_, answer,
                                         {.method = head_end_ != 0 ? request_.method : http::Method::get,
                                          .version = request_.version,
                                          .request_id = {request_id_.data(), request_id_.size()},
-                                         .date = worker.http_date()});
+                                         .date = worker.http_date(),
+                                         .more = more});
   to_downstream_.add({reply_.data(), size});
-  if (answer.body_bytes > 0 && request_.method != http::Method::head) {
-    to_downstream_.add(std::as_bytes(std::span{report_->text.data(), report_->size}));
-  }
+  if (request_.method != http::Method::head) to_downstream_.add(bytes_of(answer.long_body));
   send_downstream(worker);
 }
 
@@ -136,31 +136,35 @@ void Exchange::on_timer(Worker& worker) {
       proceed(worker);
       break;
     case State::waiting_connection:
-      worker.pool().withdraw(*this);
-      reply_error(worker, 504, Event::deadline, persistence_);
+      plan_->upstream().withdraw(worker, *this);
+      if (past_deadline)
+        reply_error(worker, 504, Event::deadline, persistence_);
+      else
+        refuse_upstream(worker, Upstream::Acquired::busy);
       break;
     case State::connecting:
-      drop_upstream(worker);
-      reply_error(worker, 504, past_deadline ? Event::deadline : Event::upstream_connect_timeout, persistence_);
+      judge_endpoint(worker, Outcome::failure);
+      fail_try(worker, 504, past_deadline ? Event::deadline : Event::upstream_connect_timeout, TryAgain::if_allowed);
       break;
     case State::relaying:
       if (response_begun()) {
         abort(worker, Event::upstream_body_timeout);
       } else {
-        drop_upstream(worker);
-        reply_error(worker, 504, past_deadline ? Event::deadline : Event::upstream_head_timeout, persistence_);
+        judge_endpoint(worker, Outcome::failure);
+        fail_try(worker, 504, past_deadline ? Event::deadline : Event::upstream_head_timeout, TryAgain::never);
       }
       break;
     case State::tunneling: abort(worker, Event::tunnel_idle); break;
     case State::discarding: finish(worker, Afterwards::linger); break;
     case State::receiving_head:
     case State::waiting_keys:
-      worker.stop_waiting_for_keys(*this);
+      Share::stop_waiting_for_keys(*this);
       apply_token(worker);
       break;
     case State::checking_signature:
     case State::asking_limit:
     case State::working:
+    case State::retrying:
     case State::replying:
     case State::ending: SLUICE_UNREACHABLE();
   }
@@ -170,8 +174,8 @@ void Exchange::on_cut(Worker& worker) {
   if (state_ == State::ending) return;
   worker.counters().drain_cut.add();
   const bool queued = state_ == State::waiting_connection;
-  if (queued) worker.pool().withdraw(*this);
-  if (state_ == State::waiting_keys) worker.stop_waiting_for_keys(*this);
+  if (queued) plan_->upstream().withdraw(worker, *this);
+  if (state_ == State::waiting_keys) Share::stop_waiting_for_keys(*this);
   if (response_begun() || state_ == State::receiving_head) {
     abort(worker, Event::drain);
     return;
@@ -183,8 +187,8 @@ void Exchange::on_cut(Worker& worker) {
 
 // No answer, or no whole one: the connection says so by closing.
 void Exchange::abort(Worker& worker, Reason reason) {
-  if (state_ == State::waiting_connection) worker.pool().withdraw(*this);
-  if (state_ == State::waiting_keys) worker.stop_waiting_for_keys(*this);
+  if (state_ == State::waiting_connection) plan_->upstream().withdraw(worker, *this);
+  if (state_ == State::waiting_keys) Share::stop_waiting_for_keys(*this);
   give_up_hold_place(worker);
   reason_ = reason;
   if (!response_begun()) response_status_ = 499;
@@ -226,6 +230,7 @@ void Exchange::end_if_quiet(Worker& worker) {
   if (downstream_ != nullptr) bytes_out_ = downstream_->bytes_sent() - sent_before_;
   record(worker);
 
+  let_go_of_share();
   worker.wheel().disarm(timer_);
   if (report_ != nullptr) report_->give_back();
   if (response_buffer_.is_held()) worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);
@@ -256,8 +261,9 @@ void Exchange::record(Worker& worker) {
   const bool understood = head_end_ != 0;
   const http::Method method = understood ? request_.method : http::Method::other;
   Counters& counters = worker.counters();
+  const Labels& labels = worker.labels();
   counters.requests.count(
-      {.route = route_, .method = static_cast<uint8_t>(method), .reason = reason_.number(), .status = response_status_});
+      {.route = route_label_, .method = static_cast<uint8_t>(method), .reason = reason_.number(), .status = response_status_});
   counters.requests_total.add();
   counters.request_duration.record(latency);
 
@@ -269,11 +275,10 @@ void Exchange::record(Worker& worker) {
               .method = understood ? request_.method_text : std::string_view{"-"},
               .path = understood ? request_.path : std::string_view{"-"},
               .status = response_status_,
-              .reason = reason_.code(worker.config()),
-              .would_refuse =
-                  would_refuse_ != limiter::no_limit ? std::string_view{worker.config().limits[would_refuse_].name} : std::string_view{},
-              .route = route_ != no_route ? std::string_view{route(worker).name} : std::string_view{"-"},
-              .endpoint = connected_at_ != core::Instant{} ? std::string_view{worker.config().upstream.authority} : std::string_view{},
+              .reason = reason_.code(worker.labels()),
+              .would_refuse = would_refuse_ != limiter::no_limit ? labels.limits.name(would_refuse_) : std::string_view{},
+              .route = labels.routes.name(route_label_),
+              .endpoint = connected_at_ != core::Instant{} ? labels.endpoints.name(endpoint_label_) : std::string_view{},
               .client = {client.data(), client_.format_address(client.data())},
               .principal = attempt_.examined.principal.subject(),
               .bytes_in = body_bytes_,

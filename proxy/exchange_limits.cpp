@@ -11,12 +11,10 @@ constexpr core::Duration soon = std::chrono::seconds{1};
 
 }  // namespace
 
-const Route& Exchange::route(Worker& worker) const { return worker.config().routes[route_]; }
-
 void Exchange::check_limits(Worker& worker, LimitStage stage) {
   limit_stage_ = stage;
   limits_.begin_stage();
-  const Route& of = route(worker);
+  const Route& of = route();
   for (const uint16_t limit : stage == LimitStage::before_auth ? of.limits_before : of.limits_after) {
     if (!claim(worker, limit)) {
       reply_error(worker, 403, Event::limit_key_missing);
@@ -30,18 +28,25 @@ void Exchange::check_limits(Worker& worker, LimitStage stage) {
 
 // Adds what the request claims of this limit; false if its key has a part that the request lacks, and that matters.
 bool Exchange::claim(Worker& worker, uint16_t limit) {
-  const NamedLimit& named = worker.config().limits[limit];
-  limiter::KeyHash key = worker.ownership().key(named.id);
+  const NamedLimit& named = config().limits[limit];
+  const auto key = key_of(worker, named.key, named.id);
+  if (!key) return named.on_missing == OnMissing::skip;
+  limits_.add({.hash = key->hash, .limit = named.number}, config().limit_rules[limit].kind, key->owner);
+  return true;
+}
+
+std::optional<Exchange::Key> Exchange::key_of(Worker& worker, std::span<const KeyPart> parts, uint64_t id) const {
+  limiter::KeyHash key = worker.ownership().key(id);
   const limiter::Network network = worker.ownership().network_of(client_);
   bool has_address = false;
-  for (const KeyPart& part : named.key) {
+  for (const KeyPart& part : parts) {
     std::string_view text;
     switch (part.kind) {
       case KeyPart::Kind::address:
         has_address = true;
         key.add(network);
         continue;
-      case KeyPart::Kind::route: text = route(worker).name; break;
+      case KeyPart::Kind::route: text = route().name; break;
       case KeyPart::Kind::claim: text = attempt_.examined.principal.claim(part.claim); break;
       case KeyPart::Kind::header:
         // Several fields of a name are one list (RFC 9110 5.3); which of them counts must not be the client's choice.
@@ -52,12 +57,10 @@ bool Exchange::claim(Worker& worker, uint16_t limit) {
         }
         break;
     }
-    if (text.empty()) return named.on_missing == OnMissing::skip;
+    if (text.empty()) return std::nullopt;
     key.add(text);
   }
-  const uint32_t owner = has_address ? worker.ownership().owner_of(network) : worker.ownership().owner_of(key.value());
-  limits_.add({.hash = key.value(), .limit = limit}, worker.config().limit_rules[limit].kind, owner);
-  return true;
+  return Key{key.value(), has_address ? worker.ownership().owner_of(network) : worker.ownership().owner_of(key.value())};
 }
 
 void Exchange::ask_limits(Worker& worker) {
@@ -114,13 +117,15 @@ void Exchange::apply_limits(Worker& worker) {
 }
 
 void Exchange::refuse_by_limit(Worker& worker, const limiter::Verdict& verdict) {
-  const NamedLimit& named = worker.config().limits[verdict.refused_by];
+  const std::vector<NamedLimit>& all = config().limits;
+  const auto named = std::find_if(all.begin(), all.end(), [&](const NamedLimit& limit) { return limit.number == verdict.refused_by; });
+  SLUICE_ASSERT(named != all.end());
   reply(worker, {.status = 429,
                  .reason = Reason::limit(verdict.refused_by),
                  .persistence = persistence_,
                  .retry_after = std::max(verdict.retry_after, soon),
-                 .limit = &worker.config().limit_rules[verdict.refused_by],
-                 .limit_name = named.name});
+                 .limit = &config().limit_rules[static_cast<size_t>(named - all.begin())],
+                 .limit_name = named->name});
 }
 
 // All is granted. The longest hold of all limits counts.

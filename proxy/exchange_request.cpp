@@ -3,47 +3,12 @@
 #include "http/serializer.h"
 #include "proxy/client_address.h"
 #include "proxy/exchange.h"
+#include "proxy/proxy_header.h"
 #include "proxy/worker.h"
 
 namespace sluice::proxy {
 
-bool Exchange::may_be_replayed() const { return http::is_idempotent(request_.method) && !first_flight_.empty(); }
-
-void Exchange::arm(Worker& worker, core::Duration phase) {
-  phase_deadline_ = worker.now() + phase;
-  worker.wheel().arm(timer_, std::min(phase_deadline_, deadline_));
-}
-
-void Exchange::acquire_connection(Worker& worker, Freshness freshness) {
-  downstream_->watch(worker);
-  switch (worker.pool().acquire(worker, *this, freshness)) {
-    case UpstreamPool::Outcome::assigned: on_connection(worker); break;
-    case UpstreamPool::Outcome::connecting:
-      state_ = State::connecting;
-      arm(worker, worker.config().timeouts.connect);
-      break;
-    case UpstreamPool::Outcome::queued:
-      state_ = State::waiting_connection;
-      if (worker.config().timeouts.deadline > core::Duration{0}) arm(worker, worker.config().timeouts.deadline);
-      break;
-    case UpstreamPool::Outcome::busy:
-    case UpstreamPool::Outcome::failed:
-      reply(worker, {.status = 503, .reason = Event::upstream_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
-      break;
-  }
-}
-
-void Exchange::on_pool_ready(Worker& worker) { acquire_connection(worker, retries_ > 0 ? Freshness::fresh : Freshness::pooled_will_do); }
-
-void Exchange::on_connect_failed(Worker& worker, core::Error error) {
-  SLUICE_ASSERT(state_ == State::connecting);
-  drop_upstream(worker);
-  if (error == core::Error::timed_out) {
-    reply_error(worker, 504, Event::upstream_connect_timeout, persistence_);
-  } else {
-    reply_error(worker, 502, Event::upstream_refused, persistence_);
-  }
-}
+namespace limits = core::limits;
 
 // Everything that can be sent at once is put together once; a second try sends the same bytes.
 void Exchange::build_first_flight(Worker& worker) {
@@ -52,17 +17,18 @@ void Exchange::build_first_flight(Worker& worker) {
   const bool has_trace = request_.fields.find(http::FieldName::traceparent) != nullptr;
   if (!has_trace) worker.make_traceparent(trace);
   http::Writer writer{request_buffer_.send_area()};
-  std::array<http::AddedField, auth::claims_max + 1> added;
+  std::array<char, limits::target_bytes_max + rewrite_bytes_max> target;
   const core::SocketAddress& peer = downstream_->address();
-  http::write_request_head(
-      writer, request_,
-      {.client_address = {address.data(), peer.format_address(address.data())},
-       .forwarded_for = is_trusted(worker.config().trusted, peer) ? http::ForwardedFor::append : http::ForwardedFor::replace,
-       .host = worker.config().upstream.authority,
-       .request_id = {request_id_.data(), request_id_.size()},
-       .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()},
-       .upgrade = protocol_,
-       .more = identity(worker, added)});
+  http::write_request_head(writer, request_,
+                           {.client_address = {address.data(), peer.format_address(address.data())},
+                            .forwarded_for = is_trusted(config(), peer) ? http::ForwardedFor::append : http::ForwardedFor::replace,
+                            .default_host = plan_->config().endpoints.front().authority,
+                            .host = host_for_endpoint(),
+                            .target = rewritten_target(target),
+                            .request_id = {request_id_.data(), request_id_.size()},
+                            .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()},
+                            .upgrade = protocol_,
+                            .more = added_upstream(worker.added_fields())});
 
   up_.is_bulk = true;
   const bool complete = request_parser_.body_complete();
@@ -74,7 +40,7 @@ void Exchange::build_first_flight(Worker& worker) {
     const char* begin = http::write_chunk_line_before(end, payload_size_);
     writer.put({begin, static_cast<size_t>(end - begin)});
   }
-  const std::string_view trailers = complete ? request_trailers(worker) : std::string_view{};
+  const std::string_view trailers = complete ? request_trailers() : std::string_view{};
   const http::ChunkEnd end = !trailers.empty() ? http::ChunkEnd::trailers : complete ? http::ChunkEnd::last : http::ChunkEnd::more;
   const std::string_view tail = !chunked                      ? std::string_view{}
                                 : !payload.empty()            ? http::end_of_chunk(end)
@@ -93,14 +59,25 @@ void Exchange::build_first_flight(Worker& worker) {
 }
 
 // What the caller may not say in a field it may not say in a trailer either.
-std::string_view Exchange::request_trailers(Worker& worker) {
+std::string_view Exchange::request_trailers() {
   if (request_parser_.trailers().empty()) return {};
-  for (const AuthConfig& entry : worker.config().auth) {
+  for (const AuthConfig& entry : config().auth) {
     for (const ClaimField& ours : entry.claim_fields) request_parser_.drop_trailer(ours.name);
     request_parser_.drop_trailer(entry.payload_field);
     for (const auth::TokenSource& source : entry.sources) request_parser_.drop_trailer(source.name);
   }
+  const HeaderEdits& edits = route().request_edits;
+  for (const std::string& name : edits.remove) request_parser_.drop_trailer(name);
+  for (const HeaderEdits::NamedValue& field : edits.set) request_parser_.drop_trailer(field.name);
   return request_parser_.trailers();
+}
+
+// What goes out on a new try: the same bytes each time.
+void Exchange::start_flight(Worker& worker) {
+  if (plan_->config().proxy_header == ProxyHeaderOut::none) return;
+  const core::SocketAddress here = worker.kernel().local_address(downstream_->socket()).value_or(core::SocketAddress::of_unix_peer());
+  const size_t size = write_proxy_header(proxy_header_, plan_->config().proxy_header, client_, here);
+  to_upstream_.add_front({proxy_header_.data(), size});
 }
 
 void Exchange::on_connection(Worker& worker) {
@@ -119,7 +96,7 @@ void Exchange::send_upstream(Worker& worker) {
 
 // An endpoint that does not read is one that does not answer.
 void Exchange::on_upstream_progress(Worker& worker) {
-  if (!response_begun()) arm(worker, worker.config().timeouts.upstream_head);
+  if (!response_begun()) arm(worker, patience().head);
   if (state_ == State::tunneling) note_tunnel_progress(worker);
 }
 
@@ -133,11 +110,14 @@ void Exchange::on_upstream_sent(Worker& worker, SendProgress progress) {
     // It may have answered before it closed: the receive that is armed tells.
     request_side_ = RequestSide::cut;
     to_upstream_.clear();
-    arm(worker, worker.config().timeouts.upstream_head);
+    if (!response_begun()) arm(worker, patience().head);
   } else if (request_parser_.body_complete()) {
     request_side_ = RequestSide::done;
     sent_at_ = worker.now();
-    if (!response_begun()) arm(worker, worker.config().timeouts.upstream_head);
+    if (!response_begun())
+      arm(worker, patience().head);
+    else
+      let_go_of_share();
   } else {
     ask_for_body(worker);
   }
@@ -201,9 +181,8 @@ void Exchange::relay_request_body(Worker& worker, uint32_t size) {
   char* bytes = reinterpret_cast<char*>(request_area().data()) + base;
   const http::BodyPiece piece = request_parser_.take_body({bytes, size}, bytes);
   body_bytes_ += piece.produced;
-  const uint64_t body_max = worker.config().bounds.request_body_bytes;
   http::Rule rule = piece.rule;
-  if (rule == http::Rule::none && body_max != 0 && body_bytes_ > body_max) rule = http::Rule::body_too_large;
+  if (rule == http::Rule::none && body_max_ != 0 && body_bytes_ > body_max_) rule = http::Rule::body_too_large;
   if (rule != http::Rule::none) {
     if (response_begun()) {
       abort(worker, rule);
@@ -223,7 +202,7 @@ void Exchange::relay_request_body(Worker& worker, uint32_t size) {
   if (piece.complete) note_request_received(worker);
   if (request_.framing == http::Framing::chunked) {
     add_chunk(to_upstream_, reinterpret_cast<std::byte*>(bytes), piece.produced, piece.complete,
-              piece.complete ? request_trailers(worker) : std::string_view{});
+              piece.complete ? request_trailers() : std::string_view{});
   } else {
     to_upstream_.add(std::as_bytes(std::span{bytes, piece.produced}));
   }
@@ -233,53 +212,6 @@ void Exchange::relay_request_body(Worker& worker, uint32_t size) {
   }
   request_side_ = RequestSide::sending;
   send_upstream(worker);
-}
-
-// The endpoint closed without a word, or spoke nonsense to nobody's harm.
-void Exchange::try_again_or_fail(Worker& worker, Reason reason) {
-  const bool nothing_written = upstream_->has_sent_nothing() && !first_flight_.empty();
-  const bool was_pooled = upstream_->is_reused();
-  if (was_pooled) worker.counters().upstream_stale.add();
-  if ((may_be_replayed() || nothing_written) && retries_ < retries_max) {
-    // Meeting a pooled connection that had just been closed is nobody's failure, and not for the budget to pay.
-    if (was_pooled || worker.pool().may_retry(worker)) {
-      ++retries_;
-      worker.counters().retries.add();
-      drop_upstream(worker);
-      return;  // goes on in on_upstream_gone(), when nothing refers to the old try
-    }
-    worker.counters().retries_refused.add();
-  }
-  drop_upstream(worker);
-  reply_error(worker, 502, reason, persistence_);
-}
-
-void Exchange::drop_upstream(Worker& worker) {
-  if (upstream_ == nullptr) return;
-  if (request_side_ != RequestSide::done) request_side_ = RequestSide::cut;
-  worker.wheel().disarm(timer_);
-  discard_pipes(worker);
-  upstream_->begin_close(worker);
-}
-
-// The connection has let go of our buffers.
-void Exchange::on_upstream_gone(Worker& worker) {
-  upstream_ = nullptr;
-  to_upstream_.clear();
-  if (response_buffer_.is_held() && !response_begun()) worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);
-  switch (state_) {
-    case State::relaying:  // a second try
-      request_side_ = RequestSide::waiting;
-      response_side_ = ResponseSide::waiting;
-      response_received_ = 0;
-      to_upstream_.add(first_flight_);
-      acquire_connection(worker, Freshness::fresh);
-      break;
-    case State::discarding:
-      if (!downstream_->is_receiving()) discard(worker, 0);
-      break;
-    default: end_if_quiet(worker); break;
-  }
 }
 
 }  // namespace sluice::proxy

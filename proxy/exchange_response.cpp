@@ -62,8 +62,7 @@ void Exchange::read_response_head(Worker& worker) {
   const bool parsed = outcome.state == Scan::complete &&
                       response_parser_.parse_response({bytes, outcome.end}, request_.method, response_) == http::Rule::none;
   if (!parsed || (response_.status == 101 && !is_agreement())) {
-    drop_upstream(worker);
-    reply_error(worker, 502, Event::upstream_malformed, persistence_);
+    fail_as_malformed(worker);
   } else if (response_.status == 101) {
     start_tunnel(worker, outcome.end);
   } else if (response_.status < 200) {
@@ -73,10 +72,14 @@ void Exchange::read_response_head(Worker& worker) {
   }
 }
 
+void Exchange::fail_as_malformed(Worker& worker) {
+  judge_endpoint(worker, Outcome::failure);
+  fail_try(worker, 502, Event::upstream_malformed, TryAgain::never);
+}
+
 void Exchange::on_informational(Worker& worker, uint32_t end) {
   if (++informational_ > limits::informational_responses_max) {
-    drop_upstream(worker);
-    reply_error(worker, 502, Event::upstream_malformed, persistence_);
+    fail_as_malformed(worker);
     return;
   }
   // 100 is ours to send and has been sent; HTTP/1.0 knows no 1xx (RFC 9110 15.2).
@@ -102,17 +105,18 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
   }
   const http::BodyPiece piece = response_parser_.take_body({reinterpret_cast<char*>(payload), available}, reinterpret_cast<char*>(payload));
   if (piece.rule != http::Rule::none) {
-    drop_upstream(worker);
-    reply_error(worker, 502, Event::upstream_malformed, persistence_);
+    fail_as_malformed(worker);
     return;
   }
+  judge_endpoint(worker, response_.status >= 500 ? Outcome::failure : Outcome::success);
   response_at_ = worker.now();
   deadline_ = core::Instant::max();
   worker.counters().upstream_duration.record(response_at_ - sent_at_);
   response_status_ = response_.status;
   // Bytes beyond the response answer nothing that was asked.
   upstream_reusable_ = response_.persistence == http::Persistence::keep_alive && piece.consumed == available;
-  if (const auto limit = idle_limit_of(response_.fields)) upstream_->learn_idle_limit(*limit);
+  if (const auto limit = idle_limit_of(response_.fields)) upstream_->limit_idle(*limit);
+  upstream_->limit_idle(plan_->config().proxy_header == ProxyHeaderOut::none ? patience().idle : core::Duration{0});
 
   response_framing_ = response_.framing;
   if (response_framing_ == http::Framing::until_close || response_framing_ == http::Framing::chunked) {
@@ -120,12 +124,15 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
   }
   if (response_framing_ == http::Framing::until_close || worker.is_draining()) persistence_ = http::Persistence::close;
   http::drop_response_fields(response_, response_framing_);
+  edit_response();
   http::Writer writer{response_buffer_.send_area()};
   http::write_response_head(writer, response_,
                             {.framing = response_framing_,
                              .persistence = persistence_,
                              .client_version = request_.version,
-                             .request_id = {request_id_.data(), request_id_.size()}});
+                             .request_id = {request_id_.data(), request_id_.size()},
+                             .more = added_downstream(worker.added_fields())});
+  if (request_side_ == RequestSide::done) let_go_of_share();
 
   down_.is_bulk = true;
   // A small body travels with its head.
@@ -180,8 +187,8 @@ void Exchange::receive_response(Worker& worker) {
   response_side_ = ResponseSide::receiving;
   if (state_ == State::tunneling) {
     note_tunnel_progress(worker);
-  } else if (const core::Duration limit = worker.config().timeouts.upstream_body; limit > core::Duration{0}) {
-    arm(worker, limit);
+  } else if (body_patience_ > core::Duration{0}) {
+    arm(worker, body_patience_);
   }
   if (may_splice_down()) {
     upstream_->wait_readable(worker);
@@ -245,10 +252,10 @@ void Exchange::on_upstream_closed(Worker& worker, core::Error error) {
       abort(worker, Event::upstream_closed);
     }
   } else if (response_side_ == ResponseSide::waiting) {
-    try_again_or_fail(worker, Event::upstream_closed);
+    on_upstream_silent(worker);
   } else {
-    drop_upstream(worker);
-    reply_error(worker, 502, Event::upstream_closed, persistence_);
+    judge_endpoint(worker, Outcome::failure);
+    fail_try(worker, 502, Event::upstream_closed, TryAgain::never);
   }
 }
 
@@ -271,7 +278,7 @@ void Exchange::finish_response(Worker& worker) {
   if (upstream_reusable_ && request_side_ == RequestSide::done && !upstream_->has_unread_bytes()) {
     UpstreamConnection& connection = *upstream_;
     upstream_ = nullptr;
-    worker.pool().release(worker, connection);
+    connection.endpoint().upstream().release(worker, connection);
   } else {
     drop_upstream(worker);
   }

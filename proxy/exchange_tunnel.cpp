@@ -9,10 +9,10 @@
 namespace sluice::proxy {
 
 // Of what the client offers, in its order, the first that the route lets through.
-std::string_view Exchange::choose_protocol(Worker& worker) const {
+std::string_view Exchange::choose_protocol() const {
   std::string_view chosen;
   http::for_each_option(request_.upgrade, [&](std::string_view offered) {
-    for (const std::string& allowed : route(worker).upgrades) {
+    for (const std::string& allowed : route().upgrades) {
       if (chosen.empty() && http::equals_ignoring_case(offered, allowed)) chosen = offered;
     }
   });
@@ -47,8 +47,11 @@ void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
   response_at_ = worker.now();
   deadline_ = core::Instant::max();
   persistence_ = http::Persistence::close;
+  judge_endpoint(worker, Outcome::success);
   worker.counters().upstream_duration.record(response_at_ - sent_at_);
   http::drop_response_fields(response_, http::Framing::none);
+  edit_response();
+  let_go_of_share();
   http::Writer writer{response_buffer_.send_area()};
   http::write_switching_head(writer, response_, protocol_, {request_id_.data(), request_id_.size()});
   to_downstream_.add(writer.written());
@@ -63,8 +66,7 @@ void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
 // Something moved.
 void Exchange::note_tunnel_progress(Worker& worker) {
   const bool one_side_is_done = request_side_ == RequestSide::done || response_side_ == ResponseSide::done;
-  const Timeouts& timeouts = worker.config().timeouts;
-  arm(worker, one_side_is_done ? std::min(timeouts.tunnel, timeouts.body) : timeouts.tunnel);
+  arm(worker, one_side_is_done ? std::min(tunnel_patience_, worker.config().timeouts.body) : tunnel_patience_);
 }
 
 // --- up --------------------------------------------------------------------------------------------------------------------

@@ -6,55 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <barrier>
-#include <cerrno>
 #include <csignal>
-#include <cstring>
 
 #include "core/affinity.h"
-#include "metrics/log_writer.h"
-#include "proxy/key_keeper.h"
-#include "proxy/listener.h"
-#include "proxy/metrics_page.h"
+#include "proxy/gateway_parts.h"
 #include "proxy/sandbox_plan.h"
-#include "proxy/worker.h"
 
 namespace sluice::proxy {
-
-struct ControlMessage : core::Message {};
-
-struct Gateway::Parts {
-  explicit Parts(uint32_t count) : kernels(count), workers(count), opened(count), prepared(count + 1) {}
-
-  std::vector<int> listeners;
-  std::vector<std::unique_ptr<core::Postbox>> postboxes;
-  std::vector<std::unique_ptr<core::Kernel>> kernels;
-  std::vector<std::unique_ptr<Worker>> workers;
-  std::vector<std::unique_ptr<metrics::LogRing>> log_rings;
-  std::unique_ptr<metrics::LogWriter> log_writer;
-  std::unique_ptr<OffloadPool> offload;
-  std::unique_ptr<KeyKeeper> keeper;
-  std::vector<KeysMessage> keys_messages;  // one a worker
-  MetricsSources sources;
-  SteeringState steering;
-  limiter::SteeringJudge judge;
-  std::vector<uint64_t> requests_seen;  // by worker, at the last look
-  uint64_t seed = 0;
-
-  std::barrier<> opened;    // every worker has its ring, or has said why not
-  std::barrier<> prepared;  // every worker is ready, or has said why not; the control thread too
-  std::vector<std::thread> threads;
-  std::mutex mutex;  // of what follows; never taken while serving
-  std::condition_variable drained_changed;
-  uint32_t drained = 0;
-  std::optional<StartFailure> failure;
-
-  // One message a worker and a purpose: each is out once.
-  std::vector<ControlMessage> drain, first_cut, second_cut, stop;
-  bool draining = false;
-  bool has_cut = false;
-};
 
 namespace {
 
@@ -73,46 +31,7 @@ Gateway::~Gateway() {
   if (parts_ != nullptr && !parts_->threads.empty()) stop();
 }
 
-std::optional<StartFailure> Gateway::open_listeners() {
-  if (const auto failure = proxy::open_listeners(config_.listen, config_.cores.size(), parts_->listeners)) {
-    return StartFailure{exit_cannot_bind, *failure};
-  }
-  port_ = bound_port(parts_->listeners.front());
-  parts_->requests_seen.resize(config_.cores.size());
-  if (config_.steering != limiter::Steering::spread) set_steering(limiter::Steering::address);
-  return std::nullopt;
-}
-
-bool Gateway::set_steering(limiter::Steering steering) {
-  if (config_.cores.size() == 1) return true;
-  const int listener = parts_->listeners.front();
-  const bool by_address = steering != limiter::Steering::spread;
-  const int failure = by_address ? attach_steering(listener, limiter::steering_program(static_cast<uint32_t>(config_.cores.size()),
-                                                                                       parts_->seed, config_.network_bits))
-                                 : detach_steering(listener);
-  if (failure != 0) {
-    notices_.push_back(std::string{"warning: the kernel refuses to steer connections by address ("} + std::strerror(failure) +
-                       "); it spreads them as it likes. Limits stay exact, and cost a message more");
-  }
-  parts_->steering.by_address.set(by_address && failure == 0 ? 1 : 0);
-  return failure == 0;
-}
-
-void Gateway::look_after_steering() {
-  Parts& parts = *parts_;
-  std::vector<uint64_t> done;
-  for (size_t index = 0; index < parts.workers.size(); ++index) {
-    const uint64_t requests = parts.workers[index]->counters().requests_total.get();
-    done.push_back(requests - parts.requests_seen[index]);
-    parts.requests_seen[index] = requests;
-  }
-  const double uneven = limiter::imbalance(done);
-  parts.steering.imbalance.set(static_cast<uint64_t>(uneven * 1e9));
-  if (config_.steering != limiter::Steering::automatic || parts.draining || parts.steering.by_address.get() == 0) return;
-  if (!parts.judge.observe(done) || !set_steering(limiter::Steering::spread)) return;
-  notices_.push_back("steering: one core carries " + std::to_string(uneven).substr(0, 4) +
-                     " times its share of requests, because few addresses call; the kernel spreads new connections from now on");
-}
+const Config& Gateway::config() const { return parts_->generations.empty() ? config_ : parts_->newest().config(); }
 
 uint64_t Gateway::remote_checks() const {
   uint64_t sum = 0;
@@ -122,7 +41,10 @@ uint64_t Gateway::remote_checks() const {
 
 std::vector<std::string> Gateway::take_notices() {
   std::vector<std::string> all = std::exchange(notices_, {});
-  for (std::string& notice : parts_->keeper->take_notices()) all.push_back(std::move(notice));
+  for (const LiveGeneration& live : parts_->generations) {
+    for (std::string& notice : live.keeper->take_notices()) all.push_back(std::move(notice));
+  }
+  for (std::string& notice : parts_->health.take_notices()) all.push_back(std::move(notice));
   return all;
 }
 
@@ -149,13 +71,13 @@ std::optional<StartFailure> Gateway::fit_descriptors() {
 }
 
 uint64_t Gateway::memory_bound_bytes() const {
-  const Bounds& bounds = config_.bounds;
+  const Bounds& bounds = config().bounds;
   const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) + uint64_t{bounds.connections} * sizeof(DownstreamConnection) +
                         uint64_t{bounds.exchanges} * sizeof(Exchange) + uint64_t{bounds.upstream_connections} * sizeof(UpstreamConnection) +
                         auth::TokenCache::size_bytes(bounds.token_cache_entries + auth::AuthenticatorOptions{}.refused_entries) +
                         limiter::Shard::size_bytes(failing_addresses_max) + bounds.log_ring_bytes +
                         uint64_t{bounds.pipes} * core::limits::pipe_bytes;
-  return each * config_.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
+  return each * config().cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }
 
 // Everything is open that needs more than serving does, and no thread is running yet that would keep what it had.
@@ -170,33 +92,49 @@ std::optional<StartFailure> Gateway::give_up_privileges() {
   return std::nullopt;
 }
 
-std::optional<StartFailure> Gateway::start() {
-  ::signal(SIGPIPE, SIG_IGN);
-  parts_->seed = random_seed();
-  parts_->keeper = std::make_unique<KeyKeeper>(config_);
-  if (const auto complaints = parts_->keeper->load(); !complaints.empty()) {
+// The first generation, bound and with its keys, but for the workers.
+std::optional<StartFailure> Gateway::prepare_first() {
+  Parts& parts = *parts_;
+  if (auto failure = fit_descriptors()) return failure;
+  for (size_t worker = 0; worker < config_.cores.size(); ++worker) parts.auth_counters.push_back(std::make_unique<auth::AuthCounters>());
+  LiveGeneration& first = parts.generations.emplace_back();
+  first.generation = std::make_unique<Generation>(parts.registry, config_, parts.seed);
+  first.keeper = std::make_unique<KeyKeeper>(first.generation->config(), &parts.key_counters);
+  if (const auto complaints = first.keeper->load(); !complaints.empty()) {
     std::string all;
     for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\nsluice: ") + complaint;
     return StartFailure{exit_usage, all};
   }
-  if (auto failure = fit_descriptors()) return failure;
-  if (auto failure = open_listeners()) return failure;
+  if (const auto failure = open_listeners(config_, parts.listeners)) return StartFailure{exit_cannot_bind, *failure};
+  for (const int unused : inherited_.take_rest()) ::close(unused);
+  port_ = parts.listeners.empty() ? uint16_t{0} : parts.listeners.front().bound.port();
+  parts.requests_seen.resize(config_.cores.size());
+  if (config_.steering != limiter::Steering::spread) set_steering(limiter::Steering::address);
+  first.generation->make_shares({first.keeper->snapshot(), first.keeper.get()}, parts.counters());
+  fill_messages(*first.generation);
+  return std::nullopt;
+}
+
+std::optional<StartFailure> Gateway::start() {
+  ::signal(SIGPIPE, SIG_IGN);
+  parts_->seed = random_seed();
+  if (auto failure = prepare_first()) return failure;
   Parts& parts = *parts_;
   const auto workers = static_cast<uint32_t>(config_.cores.size());
-  // Senders of a postbox: the workers, the control thread, the offload threads, the keeper of keys.
+  // Senders of a postbox: the workers, the control thread, the offload threads, the keepers of keys.
   const uint32_t mailbox_capacity = 2 * (config_.bounds.exchanges + core::limits::completions_per_turn);
   for (uint32_t index = 0; index < workers; ++index) {
     parts.postboxes.push_back(std::make_unique<core::Postbox>(workers + 2 + core::limits::offload_threads, mailbox_capacity));
   }
-  parts.drain.resize(workers);
-  parts.first_cut.resize(workers);
-  parts.second_cut.resize(workers);
-  parts.stop.resize(workers);
-  for (uint32_t index = 0; index < workers; ++index) {
-    parts.drain[index].kind = static_cast<uint16_t>(MessageKind::drain);
-    parts.stop[index].kind = static_cast<uint16_t>(MessageKind::stop);
-    parts.first_cut[index].kind = parts.second_cut[index].kind = static_cast<uint16_t>(MessageKind::cut);
-  }
+  const auto fill = [&](std::vector<ControlMessage>& messages, MessageKind kind) {
+    messages.resize(workers);
+    for (ControlMessage& message : messages) message.kind = static_cast<uint16_t>(kind);
+  };
+  fill(parts.announce, MessageKind::announce);
+  fill(parts.drain, MessageKind::drain);
+  fill(parts.first_cut, MessageKind::cut);
+  fill(parts.second_cut, MessageKind::cut);
+  fill(parts.stop, MessageKind::stop);
   std::vector<metrics::LogRing*> rings;
   if (config_.log_path != "none") {
     for (uint32_t index = 0; index < workers; ++index) {
@@ -210,6 +148,8 @@ std::optional<StartFailure> Gateway::start() {
     return StartFailure{exit_usage, failure.what()};
   }
   if (auto failure = give_up_privileges()) return failure;
+  // Before the first request it is known who is well.
+  parts.health.watch(parts.newest());
   parts.offload = std::make_unique<OffloadPool>(workers, config_.bounds.offload_jobs, static_cast<uint16_t>(workers + 1),
                                                 [this](std::span<char> out) { return render_metrics(parts_->sources, out); });
   for (uint32_t index = 0; index < workers; ++index) parts.threads.emplace_back([this, index] { run_worker(index); });
@@ -221,29 +161,30 @@ std::optional<StartFailure> Gateway::start() {
   }
   parts.log_writer->start();
   parts.offload->start(core::limits::offload_threads);
-  start_keeper();
+  start_keeper(parts.newest());
+  note_loaded();
   return std::nullopt;
 }
 
-void Gateway::start_keeper() {
+void Gateway::start_keeper(Generation& generation) {
   Parts& parts = *parts_;
   const auto workers = static_cast<uint32_t>(parts.workers.size());
-  parts.keys_messages.resize(workers);
-  const auto publish = [&parts, workers](const auth::KeySnapshot& snapshot, uint64_t sequence) {
+  LiveGeneration& live = parts.generations.back();
+  live.messages.resize(workers);
+  const auto publish = [&parts, &live, &generation, workers](const auth::KeySnapshot& snapshot, uint64_t sequence) {
+    const std::lock_guard lock{parts.keys_mailbox};
     for (uint32_t index = 0; index < workers; ++index) {
-      KeysMessage& message = parts.keys_messages[index];
+      KeysMessage& message = live.messages[index];
       message.kind = static_cast<uint16_t>(MessageKind::keys);
+      message.share = &generation.share(index);
       message.snapshot = &snapshot;
       message.sequence = sequence;
       SLUICE_ASSERT(parts.postboxes[index]->post(workers + 1 + core::limits::offload_threads, message));
       if (parts.postboxes[index]->claim_doorbell()) parts.kernels[index]->wake();
     }
   };
-  const auto has_acknowledged = [&parts](uint64_t sequence) {
-    return std::all_of(parts.workers.begin(), parts.workers.end(),
-                       [&](const auto& worker) { return worker->keys_acknowledged() >= sequence; });
-  };
-  parts.keeper->start({publish, has_acknowledged});
+  const auto has_acknowledged = [&generation](uint64_t sequence) { return generation.has_acknowledged_keys(sequence); };
+  live.keeper->start({publish, has_acknowledged});
 }
 
 void Gateway::fail(StartFailure failure) {
@@ -266,7 +207,8 @@ void Gateway::run_worker(uint32_t index) {
     return parts.failure.has_value();
   };
   if (!failed()) {
-    WorkerOptions options{.index = index, .config = &config_, .kernel = parts.kernels[index].get(), .listener = parts.listeners[index]};
+    WorkerOptions options{
+        .index = index, .share = &parts.newest().share(index), .labels = &parts.registry.labels(), .kernel = parts.kernels[index].get()};
     for (size_t peer = 0; peer < parts.postboxes.size(); ++peer) {
       options.peers.push_back({parts.postboxes[peer].get(), parts.kernels[peer].get()});
     }
@@ -274,8 +216,6 @@ void Gateway::run_worker(uint32_t index) {
     options.log = parts.log_rings.empty() ? nullptr : parts.log_rings[index].get();
     options.log_writer = parts.log_writer.get();
     options.seed = parts.seed;
-    options.keys = &parts.keeper->snapshot();
-    options.keeper = parts.keeper.get();
     if (index < journals_.size()) options.journal = journals_[index];
     try {
       parts.workers[index] = std::make_unique<Worker>(std::move(options));
@@ -292,7 +232,10 @@ void Gateway::run_worker(uint32_t index) {
     if (!parts.log_rings.empty()) parts.sources.log_rings.push_back(parts.log_rings[index].get());
     parts.sources.log_writer = parts.log_writer.get();
     parts.sources.steering = &parts.steering;
-    parts.sources.keeper = parts.keeper.get();
+    parts.sources.auth.push_back(parts.auth_counters[index].get());
+    parts.sources.keys = &parts.key_counters;
+    parts.sources.config = &parts.config_state;
+    parts.sources.registry = &parts.registry;
     if (parts.sources.started_at == core::WallTime{}) parts.sources.started_at = parts.kernels[index]->wall_now();
   }
   parts.prepared.arrive_and_wait();
@@ -316,6 +259,12 @@ void Gateway::send(std::vector<ControlMessage>& messages) {
     SLUICE_ASSERT(parts_->postboxes[index]->post(control, messages[index]));
     if (parts_->postboxes[index]->claim_doorbell()) parts_->kernels[index]->wake();
   }
+}
+
+void Gateway::announce_drain() {
+  if (parts_->announced || parts_->draining) return;
+  parts_->announced = true;
+  send(parts_->announce);
 }
 
 void Gateway::begin_drain() {
@@ -343,12 +292,16 @@ DrainReport Gateway::stop() {
   }
   while (!wait(std::chrono::seconds{1})) {
   }
-  parts.keeper->stop();
+  parts.health.stop();
+  for (LiveGeneration& live : parts.generations) live.keeper->stop();
   send(parts.stop);
   for (auto& thread : parts.threads) thread.join();
   parts.threads.clear();
   parts.offload->stop();
   parts.log_writer->stop();
+  for (const ListenerSet& set : parts.listeners) {
+    if (!leaves_names_) remove_name(set);
+  }
   DrainReport report;
   for (const auto& worker : parts.workers) {
     report.finished += worker->counters().drain_finished.get();

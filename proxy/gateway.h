@@ -1,7 +1,8 @@
-// The whole gateway: listeners, one thread a worker, the offload pool, the log writer; start, drain, stop.
+// The whole gateway: listeners, one thread a worker, the offload pool, the log writer; start, reload, drain, stop.
 //
 //   Gateway gateway{config};
 //   if (auto failure = gateway.start()) ...          // bound and serving when it returns nothing
+//   if (auto failure = gateway.reload(config)) ...   // nothing has changed; else all of it has
 //   gateway.begin_drain(); ... gateway.wait(deadline) ... gateway.cut();
 //   auto report = gateway.stop();
 //
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "proxy/config.h"
+#include "proxy/listener.h"
 
 namespace sluice::proxy {
 
@@ -48,12 +50,29 @@ class Gateway {
   [[nodiscard]] std::optional<StartFailure> start();
   // The port that was bound, which for ":0" is one that was free.
   [[nodiscard]] uint16_t port() const { return port_; }
-  [[nodiscard]] const Config& config() const { return config_; }
+  // The one that runs; until the next reload.
+  [[nodiscard]] const Config& config() const;
   // Bytes that the bounds allow for, all cores together; most of it is never touched.
   [[nodiscard]] uint64_t memory_bound_bytes() const;
 
-  // Once a second, while serving: measures how even the load is, and stops steering where it does no good.
-  void look_after_steering();
+  // Before start(): sockets that listen already.
+  void inherit(std::vector<int> listeners) { inherited_ = InheritedListeners{std::move(listeners)}; }
+
+  // A new configuration takes the place of the running one, for whatever begins from now on; nothing that is under way is
+  // touched. What is wrong, and nothing has changed.
+  [[nodiscard]] std::optional<std::string> reload(Config config);
+  // A reload did not get so far as to have a configuration.
+  void note_failed_reload();
+  // All listening sockets, in their order, for the process that takes this one's place.
+  [[nodiscard]] std::vector<int> listeners() const;
+  // Whoever took the place has the names of the unix sockets as well.
+  void leave_names() { leaves_names_ = true; }
+  // A number that grows as long as the worker does its turns.
+  [[nodiscard]] std::vector<uint64_t> progress();
+
+  // Once a second, while serving: measures how even the load is, and stops steering where it does no good; frees
+  // configurations that nothing uses any more.
+  void look_after();
   // Steers new connections by address, or stops; automatic counts as by address. False if the kernel refuses.
   bool set_steering(limiter::Steering steering);
   // What there is to say since the last call: lines for people.
@@ -64,6 +83,8 @@ class Gateway {
   // Visits to other cores so far, all workers together.
   [[nodiscard]] uint64_t remote_checks() const;
 
+  // /health says no, and everything else goes on.
+  void announce_drain();
   void begin_drain();
   // What is not finished is cut; called again, it is closed at once.
   void cut();
@@ -76,15 +97,24 @@ class Gateway {
  private:
   struct Parts;
 
-  [[nodiscard]] std::optional<StartFailure> open_listeners();
+  [[nodiscard]] std::optional<std::string> open_listeners(const Config& config, std::vector<ListenerSet>& sets);
+  [[nodiscard]] std::optional<StartFailure> prepare_first();
+  void look_after_steering();
+  void sweep_generations();
+  void note_loaded();
+  void fill_messages(class Generation& generation);
+  void publish(class Generation& generation);
+  bool steer(const ListenerSet& set, bool by_address);
   [[nodiscard]] std::optional<StartFailure> fit_descriptors();
   [[nodiscard]] std::optional<StartFailure> give_up_privileges();
   void run_worker(uint32_t index);
-  void start_keeper();
+  void start_keeper(class Generation& generation);
   void send(std::vector<struct ControlMessage>& messages);
   void fail(StartFailure failure);
 
-  Config config_;
+  Config config_;  // until start()
+  InheritedListeners inherited_;
+  bool leaves_names_ = false;
   std::vector<std::string> notices_;
   std::vector<limiter::Journal*> journals_;
   uint16_t port_ = 0;

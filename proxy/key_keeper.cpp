@@ -90,10 +90,11 @@ std::vector<auth::ApiKey> read_api_keys(std::string_view text, std::string& comp
   return keys;
 }
 
-KeyKeeper::KeyKeeper(const Config& config) : KeyKeeper(config, World{}) {}
+KeyKeeper::KeyKeeper(const Config& config, KeyCounters* counters) : KeyKeeper(config, World{}, counters) {}
 
-KeyKeeper::KeyKeeper(const Config& config, World world)
+KeyKeeper::KeyKeeper(const Config& config, World world, KeyCounters* counters)
     : config_(config),
+      counters_(counters != nullptr ? *counters : own_counters_),
       world_(std::move(world)),
       random_(world_.seed != 0 ? world_.seed : static_cast<uint64_t>(Clock::now().time_since_epoch().count())) {}
 

@@ -24,6 +24,14 @@
 
 namespace sluice::proxy {
 
+// They outlive keepers: a new configuration brings a new one.
+struct KeyCounters {
+  core::Counter refreshed;     // snapshots with news
+  core::Counter failures;      // files and URLs that could not be used
+  core::Counter keys;          // in the present snapshot
+  core::Counter changed_at_s;  // since 1970: when that was made
+};
+
 class KeyKeeper {
  public:
   struct Audience {
@@ -34,13 +42,6 @@ class KeyKeeper {
     time,  // it is time to look
     kid,   // a token names a key that nobody has
   };
-  struct Counters {
-    core::Counter refreshed;     // snapshots with news
-    core::Counter failures;      // files and URLs that could not be used
-    core::Counter keys;          // in the present snapshot
-    core::Counter changed_at_s;  // since 1970: when that was made
-  };
-
   using Clock = std::chrono::steady_clock;
   // Time and the network, which a test makes up.
   struct World {
@@ -49,8 +50,9 @@ class KeyKeeper {
     uint64_t seed = 0;  // of the jitter; 0: any
   };
 
-  explicit KeyKeeper(const Config& config);
-  KeyKeeper(const Config& config, World world);
+  // `counters`, if given, outlive it.
+  explicit KeyKeeper(const Config& config, KeyCounters* counters = nullptr);
+  KeyKeeper(const Config& config, World world, KeyCounters* counters = nullptr);
   ~KeyKeeper();
   KeyKeeper(const KeyKeeper&) = delete;
   KeyKeeper& operator=(const KeyKeeper&) = delete;
@@ -69,7 +71,9 @@ class KeyKeeper {
   // Whether somebody wants new keys; asked by whoever stands in for the thread in a test.
   [[nodiscard]] bool take_wanted() { return wanted_.exchange(false); }
   [[nodiscard]] std::vector<std::string> take_notices();
-  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const KeyCounters& counters() const { return counters_; }
+  // The last that was published; all cores are through with it, or will be.
+  [[nodiscard]] uint64_t sequence() const { return sequence_; }
 
  private:
   // What one file or URL last said.
@@ -95,6 +99,8 @@ class KeyKeeper {
   void notice(const std::string& text);
 
   const Config& config_;
+  KeyCounters own_counters_;
+  KeyCounters& counters_;
   World world_;
   std::map<std::string, Source> sources_;  // by path or URL
   std::vector<std::string> complaints_;    // while loading for the first time
@@ -103,7 +109,6 @@ class KeyKeeper {
   uint64_t sequence_ = 0;
   core::Random random_;
   Audience audience_;
-  Counters counters_;
   std::mutex mutex_;  // of notices_
   std::vector<std::string> notices_;
   std::atomic<bool> wanted_{false};

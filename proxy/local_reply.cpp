@@ -79,8 +79,11 @@ size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, cons
   }
   http::Writer head{out};
   head.put("HTTP/1.1 ").number(reply.status).put(" ").put(http::reason_phrase(reply.status)).put("\r\n");
-  head.field("Date", context.date).field("Content-Type", type);
-  head.put("Content-Length: ").number(body.size() + reply.body_bytes).put("\r\n");
+  head.field("Date", context.date);
+  if (reply.status != 204) {
+    if (!body.empty() || !reply.long_body.empty()) head.field("Content-Type", type);
+    head.put("Content-Length: ").number(body.size() + reply.long_body.size()).put("\r\n");
+  }
   head.field("X-Request-Id", context.request_id);
   if (is_problem) {
     head.put("Proxy-Status: sluice;error=").put(proxy_error(reply.status, reply.reason));
@@ -92,6 +95,7 @@ size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, cons
   if (reply.status == 405) write_allow(head, reply.allowed_methods);
   if (reply.retry_after > core::Duration{0}) head.put("Retry-After: ").number(whole_seconds(reply.retry_after)).put("\r\n");
   if (reply.limit != nullptr && reply.limit->kind == limiter::Limit::Kind::bucket) write_limit_fields(head, reply);
+  for (const http::AddedField& field : context.more) head.field(field.name, field.value);
   if (reply.persistence == http::Persistence::close) {
     head.put("Connection: close\r\n");
   } else if (context.version == http::Version::http_1_0) {

@@ -9,12 +9,13 @@
 
 #include "core/clock.h"
 #include "http/message.h"
+#include "http/serializer.h"
 #include "limiter/limit.h"
 #include "proxy/reason.h"
 
 namespace sluice::proxy {
 
-inline constexpr size_t local_reply_bytes_max = 1536;
+inline constexpr size_t local_reply_bytes_max = 4096;
 inline constexpr size_t limit_name_bytes_max = 64;
 
 struct LocalReply {
@@ -23,8 +24,10 @@ struct LocalReply {
   std::string_view code;  // of the reason
   http::Persistence persistence = http::Persistence::keep_alive;
   std::string_view content_type = "application/json";
-  std::string_view body;                  // of a success; it may be sent from elsewhere, see `body_bytes`
-  uint64_t body_bytes = 0;                // length of a body that follows the head from other memory
+  std::string_view body;                  // of a success
+  std::string_view long_body;             // instead; only its length is written, it follows from where it is
+  std::string_view location;              // 3xx
+  bool preflight = false;                 // 204: what the page asked for is allowed
   core::Duration retry_after{};           // 429 and 503: Retry-After, rounded up to seconds
   const limiter::Limit* limit = nullptr;  // 429: RateLimit and RateLimit-Policy, if it is a bucket
   std::string_view limit_name;
@@ -36,6 +39,7 @@ struct ReplyContext {
   http::Version version = http::Version::http_1_1;
   std::string_view request_id;
   std::string_view date;  // IMF-fixdate (RFC 9110 5.6.7)
+  std::span<const http::AddedField> more;
 };
 
 // Writes head and body (for HEAD: head only) into `out`, local_reply_bytes_max large; returns the length.

@@ -13,6 +13,7 @@
 namespace sluice::proxy {
 
 class Exchange;
+class Share;
 struct Report;
 
 enum class MessageKind : uint16_t {
@@ -20,6 +21,8 @@ enum class MessageKind : uint16_t {
   limit_answer,   // and back
   job_done,       // from the offload pool
   keys,           // from the keeper of keys: a new snapshot, or that there is none
+  adopt,          // from the control thread: a new configuration (AdoptMessage)
+  announce,       // from the control thread: a drain is about to begin
   drain,          // from the control thread: finish what is there
   cut,            // from the control thread: the time to finish is over
   stop,           // from the control thread, when all workers are drained: until then others may ask this one
@@ -40,6 +43,7 @@ struct SignatureJob {
 
 // From the keeper of keys; one a worker, reused when the worker has acknowledged it.
 struct KeysMessage : core::Message {
+  Share* share = nullptr;                       // whose keys they are
   const auth::KeySnapshot* snapshot = nullptr;  // may be the one that the worker has: nothing new
   uint64_t sequence = 0;
 };

@@ -27,9 +27,16 @@ uint64_t sum(const MetricsSources& sources, Read&& read) {
   return total;
 }
 
+template <typename Read>
+uint64_t sum_auth(const MetricsSources& sources, Read&& read) {
+  uint64_t total = 0;
+  for (const auth::AuthCounters* counters : sources.auth) total += read(*counters);
+  return total;
+}
+
 void put_requests(Exposition& out, const MetricsSources& sources) {
   if (sources.workers.empty()) return;
-  const Config& config = sources.workers.front()->config();
+  const Labels& labels = sources.registry->labels();
   std::map<std::tuple<uint16_t, uint8_t, uint16_t, uint16_t>, uint64_t> totals;
   for (const Worker* worker : sources.workers) {
     worker->counters().requests.for_each([&](metrics::SeriesKey key, uint64_t requests) {
@@ -40,10 +47,10 @@ void put_requests(Exposition& out, const MetricsSources& sources) {
   for (const auto& [key, requests] : totals) {
     const auto& [route, method, status, reason] = key;
     const std::string status_text = std::to_string(status);
-    out.sample({{"route", route == no_route ? std::string_view{"-"} : std::string_view{config.routes[route].name}},
+    out.sample({{"route", labels.routes.name(route)},
                 {"method", http::to_string(static_cast<http::Method>(method))},
                 {"status", status_text},
-                {"reason", Reason::from_number(reason).code(config)}},
+                {"reason", Reason::from_number(reason).code(labels)}},
                requests);
   }
 }
@@ -112,6 +119,9 @@ void put_upstream(Exposition& out, const MetricsSources& sources) {
   out.sample({}, total(&Counters::upstream_reuses));
   out.family("gateway_upstream_stale_total", Kind::counter, "Pooled connections that the endpoint had closed.");
   out.sample({}, total(&Counters::upstream_stale));
+  out.family("gateway_upstream_stale_lost_total", Kind::counter,
+             "Requests lost on such a connection, because sending them again could do harm.");
+  out.sample({}, total(&Counters::upstream_stale_lost));
   out.family("gateway_retries_total", Kind::counter, "Requests that were sent a second time.");
   out.sample({}, total(&Counters::retries));
   out.family("gateway_retries_refused_total", Kind::counter, "Second tries that the retry budget did not allow.");
@@ -122,19 +132,87 @@ void put_upstream(Exposition& out, const MetricsSources& sources) {
   out.sample({}, total(&Counters::offload_refused));
 }
 
+// One number of each endpoint, over all cores.
+template <typename Read>
+void put_of_endpoints(Exposition& out, const MetricsSources& sources, Read&& read) {
+  const Labels& labels = sources.registry->labels();
+  sources.registry->for_each_endpoint([&](const EndpointRecord& record) {
+    uint64_t total = 0;
+    for (const auto& core : record.cores) total += read(record, *core);
+    out.sample({{"upstream", record.upstream->name}, {"endpoint", labels.endpoints.name(record.label)}}, total);
+  });
+}
+
+void put_endpoints(Exposition& out, const MetricsSources& sources) {
+  using Core = const Endpoint&;
+  using Record = const EndpointRecord&;
+  out.family("gateway_endpoint_up", Kind::gauge, "0 while health checks say that the endpoint is down, else 1.");
+  const Labels& labels = sources.registry->labels();
+  sources.registry->for_each_endpoint([&](Record record) {
+    out.sample({{"upstream", record.upstream->name}, {"endpoint", labels.endpoints.name(record.label)}}, record.health.is_down() ? 0 : 1);
+  });
+  out.family("gateway_endpoint_connections", Kind::gauge, "Open connections to the endpoint.");
+  put_of_endpoints(out, sources, [](Record, Core core) { return uint64_t{core.open()}; });
+  out.family("gateway_endpoint_requests_total", Kind::counter, "Tries that told something about the endpoint.");
+  put_of_endpoints(out, sources, [](Record, Core core) { return core.requests.get(); });
+  out.family("gateway_endpoint_failures_total", Kind::counter, "Of those, the ones that failed: no connection, no answer, or 5xx.");
+  put_of_endpoints(out, sources, [](Record, Core core) { return core.failures.get(); });
+  out.family("gateway_endpoint_ejections_total", Kind::counter, "Times when a core left the endpoint alone for a while.");
+  put_of_endpoints(out, sources, [](Record, Core core) { return core.ejections.get(); });
+}
+
+void put_upstreams(Exposition& out, const MetricsSources& sources) {
+  const auto each = [&](auto&& read) {
+    sources.registry->for_each_upstream([&](const UpstreamRecord& record) { out.sample({{"upstream", record.name}}, read(record)); });
+  };
+  const auto over_cores = [](const UpstreamRecord& record, auto&& read) {
+    uint64_t total = 0;
+    for (const auto& core : record.cores) total += read(*core);
+    return total;
+  };
+  out.family("gateway_upstream_connections", Kind::gauge, "Open connections to all endpoints of the upstream.");
+  each([](const UpstreamRecord& record) { return uint64_t{record.permits.taken()}; });
+  out.family("gateway_upstream_connections_max", Kind::gauge, "How many it may have over all cores; 0: what the cores have room for.");
+  each([](const UpstreamRecord& record) { return uint64_t{record.permits.most()}; });
+  out.family("gateway_upstream_waiting", Kind::gauge, "Requests that wait for a connection.");
+  each([&](const UpstreamRecord& record) { return over_cores(record, [](const Upstream& core) { return core.waiting_now.get(); }); });
+  out.family("gateway_upstream_refused_total", Kind::counter, "Requests refused: no room, nobody healthy, or the circuit is open.");
+  each([&](const UpstreamRecord& record) { return over_cores(record, [](const Upstream& core) { return core.refused.get(); }); });
+  out.family("gateway_upstream_circuit_open", Kind::gauge, "Cores whose circuit is open or half open.");
+  each([&](const UpstreamRecord& record) {
+    return over_cores(record, [](const Upstream& core) { return uint64_t{core.circuit().state_number() != 0}; });
+  });
+  out.family("gateway_upstream_circuit_opened_total", Kind::counter, "Times when a core's circuit opened.");
+  each([&](const UpstreamRecord& record) { return over_cores(record, [](const Upstream& core) { return core.circuit().opened.get(); }); });
+}
+
+void put_config(Exposition& out, const MetricsSources& sources) {
+  if (sources.config == nullptr) return;
+  const ConfigState& state = *sources.config;
+  out.family("gateway_config_reloads_total", Kind::counter, "Configurations that took another one's place.");
+  out.sample({}, state.reloads.get());
+  out.family("gateway_config_reload_failures_total", Kind::counter, "Reloads that changed nothing, because something was wrong.");
+  out.sample({}, state.failures.get());
+  out.family("gateway_config_stale", Kind::gauge, "1 while the last reload failed: what runs is older than what is written.");
+  out.sample({}, state.is_stale.get());
+  out.family("gateway_config_loaded_time_seconds", Kind::gauge, "When the running configuration was loaded, since 1970.");
+  out.sample({}, state.loaded_at_s.get());
+  out.family("gateway_config_generations", Kind::gauge, "Configurations alive: the running one, and those that requests still use.");
+  out.sample({}, state.generations.get());
+}
+
 void put_limits(Exposition& out, const MetricsSources& sources) {
   if (sources.workers.empty()) return;
-  const Config& config = sources.workers.front()->config();
+  const LimitTable& limits = sources.registry->labels().limits;
   out.family("gateway_limiter_decisions_total", Kind::counter, "Decisions by limit, what it counts, and outcome.");
-  for (uint16_t limit = 0; limit < config.limits.size(); ++limit) {
+  for (uint16_t limit = 0; limit < limits.count(); ++limit) {
     const auto total = [&](core::Counter limiter::LimitCounters::*counter) {
       return sum(sources, [&](const Worker& worker) { return (worker.shard().counters(limit).*counter).get(); });
     };
-    const std::string_view name = config.limits[limit].name;
-    const bool is_rate = config.limit_rules[limit].kind == limiter::Limit::Kind::bucket;
-    const std::string_view counts = is_rate ? "rate" : "concurrent";
+    const std::string_view name = limits.name(limit);
+    const std::string_view counts = limits.counts(limit);
     out.sample({{"limit", name}, {"counts", counts}, {"decision", "pass"}}, total(&limiter::LimitCounters::passed));
-    if (is_rate) out.sample({{"limit", name}, {"counts", counts}, {"decision", "hold"}}, total(&limiter::LimitCounters::held));
+    if (counts == "rate") out.sample({{"limit", name}, {"counts", counts}, {"decision", "hold"}}, total(&limiter::LimitCounters::held));
     out.sample({{"limit", name}, {"counts", counts}, {"decision", "refuse"}}, total(&limiter::LimitCounters::refused));
     out.sample({{"limit", name}, {"counts", counts}, {"decision", "would_refuse"}}, total(&limiter::LimitCounters::would_refuse));
   }
@@ -174,10 +252,10 @@ void put_limiter(Exposition& out, const MetricsSources& sources) {
 
 void put_auth(Exposition& out, const MetricsSources& sources) {
   const auto good = [&](core::Counter auth::TokenCacheCounters::*counter) {
-    return sum(sources, [&](const Worker& worker) { return (worker.authenticator().cache_counters().*counter).get(); });
+    return sum_auth(sources, [&](const auth::AuthCounters& counters) { return (counters.good.*counter).get(); });
   };
   const auto refused = [&](core::Counter auth::TokenCacheCounters::*counter) {
-    return sum(sources, [&](const Worker& worker) { return (worker.authenticator().refused_counters().*counter).get(); });
+    return sum_auth(sources, [&](const auth::AuthCounters& counters) { return (counters.refused.*counter).get(); });
   };
   out.family("gateway_token_cache_total", Kind::counter, "Look-ups among the tokens that were judged.");
   out.sample({{"outcome", "hit"}}, good(&auth::TokenCacheCounters::hits));
@@ -189,10 +267,10 @@ void put_auth(Exposition& out, const MetricsSources& sources) {
   out.family("gateway_token_verifications_total", Kind::counter, "Signatures that were checked, by algorithm.");
   for (const auth::AlgorithmTraits& of : auth::all_algorithms()) {
     out.sample({{"algorithm", of.name}},
-               sum(sources, [&](const Worker& worker) { return worker.authenticator().verifier().verified(of.algorithm).get(); }));
+               sum_auth(sources, [&](const auth::AuthCounters& counters) { return counters.of(of.algorithm).get(); }));
   }
-  if (sources.keeper == nullptr) return;
-  const KeyKeeper::Counters& counters = sources.keeper->counters();
+  if (sources.keys == nullptr) return;
+  const KeyCounters& counters = *sources.keys;
   out.family("gateway_keys", Kind::gauge, "Keys that tokens and callers are judged by.");
   out.sample({}, counters.keys.get());
   out.family("gateway_keys_changed_time_seconds", Kind::gauge, "When keys or revocations last changed, since 1970.");
@@ -283,6 +361,9 @@ size_t render_metrics(const MetricsSources& sources, std::span<char> text) {
   put_requests(out, sources);
   put_durations(out, sources);
   put_connections(out, sources);
+  put_upstreams(out, sources);
+  put_endpoints(out, sources);
+  put_config(out, sources);
   put_upstream(out, sources);
   put_limiter(out, sources);
   put_auth(out, sources);

@@ -7,6 +7,7 @@
 
 #include "metrics/log_ring.h"
 #include "metrics/log_writer.h"
+#include "proxy/generation.h"
 #include "proxy/key_keeper.h"
 #include "proxy/worker.h"
 
@@ -18,12 +19,24 @@ struct SteeringState {
   core::Counter imbalance;   // of requests in the last second, in billionths
 };
 
+// How changing the configuration went; written by the control thread.
+struct ConfigState {
+  core::Counter reloads;
+  core::Counter failures;
+  core::Counter is_stale;     // 1: what is in the file is not what runs
+  core::Counter loaded_at_s;  // since 1970
+  core::Counter generations;  // alive
+};
+
 struct MetricsSources {
   std::vector<const Worker*> workers;
+  std::vector<const auth::AuthCounters*> auth;  // of each worker
+  Registry* registry = nullptr;
   std::vector<const metrics::LogRing*> log_rings;
   const metrics::LogWriter* log_writer = nullptr;
   const SteeringState* steering = nullptr;
-  const KeyKeeper* keeper = nullptr;
+  const KeyCounters* keys = nullptr;
+  const ConfigState* config = nullptr;
   core::WallTime started_at{};
 };
 

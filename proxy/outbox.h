@@ -1,6 +1,7 @@
 // What waits to be sent in one direction: a few pieces of memory that stay where they are until they have left.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,13 @@ class Outbox {
     if (piece.empty()) return;
     SLUICE_ASSERT(count_ < pieces_.size());
     pieces_[count_++] = piece;
+  }
+  // Before everything else, nothing of which has left.
+  void add_front(std::span<const std::byte> piece) {
+    SLUICE_ASSERT(first_ == 0 && count_ < pieces_.size());
+    std::copy_backward(pieces_.begin(), pieces_.begin() + count_, pieces_.begin() + count_ + 1);
+    pieces_[0] = piece;
+    ++count_;
   }
   [[nodiscard]] bool empty() const { return first_ == count_; }
   [[nodiscard]] std::span<const std::byte> front() const { return pieces_[first_]; }
@@ -38,7 +46,7 @@ class Outbox {
   void clear() { first_ = count_ = 0; }
 
  private:
-  std::array<std::span<const std::byte>, 6> pieces_;
+  std::array<std::span<const std::byte>, 7> pieces_;
   uint8_t first_ = 0;
   uint8_t count_ = 0;
 };

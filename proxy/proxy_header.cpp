@@ -3,9 +3,12 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <string_view>
+
+#include "http/serializer.h"
 
 namespace sluice::proxy {
 
@@ -94,6 +97,58 @@ ProxyHeader parse_version_2(std::string_view bytes) {
 }
 
 }  // namespace
+
+namespace {
+
+size_t write_line(std::span<std::byte> out, const core::SocketAddress& source, const core::SocketAddress& destination, bool has_addresses) {
+  http::Writer line{out};
+  if (!has_addresses) return line.put("PROXY UNKNOWN\r\n").size();
+  std::array<char, core::SocketAddress::address_text_max> text;
+  line.put(source.family() == AF_INET ? "PROXY TCP4 " : "PROXY TCP6 ");
+  line.put({text.data(), source.format_address(text.data())}).put(" ");
+  line.put({text.data(), destination.format_address(text.data())}).put(" ");
+  return line.number(source.port()).put(" ").number(destination.port()).put("\r\n").size();
+}
+
+size_t write_binary(std::span<std::byte> out, const core::SocketAddress& source, const core::SocketAddress& destination,
+                    bool has_addresses) {
+  std::array<char, proxy_header_out_bytes_max> bytes;
+  char* cursor = std::copy(signature_2.begin(), signature_2.end(), bytes.data());
+  const bool is_ipv6 = has_addresses && source.family() == AF_INET6;
+  const uint16_t size = !has_addresses ? 0 : is_ipv6 ? 36 : 12;
+  *cursor++ = has_addresses ? 0x21 : 0x20;  // version 2, PROXY or LOCAL
+  *cursor++ = !has_addresses ? 0x00 : is_ipv6 ? 0x21 : 0x11;
+  *cursor++ = static_cast<char>(size >> 8);
+  *cursor++ = static_cast<char>(size);
+  const auto put = [&](const void* from, size_t count) {
+    std::memcpy(cursor, from, count);
+    cursor += count;
+  };
+  if (has_addresses) {
+    for (const core::SocketAddress* one : {&source, &destination}) {
+      if (is_ipv6)
+        put(&reinterpret_cast<const sockaddr_in6*>(one->data())->sin6_addr, 16);
+      else
+        put(&reinterpret_cast<const sockaddr_in*>(one->data())->sin_addr, 4);
+    }
+    for (const core::SocketAddress* one : {&source, &destination}) {
+      const uint16_t port = htons(one->port());
+      put(&port, sizeof port);
+    }
+  }
+  const auto written = static_cast<size_t>(cursor - bytes.data());
+  std::memcpy(out.data(), bytes.data(), written);
+  return written;
+}
+
+}  // namespace
+
+size_t write_proxy_header(std::span<std::byte> out, ProxyHeaderOut version, const core::SocketAddress& source,
+                          const core::SocketAddress& destination) {
+  const bool has_addresses = !source.is_unix_peer() && source.family() == destination.family();
+  return version == ProxyHeaderOut::v1 ? write_line(out, source, destination, has_addresses)
+                                       : write_binary(out, source, destination, has_addresses);
+}
 
 ProxyHeader parse_proxy_header(std::span<const std::byte> bytes) {
   const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};

@@ -1,7 +1,7 @@
 #include "proxy/reason.h"
 
 #include "core/assert.h"
-#include "proxy/config.h"
+#include "proxy/labels.h"
 
 namespace sluice::proxy {
 
@@ -21,6 +21,9 @@ std::string_view event_code(Event event) {
     case Event::upstream_closed: return "upstream.closed";
     case Event::upstream_refused: return "upstream.refused";
     case Event::upstream_busy: return "upstream.busy";
+    case Event::upstream_none_healthy: return "upstream.none_healthy";
+    case Event::upstream_circuit_open: return "upstream.circuit_open";
+    case Event::address_denied: return "route.address";
     case Event::upstream_connect_timeout: return "upstream.connect_timeout";
     case Event::upstream_head_timeout: return "upstream.head_timeout";
     case Event::upstream_body_timeout: return "upstream.body_timeout";
@@ -36,12 +39,12 @@ std::string_view event_code(Event event) {
 
 }  // namespace
 
-std::string_view Reason::code(const Config& config) const {
+std::string_view Reason::code(const Labels& labels) const {
   switch (kind_) {
     case Kind::event: return event_code(static_cast<Event>(value_));
     case Kind::http: return http::reason_code(static_cast<http::Rule>(value_));
     case Kind::auth: return auth::reason_code(static_cast<auth::Refusal>(value_));
-    case Kind::limit: return config.limits[value_].reason;
+    case Kind::limit: return labels.limits.reason(value_);
   }
   SLUICE_UNREACHABLE();
 }

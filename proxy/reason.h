@@ -9,7 +9,7 @@
 
 namespace sluice::proxy {
 
-struct Config;
+struct Labels;
 
 // What is neither a broken HTTP rule, a refused token nor a limit.
 enum class Event : uint8_t {
@@ -25,6 +25,9 @@ enum class Event : uint8_t {
   upstream_closed,
   upstream_refused,
   upstream_busy,
+  upstream_none_healthy,
+  upstream_circuit_open,
+  address_denied,
   upstream_connect_timeout,
   upstream_head_timeout,
   upstream_body_timeout,
@@ -42,13 +45,12 @@ class Reason {
   constexpr Reason(Event event) : Reason(Kind::event, static_cast<uint8_t>(event)) {}
   constexpr Reason(http::Rule rule) : Reason(Kind::http, static_cast<uint8_t>(rule)) {}
   constexpr Reason(auth::Refusal refusal) : Reason(Kind::auth, static_cast<uint8_t>(refusal)) {}
-  // The limit with this index in the configuration.
+  // The limit with this number (NamedLimit::number).
   static constexpr Reason limit(uint16_t index) { return {Kind::limit, static_cast<uint8_t>(index)}; }
   static constexpr Reason from_number(uint16_t number) { return {static_cast<Kind>(number >> 8), static_cast<uint8_t>(number)}; }
 
   [[nodiscard]] constexpr uint16_t number() const { return static_cast<uint16_t>(static_cast<unsigned>(kind_) << 8 | value_); }
-  // The names of limits are the configuration's.
-  [[nodiscard]] std::string_view code(const Config& config) const;
+  [[nodiscard]] std::string_view code(const Labels& labels) const;
   bool operator==(const Reason&) const = default;
 
  private:

@@ -1,22 +1,25 @@
-// Which requests a route is for, and what becomes of them. The most specific route wins, never the first in the file:
-// a whole host before a suffix (the longer before the shorter) before any; then a whole path before a prefix (the longer
-// before the shorter); then named methods before all of them. What Sluice answers itself comes before everything.
+// What a route says: which requests it is for, and what becomes of them. Which route wins, proxy/route_table.h says.
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "auth/provider.h"
 #include "auth/token_source.h"
+#include "core/cidr.h"
+#include "core/clock.h"
 #include "http/message.h"
+#include "proxy/key_part.h"
 
 namespace sluice::proxy {
 
 enum class RouteKind : uint8_t {
   upstream,   // token and limits, then an endpoint
+  redirect,   // token and limits, then elsewhere
+  respond,    // token and limits, then a fixed answer
   health,     // GET /health, open to everyone
   metrics,    // GET /metrics, open to everyone
   demo_work,  // GET /demo/work?ms=N, behind token and limits
@@ -28,20 +31,98 @@ enum class AuthMode : uint8_t {
   required,
 };
 
+// A header field or a query parameter that must be there, or must be just that.
+struct FieldMatch {
+  enum class Place : uint8_t { header, query };
+  Place place = Place::header;
+  std::string name;  // headers: in any case
+  std::optional<std::string> value;
+  bool operator==(const FieldMatch&) const = default;
+};
+
 struct RouteMatch {
   enum class Path : uint8_t { prefix, exact };
   std::string host;  // in lower case; "*.example.com" is every name below it; empty: any
   std::string path = "/";
   Path path_kind = Path::prefix;   // by whole segments
   uint16_t methods = all_methods;  // a bit a http::Method
+  std::vector<FieldMatch> fields;  // all of them
   static constexpr uint16_t all_methods = 0xffff;
 
   [[nodiscard]] bool operator==(const RouteMatch&) const = default;
-  // Whether this one is asked before the other.
-  [[nodiscard]] bool is_more_specific_than(const RouteMatch& other) const;
 };
 
 [[nodiscard]] constexpr uint16_t method_bit(http::Method method) { return static_cast<uint16_t>(1U << static_cast<unsigned>(method)); }
+
+// Header fields that a route removes (in every spelling), sets in place of what came, or adds.
+struct HeaderEdits {
+  struct NamedValue {
+    std::string name;
+    std::string value;
+  };
+  std::vector<std::string> remove;
+  std::vector<NamedValue> set;
+  std::vector<NamedValue> add;
+  [[nodiscard]] bool empty() const { return remove.empty() && set.empty() && add.empty(); }
+};
+
+// Of the path, before it goes upstream. Empty: nothing.
+struct Rewrite {
+  std::string strip_prefix;  // whole segments
+  std::string add_prefix;
+  std::string path;  // in place of all of it
+  [[nodiscard]] bool empty() const { return strip_prefix.empty() && add_prefix.empty() && path.empty(); }
+};
+
+struct Redirect {
+  enum class Rest : uint8_t { drop, keep };
+  std::string to;  // a path, or a URL; the query of the request follows if it has none of its own
+  uint16_t status = 308;
+  Rest rest = Rest::drop;  // keep: what follows the route's prefix follows
+};
+
+struct Respond {
+  uint16_t status = 200;
+  std::string body;
+  std::string content_type = "text/plain; charset=utf-8";
+};
+inline constexpr size_t respond_bytes_max = 64 * 1024;
+
+// Which pages of other origins may call (Fetch 3.2). Preflights are answered before token and limits.
+struct Cors {
+  std::vector<std::string> origins;  // "https://app.example"; "*": any
+  std::vector<std::string> headers;  // that requests may have beside the simple ones; "*": those asked for
+  std::vector<std::string> expose;   // beside those of limits
+  bool credentials = false;
+  core::Duration max_age = std::chrono::hours{1};
+  std::string allowed, exposed, max_age_s;  // as they are written, by complete()
+};
+inline constexpr size_t cors_fields_max = 9;           // that an answer gets
+inline constexpr size_t cors_bytes_max = 1024;         // of a list
+inline constexpr size_t header_edits_max = 32;         // set and added, of a route and direction
+inline constexpr size_t header_edit_bytes_max = 4096;  // of all of them
+inline constexpr size_t rewrite_bytes_max = 1024;      // of a new prefix or path, or the destination of a redirect
+
+// Who may come at all, by address. A refusal wins.
+struct AddressRules {
+  std::vector<core::Cidr> allow;  // empty: everybody
+  std::vector<core::Cidr> deny;
+  [[nodiscard]] bool empty() const { return allow.empty() && deny.empty(); }
+};
+
+// A share of the requests, in parts of the sum of all.
+struct Destinations {
+  struct Part {
+    uint16_t upstream = 0;  // index into Config::upstreams
+    uint32_t weight = 1;
+  };
+  std::vector<Part> parts;
+  uint64_t weights = 0;         // of all
+  std::vector<KeyPart> sticky;  // the same key, the same upstream; empty: by chance
+};
+
+// What Host goes upstream.
+enum class HostMode : uint8_t { preserve, endpoint, name };
 
 struct Route {
   std::string name;  // the label in logs and metrics
@@ -54,16 +135,17 @@ struct Route {
   std::vector<std::string> upgrades{"websocket"};  // protocols that a tunnel may be made for
   std::vector<uint16_t> limits_before;             // indices into Config::limits, by LimitStage
   std::vector<uint16_t> limits_after;
+  AddressRules addresses;
+  std::optional<uint64_t> body_bytes;  // at most; 0: no bound. Otherwise that of Bounds
+  std::optional<Cors> cors;
+  Destinations to;  // of RouteKind::upstream
+  Rewrite rewrite;
+  HeaderEdits request_edits, response_edits;
+  HostMode host_mode = HostMode::preserve;
+  std::string host;  // of HostMode::name
+  Redirect redirect;
+  Respond respond;
+  uint16_t label = 0;  // by the generation
 };
-
-inline constexpr uint16_t no_route = UINT16_MAX;
-
-struct Found {
-  uint16_t route = no_route;
-  uint16_t methods = 0;  // without a route: those that some route of this host and path has
-};
-
-// `routes` are sorted. `host` may carry a port, in any case.
-[[nodiscard]] Found find_route(std::span<const Route> routes, http::Method method, std::string_view host, std::string_view path);
 
 }  // namespace sluice::proxy

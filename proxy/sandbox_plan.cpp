@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "proxy/resolver.h"
+
 namespace sluice::proxy {
 
 namespace {
@@ -29,6 +31,14 @@ core::SandboxPlan sandbox_plan(const Config& config) {
     asks_others |= !sources.jwks_url.empty();
   }
   add_folder_of(plan.readable, config.revocations_file);
+  // A configuration that is read again may have other listeners.
+  plan.may_bind = !config.files.empty();
+  for (const std::string& file : config.files) add_folder_of(plan.readable, file);
+  for (const ListenerConfig& listener : config.listeners) {
+    if (listener.address.is_unix() && listener.address.path().front() != '@') add_folder_of(plan.writable, listener.address.path());
+  }
+  add_folder_of(plan.writable, config.control_path);
+  asks_others |= !names_of(config).empty();
   // Names are looked up, and certificates judged, by what stands there.
   if (asks_others) {
     for (const char* path : {"/etc", "/usr/lib", "/usr/share", "/lib", "/lib64", "/run/systemd/resolve"}) plan.readable.emplace_back(path);

@@ -29,18 +29,20 @@ void UpstreamConnection::on_completion(Worker& worker, Operation operation, cons
   }
 }
 
-bool UpstreamConnection::open(Worker& worker, Exchange& exchange) {
-  const core::SocketAddress& address = worker.config().upstream.address;
-  const auto socket = worker.kernel().open_socket(address.family());
+bool UpstreamConnection::open(Worker& worker, Exchange& exchange, Endpoint& endpoint) {
+  const core::Destination& destination = endpoint.destination();
+  const auto socket = worker.kernel().open_socket(destination.family());
   if (!socket) return false;
   socket_ = socket.value();
   exchange_ = &exchange;
-  idle_limit_ = worker.config().timeouts.upstream_idle;
+  endpoint_ = &endpoint;
+  endpoint.note_opened();
+  idle_limit_ = core::Duration::max();
   timer_.bind(worker.token(Operation::upstream_timer, *this));
   worker.counters().upstream_open.add();
   worker.counters().upstream_connects.add();
   in_flight_.begin(Op::connect);
-  worker.kernel().connect(worker.token(Operation::upstream_connect, *this), socket_, address);
+  worker.kernel().connect(worker.token(Operation::upstream_connect, *this), socket_, destination);
   return true;
 }
 
@@ -65,6 +67,7 @@ void UpstreamConnection::on_connect(Worker& worker, const core::Completion& comp
 void UpstreamConnection::assign(Worker& worker, Exchange& exchange) {
   SLUICE_ASSERT(state_ == State::idle);
   worker.counters().upstream_reuses.add();
+  endpoint_->note_reuse();
   state_ = State::active;
   exchange_ = &exchange;
   bytes_sent_ = 0;
@@ -76,7 +79,12 @@ void UpstreamConnection::become_idle(Worker& worker) {
   exchange_ = nullptr;
   ++served_;
   if (!in_flight_.has(Op::receive) && !core::ListNode<StarvedTag>::is_linked()) arm_receive(worker, core::Readiness::unexpected);
-  worker.wheel().arm(timer_, worker.now() + idle_limit_);
+  idle_since_ = worker.now();
+  worker.wheel().arm(timer_, worker.now() + endpoint_->idle_limit(idle_limit_, worker.now()));
+}
+
+bool UpstreamConnection::is_of_no_more_use(Worker& worker) const {
+  return endpoint_->idle_limit(idle_limit_, worker.now()) <= core::Duration{0};
 }
 
 bool UpstreamConnection::is_stale(Worker& worker) {
@@ -119,6 +127,8 @@ void UpstreamConnection::on_receive(Worker& worker, const core::Completion& comp
     case State::idle:
       // A FIN, or bytes that answer no request: either way nobody will use it again.
       worker.counters().upstream_stale.add();
+      if (completion.error == core::Error::none && completion.result == 0)
+        endpoint_->learn_idle_limit(worker.now() - idle_since_, worker.now());
       begin_close(worker);
       break;
     case State::closing: break;
@@ -191,7 +201,7 @@ void UpstreamConnection::on_writable(Worker& worker) {
 
 void UpstreamConnection::begin_close(Worker& worker) {
   if (state_ == State::closing) return;
-  if (state_ == State::idle) worker.pool().forget(worker, *this);
+  if (state_ == State::idle) endpoint_->upstream().forget(worker, *this);
   if (core::ListNode<StarvedTag>::is_linked()) worker.unpark(*this);
   // Shutting down a socket whose connect is still in the submission queue does nothing; cancelling comes after it.
   if (in_flight_.has(Op::connect)) worker.kernel().cancel(worker.token(Operation::upstream_connect, *this));
@@ -209,6 +219,8 @@ void UpstreamConnection::finish_close(Worker& worker) {
   SLUICE_ASSERT(state_ == State::closing && in_flight_.none());
   worker.kernel().close(socket_);
   worker.counters().upstream_open.subtract();
+  endpoint_->upstream().on_closed(worker);
+  endpoint_->note_closed();  // the last that is said of it: it may go
   if (exchange_ != nullptr) exchange_->on_upstream_gone(worker);
   worker.release(*this);
 }

@@ -1,9 +1,10 @@
-// A connection to the endpoint: made by an exchange that needs one, kept in the pool between exchanges.
+// A connection to an endpoint: made by an exchange that needs one, kept in the pool between exchanges.
 //
 // Owned by its worker's slab. While it is idle a receive stays armed on it, so a FIN is seen when it comes, and so the
 // next exchange need not arm one. Closing has one path, as with DownstreamConnection.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -18,8 +19,12 @@
 
 namespace sluice::proxy {
 
+class Endpoint;
+struct IdleAgeTag;
+
 class UpstreamConnection : public Connection,
                            public core::ListNode<IdleTag>,
+                           public core::ListNode<IdleAgeTag>,
                            public core::ListNode<StarvedTag>,
                            public core::ListNode<SettledTag> {
  public:
@@ -31,11 +36,14 @@ class UpstreamConnection : public Connection,
   };
 
   // Begins to connect; the exchange is told of the outcome. False if there is no descriptor to be had.
-  [[nodiscard]] bool open(Worker& worker, Exchange& exchange);
+  [[nodiscard]] bool open(Worker& worker, Exchange& exchange, Endpoint& endpoint);
+  [[nodiscard]] Endpoint& endpoint() const { return *endpoint_; }
 
   // --- for the pool ----------------------------------------------------------------------------------------------------
   void assign(Worker& worker, Exchange& exchange);
   void become_idle(Worker& worker);
+  // Idle, and the next request should not meet it.
+  [[nodiscard]] bool is_of_no_more_use(Worker& worker) const;
   // Whether the other side closed it, or spoke out of turn. Costs a system call.
   [[nodiscard]] bool is_stale(Worker& worker);
 
@@ -47,8 +55,8 @@ class UpstreamConnection : public Connection,
   void look_for_unread_bytes(Worker& worker) { unread_ = is_stale(worker); }
   [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
   void begin_close(Worker& worker);
-  // Idle connections of this origin live shorter than ours would (Keep-Alive: timeout=).
-  void learn_idle_limit(core::Duration limit) { idle_limit_ = limit; }
+  // It may be idle for so long; less where the endpoint says so (Keep-Alive: timeout=). 0: it serves once.
+  void limit_idle(core::Duration limit) { idle_limit_ = std::min(idle_limit_, limit); }
 
   [[nodiscard]] State state() const { return state_; }
   // Whether more has come than was received so far: after a whole response, bytes that answer nothing.
@@ -76,7 +84,9 @@ class UpstreamConnection : public Connection,
   bool unread_ = false;  // bytes were left in the socket by the last receive
   uint32_t served_ = 0;
   Exchange* exchange_ = nullptr;  // unless idle
+  Endpoint* endpoint_ = nullptr;
   core::Duration idle_limit_{};
+  core::Instant idle_since_{};
   core::Timer timer_;  // idle
 };
 

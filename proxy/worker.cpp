@@ -1,5 +1,6 @@
 #include "proxy/worker.h"
 
+#include <algorithm>
 #include <cstring>
 #include <ctime>
 
@@ -13,9 +14,6 @@ namespace {
 
 // Room for what is taken again before the batch that freed it is over.
 constexpr uint32_t slack = limits::completions_per_turn;
-// Accepts that may already be posted when the bound is near.
-constexpr uint32_t accept_margin = 256;
-constexpr core::Duration accept_pause = std::chrono::milliseconds{100};
 
 // Eight hex digits at once: each nibble gets a byte of its own, and 'a' - '0' - 10 more where it is above 9.
 void put_hex_half(char* out, uint64_t value) {
@@ -51,6 +49,7 @@ T& owner_of(const core::Timer& timer, core::Slab<T>& slab) {
 
 Worker::Worker(WorkerOptions options)
     : options_(std::move(options)),
+      share_(options_.share),
       loop_(*options_.kernel, *options_.peers[options_.index].postbox),
       random_(options_.seed + options_.index + 1),
       request_buffers_(config().bounds.exchanges),
@@ -59,17 +58,14 @@ Worker::Worker(WorkerOptions options)
       upstreams_(config().bounds.upstream_connections),
       exchanges_(config().bounds.exchanges + slack),
       pipes_(kernel(), config().bounds.pipes),
-      authenticator_({.verifier = {.providers = config().providers, .claims = config().claims, .requirements = config().requirements},
-                      .cache_entries = config().bounds.token_cache_entries,
-                      .seed = options_.seed}),
       ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed, config().network_bits),
-      shard_(keys_of_one_core(config()), config().limit_rules, config().limits_on_full),
-      failures_(failing_addresses_max, {&config().failed_tokens, 1}, limiter::OnFull::admit),
+      shard_(keys_of_one_core(config()), limits_max, config().limits_on_full),
+      failures_(failing_addresses_max, 1, limiter::OnFull::admit),
       doorbells_(options_.peers.size()) {
   shard_.keep_journal(options_.journal);
-  keys_ = options_.keys;
-  authenticator_.adopt(*keys_);
-  accept_timer_.bind({static_cast<uint8_t>(Operation::accept_timer), 0, 0});
+  for (Acceptor& acceptor : acceptors_) acceptor.timer.bind(token(Operation::accept_timer, acceptor));
+  adopt_limits();
+  open_acceptors(share_->message());
 }
 
 Worker::~Worker() = default;
@@ -81,8 +77,9 @@ core::Error Worker::prepare() {
 }
 
 bool Worker::is_drained() const {
-  return is_draining() && accepting_ == Accepting::stopped && downstreams_.taken() == 0 && upstreams_.taken() == 0 &&
-         exchanges_.taken() == 0;
+  const bool listens =
+      std::any_of(acceptors_.begin(), acceptors_.end(), [](const Acceptor& one) { return one.state != Acceptor::State::stopped; });
+  return is_draining() && !listens && downstreams_.taken() == 0 && upstreams_.taken() == 0 && exchanges_.taken() == 0;
 }
 
 // --- dispatch --------------------------------------------------------------------------------------------------------------
@@ -92,7 +89,7 @@ void Worker::on_completion(const core::Completion& completion) {
   const auto operation = static_cast<Operation>(kind);
   if (completion.error == core::Error::unexpected) counters_.unexpected_errors.add();
   switch (operation) {
-    case Operation::accept: on_accept(completion); return;
+    case Operation::accept: on_accept(acceptors_[slot], completion); return;
     case Operation::downstream_receive:
     case Operation::downstream_send:
     case Operation::downstream_watch:
@@ -124,7 +121,7 @@ void Worker::on_timer(core::Timer& timer) {
     case Operation::upstream_timer: owner_of(timer, upstreams_).on_timer(*this); break;
     case Operation::exchange_timer: owner_of(timer, exchanges_).on_timer(*this); break;
     case Operation::accept_timer:
-      if (accepting_ == Accepting::cancelling) cancel_accept();
+      if (Acceptor& acceptor = acceptors_[timer.token().slot]; acceptor.state == Acceptor::State::cancelling) cancel_accept(acceptor);
       break;  // otherwise before_wait() arms again
     default: SLUICE_UNREACHABLE();
   }
@@ -143,6 +140,10 @@ void Worker::on_message(core::Message& message) {
     case MessageKind::limit_answer: static_cast<ExchangeMessage&>(message).exchange->on_limit_answer(*this); break;
     case MessageKind::job_done: static_cast<ExchangeMessage&>(message).exchange->on_job_done(*this); break;
     case MessageKind::keys: on_keys(static_cast<KeysMessage&>(message)); break;
+    case MessageKind::adopt: adopt(static_cast<AdoptMessage&>(message)); break;
+    case MessageKind::announce:
+      if (stage_ == Stage::serving) stage_ = Stage::announcing;
+      break;
     case MessageKind::drain: begin_drain(); break;
     case MessageKind::cut: cut(); break;
     case MessageKind::stop: stage_ = Stage::stopped; break;
@@ -150,7 +151,9 @@ void Worker::on_message(core::Message& message) {
 }
 
 void Worker::before_wait() {
-  if (accepting_ == Accepting::pausing && !accept_timer_.is_armed()) arm_accept();
+  for (Acceptor& acceptor : std::span{acceptors_}.first(acceptors_used_)) {
+    if (acceptor.state == Acceptor::State::pausing && !acceptor.timer.is_armed()) arm_accept(acceptor);
+  }
   request_buffers_.restock(kernel());
   response_buffers_.restock(kernel());
   for (uint32_t peer = 0; peer < doorbells_.size(); ++peer) {
@@ -167,7 +170,7 @@ void Worker::after_batch() {
   downstreams_.reclaim();
   upstreams_.reclaim();
   exchanges_.reclaim();
-  pool_.serve_waiting(*this);
+  if (!hungry_.empty() || !share_->capped_upstreams().empty()) serve_hungry();
 
   while (!starved_downstreams_.empty() && request_buffers_.can_serve()) {
     DownstreamConnection& connection = *starved_downstreams_.front();
@@ -207,102 +210,6 @@ void Worker::unpark(DownstreamConnection& connection) {
 void Worker::unpark(UpstreamConnection& connection) {
   counters_.buffers_starved.subtract();
   core::IntrusiveList<UpstreamConnection, StarvedTag>::remove(connection);
-}
-
-// --- new connections ---------------------------------------------------------------------------------------------------------
-
-// A multishot accept knows no back-pressure: it ends while there is still room for what it may have posted already.
-void Worker::arm_accept() {
-  const uint32_t taken = downstreams_.taken();
-  if (taken >= connections_max()) {
-    make_room();
-    return;
-  }
-  const bool near_bound = taken + accept_margin >= connections_max();
-  accepting_ = near_bound ? Accepting::once : Accepting::multishot;
-  kernel().accept(accept_token(), options_.listener, near_bound ? core::AcceptMode::once : core::AcceptMode::multishot);
-}
-
-// Full: the connection that has been idle for longest goes. Without one, accepting waits; one that has only just come has not
-// had the time to say what it wants.
-void Worker::make_room() {
-  if (DownstreamConnection* oldest = idle_.front(); oldest != nullptr && oldest->idle_since() + accept_pause <= now()) {
-    counters_.connections_shed.add();
-    oldest->begin_close(*this);
-    loop_.stay_awake();
-  } else {
-    wheel().arm(accept_timer_, now() + accept_pause);
-  }
-}
-
-// Cancelling misses an operation that is just being retried; it is asked again until it has heard.
-void Worker::cancel_accept() {
-  accepting_ = Accepting::cancelling;
-  kernel().cancel(accept_token());
-  wheel().arm(accept_timer_, now() + accept_pause);
-}
-
-void Worker::on_accept(const core::Completion& completion) {
-  if (!completion.more) wheel().disarm(accept_timer_);
-  if (completion.error == core::Error::none) {
-    admit_socket(completion.result);
-  } else if (completion.error != core::Error::cancelled && completion.error != core::Error::reset) {
-    // Out of descriptors or memory: the connection waits in the backlog meanwhile.
-    counters_.accept_failures.add();
-    wheel().arm(accept_timer_, now() + accept_pause);
-  }
-  if (completion.more) {
-    if (accepting_ == Accepting::multishot && downstreams_.taken() + accept_margin >= connections_max()) {
-      cancel_accept();
-    }
-    return;
-  }
-  accepting_ = Accepting::pausing;
-  if (is_draining()) stop_listening();
-}
-
-void Worker::admit_socket(int socket) {
-  const auto address = kernel().peer_address(socket);
-  DownstreamConnection* connection = address ? downstreams_.take() : nullptr;
-  if (connection == nullptr) {
-    if (address) counters_.connections_refused.add();
-    kernel().close(socket);
-    return;
-  }
-  counters_.connections_accepted.add();
-  connection->open(*this, socket, address.value());
-  if (is_draining()) connection->on_drain(*this);
-}
-
-void Worker::stop_listening() {
-  SLUICE_ASSERT(accepting_ == Accepting::pausing);
-  wheel().disarm(accept_timer_);
-  kernel().close(options_.listener);
-  accepting_ = Accepting::stopped;
-}
-
-// --- the end -------------------------------------------------------------------------------------------------------------------
-
-void Worker::begin_drain() {
-  if (is_draining()) return;
-  stage_ = Stage::draining;
-  switch (accepting_) {
-    case Accepting::multishot:
-    case Accepting::once: cancel_accept(); break;
-    case Accepting::pausing: stop_listening(); break;
-    case Accepting::cancelling:
-    case Accepting::stopped: break;
-  }
-  downstreams_.for_each([this](DownstreamConnection& connection) { connection.on_drain(*this); });
-  pool_.close_idle(*this);
-}
-
-// The deadline: what waits is refused, what is half sent is cut, and the next time everything closes at once.
-void Worker::cut() {
-  exchanges_.for_each([this](Exchange& exchange) { exchange.on_cut(*this); });
-  downstreams_.for_each([this](DownstreamConnection& connection) {
-    if (connection.state() != DownstreamConnection::State::exchanging) connection.begin_close(*this);
-  });
 }
 
 // --- services --------------------------------------------------------------------------------------------------------------------

@@ -20,20 +20,20 @@
 #include "limiter/shard.h"
 #include "metrics/access_log.h"
 #include "metrics/log_ring.h"
+#include "proxy/acceptor.h"
 #include "proxy/config.h"
 #include "proxy/counters.h"
 #include "proxy/exchange.h"
+#include "proxy/generation.h"
 #include "proxy/offload_pool.h"
 #include "proxy/operation.h"
-#include "proxy/upstream_pool.h"
+#include "proxy/upstream.h"
 
 namespace sluice::metrics {
 class LogWriter;
 }
 
 namespace sluice::proxy {
-
-class KeyKeeper;
 
 inline constexpr size_t traceparent_bytes = 55;
 inline constexpr uint64_t failing_addresses_max = 8192;  // a core
@@ -46,16 +46,14 @@ struct Peer {
 
 struct WorkerOptions {
   uint32_t index = 0;
-  const Config* config = nullptr;
+  Share* share = nullptr;  // to begin with; its message has the listeners
+  const Labels* labels = nullptr;
   core::Kernel* kernel = nullptr;
-  int listener = -1;        // closed by the worker when it stops listening
   std::vector<Peer> peers;  // all workers, this one too, by index
   OffloadPool* offload = nullptr;
   metrics::LogRing* log = nullptr;           // nullptr: no log
   metrics::LogWriter* log_writer = nullptr;  // nullptr in tests
   uint64_t seed = 0;                         // the same for all workers
-  const auth::KeySnapshot* keys = nullptr;   // to begin with
-  KeyKeeper* keeper = nullptr;               // nullptr in tests: there are never others
   limiter::Journal* journal = nullptr;       // of this worker's shard; tests and `sluice limits verify`
 };
 
@@ -77,7 +75,11 @@ class Worker {
   [[nodiscard]] bool is_stopped() const { return stage_ == Stage::stopped; }
 
   // --- what the machines use ---------------------------------------------------------------------------------------------
-  [[nodiscard]] const Config& config() const { return *options_.config; }
+  // What new exchanges begin with.
+  [[nodiscard]] Share& share() { return *share_; }
+  // The newest. What is the same in all of them (bounds, cores), and what may change for who is there already.
+  [[nodiscard]] const Config& config() const { return share_->config(); }
+  [[nodiscard]] const Labels& labels() const { return *options_.labels; }
   [[nodiscard]] uint32_t index() const { return options_.index; }
   [[nodiscard]] Counters& counters() { return counters_; }
   [[nodiscard]] core::Kernel& kernel() { return *options_.kernel; }
@@ -85,24 +87,28 @@ class Worker {
   [[nodiscard]] core::Instant now() const { return loop_.now(); }
   [[nodiscard]] auth::EpochSeconds epoch_seconds() { return std::chrono::floor<std::chrono::seconds>(kernel().wall_now()); }
   [[nodiscard]] bool batch_is_small() const { return loop_.batch_is_small(); }
-  [[nodiscard]] bool is_draining() const { return stage_ != Stage::serving; }
+  [[nodiscard]] bool is_draining() const { return stage_ != Stage::serving && stage_ != Stage::announcing; }
+  // Draining, or about to: whoever asks for /health shall look elsewhere.
+  [[nodiscard]] bool is_leaving() const { return stage_ != Stage::serving; }
   [[nodiscard]] core::BufferPool& buffers(core::BufferGroup group) {
     return group == core::BufferGroup::downstream ? request_buffers_ : response_buffers_;
   }
   [[nodiscard]] core::Slab<Exchange>& exchanges() { return exchanges_; }
   [[nodiscard]] core::Slab<UpstreamConnection>& upstreams() { return upstreams_; }
-  [[nodiscard]] UpstreamPool& pool() { return pool_; }
+  [[nodiscard]] core::Random& random() { return random_; }
+  [[nodiscard]] core::IntrusiveList<Upstream, HungryTag>& hungry_upstreams() { return hungry_; }
+  void note_idle(UpstreamConnection& connection) { idle_upstreams_.push_front(connection); }
+  void note_not_idle(UpstreamConnection& connection) { core::IntrusiveList<UpstreamConnection, IdleAgeTag>::remove(connection); }
+  // There is no room for one more connection: the one that has been idle for longest goes, of this upstream or of any.
+  void make_room_upstream(const Upstream* of);
+  // Others may have what somebody here waits for, or wait for what was given up here.
+  void wake_others();
   [[nodiscard]] core::PipePool& pipes() { return pipes_; }
   [[nodiscard]] const core::PipePool& pipes() const { return pipes_; }
-  [[nodiscard]] auth::Authenticator& authenticator() { return authenticator_; }
   [[nodiscard]] const limiter::Ownership& ownership() const { return ownership_; }
   // Answers for keys that this core owns.
   void answer(LimitVisit& visit);
-  // An exchange waits for keys until wake_key_waiters(); false if nobody brings any.
-  [[nodiscard]] bool wait_for_keys(Exchange& exchange);
-  void stop_waiting_for_keys(Exchange& exchange) { core::IntrusiveList<Exchange, KeyWaitTag>::remove(exchange); }
-  [[nodiscard]] bool submit_signature(ExchangeMessage& job);
-  void signature_checked(const ExchangeMessage& job);
+  [[nodiscard]] bool submit_signature(ExchangeMessage& job, Share& share);
   // Wrong tokens of this address: whether there were too many, and one more.
   [[nodiscard]] limiter::Verdict judge_failures(const core::SocketAddress& client) { return visit_failures(client, limiter::Visit::probe); }
   void note_failure(const core::SocketAddress& client) { static_cast<void>(visit_failures(client, limiter::Visit::decide)); }
@@ -141,13 +147,12 @@ class Worker {
   void make_request_id(std::array<char, 32>& out);
   void make_traceparent(std::array<char, traceparent_bytes>& out);
   [[nodiscard]] std::string_view http_date();
+  // Memory for the fields that a head gets, until the head is written.
+  [[nodiscard]] std::span<http::AddedField> added_fields() { return added_fields_; }
 
   // --- what others read, from any thread -----------------------------------------------------------------------------------
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const limiter::Shard& shard() const { return shard_; }
-  [[nodiscard]] const auth::Authenticator& authenticator() const { return authenticator_; }
-  // The last message of the keeper that this worker is through with.
-  [[nodiscard]] uint64_t keys_acknowledged() const { return keys_acknowledged_.load(std::memory_order_acquire); }
   [[nodiscard]] const core::EngineCounters& engine_counters() const { return options_.kernel->counters(); }
 
   // --- the loop's handler ------------------------------------------------------------------------------------------------
@@ -170,37 +175,36 @@ class Worker {
   [[nodiscard]] uint64_t timers_armed() { return loop_.wheel().armed(); }
 
  private:
-  // How new connections come in.
-  enum class Accepting : uint8_t {
-    pausing,     // nothing armed: full, or out of descriptors for a moment
-    multishot,   // armed for many
-    once,        // armed for one: near the bound
-    cancelling,  // asked to end
-    stopped,     // no listener any more
-  };
-
   // How far the worker's life is.
   enum class Stage : uint8_t {
     serving,
-    draining,  // what is in flight is finished, nothing new is let in
-    stopped,   // no turn follows
+    announcing,  // all is as before, but /health says no
+    draining,    // what is in flight is finished, nothing new is let in
+    stopped,     // no turn follows
   };
 
   void on_keys(const KeysMessage& message);
-  void acknowledge_keys();
+  void adopt(AdoptMessage& message);
+  void adopt_limits();
+  void open_acceptors(AdoptMessage& message);
+  void serve_hungry();
   [[nodiscard]] limiter::Verdict visit_failures(const core::SocketAddress& client, limiter::Visit visit);
-  void on_accept(const core::Completion& completion);
-  void admit_socket(int socket);
-  void make_room();
-  void arm_accept();
-  void cancel_accept();
-  void stop_listening();
+  void on_accept(Acceptor& acceptor, const core::Completion& completion);
+  void admit_socket(const Acceptor& acceptor, int socket);
+  void make_room(Acceptor& acceptor);
+  void arm_accept(Acceptor& acceptor);
+  void cancel_accept(Acceptor& acceptor);
+  void stop_listening(Acceptor& acceptor);
+  void begin_stop_listening(Acceptor& acceptor);
   void begin_drain();
   void cut();
-  [[nodiscard]] core::Token accept_token() const { return {static_cast<uint8_t>(Operation::accept), 0, 0}; }
+  [[nodiscard]] core::Token token(Operation operation, const Acceptor& acceptor) const {
+    return {static_cast<uint8_t>(operation), 0, static_cast<uint32_t>(&acceptor - acceptors_.data())};
+  }
   [[nodiscard]] uint32_t connections_max() const { return config().bounds.connections; }
 
   WorkerOptions options_;
+  Share* share_;
   core::Loop loop_;
   core::Random random_;
   core::BufferPool request_buffers_;
@@ -209,35 +213,27 @@ class Worker {
   core::Slab<UpstreamConnection> upstreams_;
   core::Slab<Exchange> exchanges_;
   core::PipePool pipes_;
-  UpstreamPool pool_;
-  auth::Authenticator authenticator_;
   limiter::Ownership ownership_;
   limiter::Shard shard_;
   limiter::Shard failures_;  // of this core alone
   Counters counters_;
   metrics::LineFormatter formatter_;
 
-  core::IntrusiveList<DownstreamConnection, IdleTag> idle_;  // longest idle first
+  core::IntrusiveList<UpstreamConnection, IdleAgeTag> idle_upstreams_;  // longest idle last
+  core::IntrusiveList<Upstream, HungryTag> hungry_;                     // somebody waits for a connection
+  core::IntrusiveList<DownstreamConnection, IdleTag> idle_;             // longest idle first
   core::IntrusiveList<DownstreamConnection, ReadyTag> ready_;
   core::IntrusiveList<DownstreamConnection, StarvedTag> starved_downstreams_;
   core::IntrusiveList<UpstreamConnection, StarvedTag> starved_upstreams_;
   core::IntrusiveList<DownstreamConnection, SettledTag> settled_downstreams_;
   core::IntrusiveList<UpstreamConnection, SettledTag> settled_upstreams_;
 
-  Accepting accepting_ = Accepting::pausing;
+  std::array<Acceptor, acceptors_max> acceptors_;
+  size_t acceptors_used_ = 0;  // those from here on were never used
   Stage stage_ = Stage::serving;
-  core::Timer accept_timer_;
   std::vector<bool> doorbells_;  // peers that were posted to in this turn
   uint32_t hold_places_taken_ = 0;
-
-  // Keys. Signatures that other threads check refer to the snapshot of their time; it is given up when they are back.
-  core::IntrusiveList<Exchange, KeyWaitTag> key_waiters_;
-  const auth::KeySnapshot* keys_ = nullptr;
-  uint64_t keys_sequence_ = 0;  // of the last message
-  uint32_t signatures_out_ = 0;
-  uint32_t old_signatures_out_ = 0;  // of the snapshot before
-  // The keeper frees what this says is given up.
-  std::atomic<uint64_t> keys_acknowledged_{0};
+  std::array<http::AddedField, auth::claims_max + 1 + header_edits_max + cors_fields_max> added_fields_;
   int64_t date_second_ = -1;
   std::array<char, 32> date_{};
 };

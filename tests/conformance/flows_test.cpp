@@ -47,7 +47,7 @@ struct EarlyOrigin : simulation::Actor {
 
 TEST_F(Flows, early_answer_is_delivered_whole_and_the_upload_is_cut) {
   EarlyOrigin early{world_, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"};
-  config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, 9002);
+  config_.upstreams.front().endpoints.front().destination = core::SocketAddress::ipv4(0x7f000001, 9002);
   start();
   RawClient client{world_};
   client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n" + std::string(2'000'000, 'x'));
@@ -60,7 +60,7 @@ TEST_F(Flows, early_answer_is_delivered_whole_and_the_upload_is_cut) {
 
 TEST_F(Flows, early_answer_to_a_small_upload_keeps_the_connection) {
   EarlyOrigin early{world_, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"};
-  config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, 9002);
+  config_.upstreams.front().endpoints.front().destination = core::SocketAddress::ipv4(0x7f000001, 9002);
   start();
   RawClient client{world_};
   client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
@@ -84,11 +84,11 @@ TEST_F(Flows, endpoint_that_stops_reading_is_not_waited_for_forever) {
     void on_socket(SocketId) override {}
   } deaf;
   world_.listen(9002, &deaf);
-  config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, 9002);
+  config_.upstreams.front().endpoints.front().destination = core::SocketAddress::ipv4(0x7f000001, 9002);
   start();
   RawClient client{world_};
   client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n" + std::string(4'000'000, 'x'));
-  pass(config_.timeouts.upstream_head + seconds{10});
+  pass(config_.upstreams.front().timeouts.head + seconds{10});
   EXPECT_EQ(client.answers(), "504 upstream.head_timeout, closed");
 }
 
@@ -141,7 +141,7 @@ TEST_F(Flows, events_flow_as_they_come) {
 }
 
 TEST_F(Flows, body_timeout_of_nothing_lets_a_silent_stream_live) {
-  config_.timeouts.upstream_body = core::Duration{0};
+  config_.upstreams.front().timeouts.body = core::Duration{0};
   start();
   origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"}});
   RawClient client{world_};
@@ -155,7 +155,7 @@ TEST_F(Flows, silent_stream_is_cut_and_does_not_look_complete) {
   origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\n\r\nhello"}});
   RawClient client{world_};
   client.send(ask);
-  pass(config_.timeouts.upstream_body + seconds{2});
+  pass(config_.upstreams.front().timeouts.body + seconds{2});
   EXPECT_TRUE(client.answers().starts_with("incomplete")) << client.answers();
   EXPECT_TRUE(client.is_closed());
   EXPECT_TRUE(logged("upstream.body_timeout"));
@@ -193,7 +193,7 @@ std::string version_2(unsigned command, unsigned family, const std::string& addr
 class ProxyProtocol : public Flows {
  protected:
   void start() {
-    config_.proxy_protocol = proxy::ProxyProtocol::required;
+    config_.listeners.front().proxy_protocol = proxy::ProxyProtocol::required;
     if (config_.trusted.empty()) config_.trusted.push_back(*core::Cidr::parse("10.0.0.0/8"));  // the client of the rig is in it
     Flows::start();
   }

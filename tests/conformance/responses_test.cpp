@@ -187,7 +187,7 @@ class Responses : public ::testing::Test {
     EXPECT_EQ(again.answers(), "200") << entry.why;
     seen.next = origin_.connections() - connections == used ? reused : fresh;
     // All of them close, so that each case begins with a connection of its own.
-    gateway_.run_for(config_.timeouts.upstream_idle + std::chrono::seconds{1});
+    gateway_.run_for(config_.upstreams.front().timeouts.idle + std::chrono::seconds{1});
     EXPECT_EQ(gateway_.worker().pipes().taken(), 0U);
     return seen;
   }
@@ -232,6 +232,7 @@ TEST_F(Responses, of_one_hundred_and_some_are_bounded) { judge(informational());
 TEST_F(Responses, trailers_go_up_without_what_they_may_not_say) {
   config_.auth.resize(1);
   config_.auth.front().claim_fields.push_back({.name = "X-User", .claim = 0});
+  gateway_.reload(config_);
   RawClient client{world_};
   client.send(
       "POST /t HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
@@ -272,6 +273,7 @@ TEST_F(Responses, tunnel_carries_what_was_said_ahead_of_it_and_its_end) {
 
 TEST_F(Responses, tunnels_are_bounded_idle_ones_end_and_a_drain_waits_for_them) {
   config_.bounds.tunnels = 1;
+  gateway_.reload(config_);
   const std::string ask = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
   const RecordingOrigin::Answer agree{.pieces = {"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"}};
   origin_.answer_with(agree);
@@ -283,7 +285,7 @@ TEST_F(Responses, tunnels_are_bounded_idle_ones_end_and_a_drain_waits_for_them) 
   second.send(ask);
   gateway_.run_for(std::chrono::milliseconds{200});
   EXPECT_EQ(second.answers(), "503 tunnel.busy");
-  gateway_.run_for(config_.timeouts.tunnel - std::chrono::seconds{5});
+  gateway_.run_for(config_.upstreams.front().timeouts.tunnel - std::chrono::seconds{5});
   EXPECT_FALSE(first.is_closed());
   gateway_.run_for(std::chrono::seconds{10});
   EXPECT_TRUE(first.is_closed());
@@ -304,6 +306,7 @@ TEST_F(Responses, tunnels_are_bounded_idle_ones_end_and_a_drain_waits_for_them) 
 
 TEST_F(Responses, routes_say_what_may_be_tunnelled) {
   config_.routes.back().upgrades = {"raw"};
+  gateway_.reload(config_);
   RawClient client{world_};
   client.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   gateway_.run_for(std::chrono::milliseconds{200});

@@ -90,9 +90,9 @@ class GatewayTest : public ::testing::Test {
   void SetUp() override {
     ASSERT_FALSE(service_.listen(core::SocketAddress::ipv4(0x7f000001, 0)));
     service_.start();
-    config_.listen = core::SocketAddress::ipv4(0x7f000001, 0);
-    config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, service_.port());
-    config_.upstream.authority = "127.0.0.1:" + std::to_string(service_.port());
+    config_.listeners.front().address = core::SocketAddress::ipv4(0x7f000001, 0);
+    proxy::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, service_.port()),
+                        "127.0.0.1:" + std::to_string(service_.port()));
     proxy::add_secret_auth(config_, "main", std::string{secret});
     config_.log_path = "none";
     config_.sandbox = proxy::Sandbox::off;  // the test's own process would be in it
@@ -114,7 +114,7 @@ class GatewayTest : public ::testing::Test {
     ASSERT_TRUE(reading.config);
     const proxy::Config mine = config_;
     config_ = *reading.config;
-    config_.listen = mine.listen;
+    config_.listeners = mine.listeners;
     config_.log_path = mine.log_path;
     config_.sandbox = mine.sandbox;
     config_.bounds = mine.bounds;

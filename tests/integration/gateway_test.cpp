@@ -40,7 +40,7 @@ TEST_F(GatewayTest, request_goes_through_and_is_refused_without_a_token) {
 }
 
 TEST_F(GatewayTest, load_balancer_says_who_the_client_is) {
-  config_.proxy_protocol = proxy::ProxyProtocol::required;
+  config_.listeners.front().proxy_protocol = proxy::ProxyProtocol::required;
   config_.trusted.push_back(*core::Cidr::parse("127.0.0.0/8"));
   start();
   const std::string command = "curl -sf --haproxy-protocol -H 'Authorization: Bearer " + token() + "' " + url("/echo") + " -d hello";
@@ -109,11 +109,11 @@ TEST_F(GatewayTest, body_is_asked_for_once_token_and_endpoint_are_well) {
 }
 
 TEST_F(GatewayTest, slow_and_missing_endpoints_have_their_status) {
-  config_.timeouts.upstream_head = std::chrono::milliseconds{100};
+  config_.upstreams.front().timeouts.head = std::chrono::milliseconds{100};
   start();
   EXPECT_TRUE(ask(request("GET /slow?ms=60000", "Connection: close\r\n")).starts_with("HTTP/1.1 504 Gateway Timeout\r\n"));
   gateway_->stop();
-  config_.upstream.address = core::SocketAddress::ipv4(0x7f000001, 1);
+  config_.upstreams.front().endpoints.front().destination = core::SocketAddress::ipv4(0x7f000001, 1);
   start();
   const std::string refused = ask(request("GET /", "Connection: close\r\n"));
   EXPECT_TRUE(refused.starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
@@ -234,7 +234,7 @@ TEST_F(GatewayTest, cut_refuses_what_waits_and_counts_it) {
 
 TEST_F(GatewayTest, second_gateway_on_the_port_is_told) {
   start();
-  config_.listen = core::SocketAddress::ipv4(0x7f000001, gateway_->port());
+  config_.listeners.front().address = core::SocketAddress::ipv4(0x7f000001, gateway_->port());
   proxy::Gateway second{config_};
   const auto failure = second.start();
   ASSERT_TRUE(failure);

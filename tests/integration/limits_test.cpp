@@ -248,7 +248,7 @@ TEST_F(LimitsTest, automatic_steering_gives_up_where_one_core_would_carry_it_all
       connection.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
       connection.read_until("\"ok\"}\n");
     }
-    gateway_->look_after_steering();
+    gateway_->look_after();
     notices = gateway_->take_notices();
   }
   ASSERT_EQ(notices.size(), 1U);

@@ -9,9 +9,9 @@
 #include <memory>
 
 #include "auth/mint.h"
-#include "proxy/key_keeper.h"
 #include "proxy/worker.h"
 #include "tests/simulation/actors.h"
+#include "tests/simulation/control.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/world.h"
 
@@ -33,7 +33,7 @@ int main() {
   Asker asker{world};
   world.listen(9001, &responder);
   proxy::Config config;
-  config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, 9001), .authority = "127.0.0.1:9001"};
+  proxy::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
   config.cores = {-1};
   config.bounds.limiter_keys = 1000;
   proxy::add_secret_auth(config, "main", "a-secret-of-thirty-two-bytes-or-so");
@@ -43,13 +43,11 @@ int main() {
   auto kernel = core::Kernel::open({}, unavailable);
   core::Postbox postbox{4, 64};
   metrics::LogRing log{1 << 20};
-  proxy::KeyKeeper keeper{config};
-  static_cast<void>(keeper.load());
-  proxy::WorkerOptions options{
-      .config = &config, .kernel = kernel.get(), .listener = simulation::adopt(*kernel, world.listen(8000, nullptr))};
+  simulation::Control control{1};
+  control.make(config);
+  proxy::WorkerOptions options = simulation::worker_options(control, 0, *kernel, simulation::adopt(*kernel, world.listen(8000, nullptr)));
   options.peers.push_back({&postbox, kernel.get()});
   options.log = &log;
-  options.keys = &keeper.snapshot();
   proxy::Worker worker{std::move(options)};
   static_cast<void>(worker.prepare());
   const auto now = std::chrono::floor<std::chrono::seconds>(kernel->wall_now());

@@ -264,9 +264,9 @@ void Kernel::accept(Token token, int listener, AcceptMode mode) {
   state_->add({.type = Type::accept, .token = token, .descriptor = listener, .mode = mode});
 }
 
-void Kernel::connect(Token token, int socket, const SocketAddress& address) {
+void Kernel::connect(Token token, int socket, const Destination& destination) {
   const KernelScope scope;
-  state_->add({.type = Type::connect, .token = token, .descriptor = socket, .port = address.port()});
+  state_->add({.type = Type::connect, .token = token, .descriptor = socket, .port = destination.port()});
 }
 
 void Kernel::receive(Token token, int socket, std::span<std::byte> into, Readiness) {
@@ -401,6 +401,8 @@ Result<SocketAddress> Kernel::peer_address(int socket) {
   if (target.reset) return Error::reset;
   return SocketAddress::ipv4(target.address, 40'000);
 }
+
+Result<SocketAddress> Kernel::local_address(int) { return SocketAddress::ipv4(0x7f000001, 8000); }
 
 void Kernel::shutdown_write(int socket) {
   const KernelScope scope;

@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "proxy/key_keeper.h"
 #include "proxy/worker.h"
+#include "tests/simulation/control.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/world.h"
 
@@ -17,7 +17,7 @@ inline constexpr uint16_t one_worker_origin_port = 9001;
 // No token is asked for, nothing is limited; the endpoint is one_worker_origin_port. Not complete yet.
 [[nodiscard]] inline proxy::Config open_config(uint32_t pipes = 64) {
   proxy::Config config;
-  config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, one_worker_origin_port), .authority = "127.0.0.1:9001"};
+  proxy::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, one_worker_origin_port), "127.0.0.1:9001");
   config.cores = {-1};
   config.bounds = {.connections = 300, .exchanges = 32, .upstream_connections = 16, .pipes = pipes, .limiter_keys = 100};
   config.routes.push_back({.name = "default", .auth = proxy::AuthMode::none});
@@ -32,16 +32,15 @@ inline constexpr uint16_t one_worker_origin_port = 9001;
 
 class OneWorker {
  public:
-  // `config` is complete, and lives as long as this.
-  OneWorker(World& world, const proxy::Config& config) : world_(world), keeper_(config) {
+  // `config` is complete.
+  OneWorker(World& world, const proxy::Config& config) : world_(world) {
     core::KernelUnavailable unavailable;
     kernel_ = core::Kernel::open({}, unavailable);
-    static_cast<void>(keeper_.load());
-    proxy::WorkerOptions options{
-        .config = &config, .kernel = kernel_.get(), .listener = adopt(*kernel_, world.listen(one_worker_port, nullptr))};
+    listener_ = adopt(*kernel_, world.listen(one_worker_port, nullptr));
+    control_.make(config);
+    proxy::WorkerOptions options = worker_options(control_, 0, *kernel_, listener_);
     options.peers.push_back({&postbox_, kernel_.get()});
     options.log = &log_;
-    options.keys = &keeper_.snapshot();
     worker_ = std::make_unique<proxy::Worker>(std::move(options));
     static_cast<void>(worker_->prepare());
     timeout_ = worker_->begin_turn();
@@ -76,6 +75,14 @@ class OneWorker {
   [[nodiscard]] proxy::Worker& worker() { return *worker_; }
   // What was logged last, one line or several.
   [[nodiscard]] const std::string& last_log() const { return last_log_; }
+  // From now on with this configuration; the listener stays.
+  void reload(const proxy::Config& config) {
+    proxy::AdoptMessage& message = control_.make(config).share(0).message();
+    message.listeners = {{listener_, config.listeners.front()}};
+    send(message, proxy::MessageKind::adopt);
+  }
+  [[nodiscard]] Control& control() { return control_; }
+  void announce() { send(announce_, proxy::MessageKind::announce); }
   void drain() { send(drain_, proxy::MessageKind::drain); }
   void cut() { send(cut_, proxy::MessageKind::cut); }
 
@@ -87,12 +94,13 @@ class OneWorker {
   }
 
   World& world_;
-  proxy::KeyKeeper keeper_;
+  Control control_{1};
+  int listener_ = -1;
   std::unique_ptr<core::Kernel> kernel_;
   core::Postbox postbox_{4, 64};
   metrics::LogRing log_{1 << 20};
   std::string last_log_;
-  core::Message drain_, cut_;
+  core::Message announce_, drain_, cut_;
   std::unique_ptr<proxy::Worker> worker_;
   core::Duration timeout_{};
   bool waits_ = false;

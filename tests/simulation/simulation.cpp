@@ -8,6 +8,7 @@
 #include "proxy/worker.h"
 #include "tests/journal_oracle.h"
 #include "tests/simulation/client.h"
+#include "tests/simulation/control.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/origin.h"
 
@@ -41,9 +42,36 @@ Faults choose_faults(core::Random& random) {
 
 void add_limit(proxy::Config& config, core::Random& random, uint64_t number);
 
+// Small enough that the bounds are met. Endpoints beside the first are other ports of the same origin, or nobody.
+void choose_upstream(proxy::UpstreamConfig& upstream, core::Random& random) {
+  upstream.timeouts = {.connect = std::chrono::seconds{1},
+                       .head = std::chrono::seconds{3},
+                       .body = std::chrono::seconds{3},
+                       .deadline = std::chrono::seconds{10},
+                       .tunnel = std::chrono::seconds{5},
+                       .idle = std::chrono::seconds{3}};
+  upstream.queue = static_cast<uint32_t>(random.below(40));
+  if (random.chance(30)) upstream.queue_wait = std::chrono::milliseconds{100 + random.below(3000)};
+  if (random.chance(50)) return;
+  const uint64_t more = random.below(3);
+  for (uint64_t number = 0; number < more; ++number) {
+    const auto port = static_cast<uint16_t>(origin_port + number + 1);  // the last one is nobody's
+    upstream.endpoints.push_back({.authority = "127.0.0.1:" + std::to_string(port),
+                                  .destination = core::SocketAddress::ipv4(0x7f000001, port),
+                                  .weight = 1 + static_cast<uint32_t>(random.below(3))});
+  }
+  upstream.balance = static_cast<proxy::Balance>(random.below(3));
+  if (upstream.balance == proxy::Balance::hash) upstream.hash_key = {{.kind = proxy::KeyPart::Kind::address}};
+  upstream.ejection = {.failures = static_cast<uint32_t>(random.below(4)), .time = std::chrono::milliseconds{500}};
+  if (random.chance(30))
+    upstream.circuit = {.failure_percent = 50, .requests_min = 3, .open_time = std::chrono::milliseconds{300}, .probes = 1};
+  if (random.chance(40)) upstream.connections = 1 + static_cast<uint32_t>(random.below(8));
+  upstream.retries = 1 + static_cast<uint32_t>(random.below(3));
+}
+
 proxy::Config choose_config(core::Random& random) {
   proxy::Config config;
-  config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, origin_port), .authority = "127.0.0.1:9001"};
+  proxy::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, origin_port), "127.0.0.1:9001");
   proxy::add_secret_auth(config, "main", "mysecret");
   // A key whose checks take long, so that another thread makes them.
   const auto slow = auth::make_secret_key(auth::Algorithm::hs256, "slowsecret", "slow");
@@ -60,19 +88,13 @@ proxy::Config choose_config(core::Random& random) {
                      .idle = std::chrono::seconds{5},
                      .body = std::chrono::seconds{4},
                      .write = std::chrono::seconds{6},
-                     .connect = std::chrono::seconds{1},
-                     .upstream_head = std::chrono::seconds{3},
-                     .upstream_body = std::chrono::seconds{3},
-                     .deadline = std::chrono::seconds{10},
-                     .tunnel = std::chrono::seconds{5},
-                     .upstream_idle = std::chrono::seconds{3},
                      .linger = std::chrono::seconds{1},
                      .drain = std::chrono::seconds{20}};
+  choose_upstream(config.upstreams.front(), random);
   // Small enough that the bounds are met.
   config.bounds = {.connections = static_cast<uint32_t>(300 + random.below(100)),
                    .exchanges = static_cast<uint32_t>(8 + random.below(60)),
                    .upstream_connections = static_cast<uint32_t>(1 + random.below(20)),
-                   .upstream_waiting = static_cast<uint32_t>(random.below(40)),
                    .held = static_cast<uint32_t>(random.below(20)),
                    .tunnels = static_cast<uint32_t>(1 + random.below(6)),
                    .pipes = static_cast<uint32_t>(random.below(4)),
@@ -84,7 +106,7 @@ proxy::Config choose_config(core::Random& random) {
                    .request_body_bytes = 1 << 20,
                    .discard_bytes = 20'000};
   if (random.chance(20)) {
-    config.proxy_protocol = proxy::ProxyProtocol::required;
+    config.listeners.front().proxy_protocol = proxy::ProxyProtocol::required;
     config.trusted.push_back(*core::Cidr::parse("127.0.0.0/8"));
   }
   config.limits_on_full = random.chance(50) ? limiter::OnFull::refuse : limiter::OnFull::admit;
@@ -131,6 +153,7 @@ class Run {
   Run(uint64_t seed, Tracing tracing)
       : choice_(seed), world_(seed, choose_faults(choice_)), config_(choose_config(choice_)), origin_(world_, origin_port) {
     world_.tracing = tracing == Tracing::on;
+    for (uint16_t port = origin_port + 1; port < origin_port + 3; ++port) world_.listen(port, &origin_);
     static_cast<void>(keeper_.load());
     snapshots_.push_back(make_snapshot(HasLater::no));
     make_workers(seed);
@@ -189,6 +212,8 @@ class Run {
           out[0] = '\n';
           return size_t{1};
         });
+    control_ = std::make_unique<Control>(count);
+    control_->make(config_, seed, {*snapshots_.back(), &keeper_});
     core::KernelUnavailable unavailable;
     for (uint32_t index = 0; index < count; ++index) {
       postboxes_.push_back(std::make_unique<core::Postbox>(count + 3, 4096));
@@ -200,14 +225,12 @@ class Run {
     stop_messages_.resize(count);
     for (uint32_t index = 0; index < count; ++index) {
       logs_.push_back(std::make_unique<metrics::LogRing>(1 << 16));
-      proxy::WorkerOptions options{.index = index, .config = &config_, .kernel = kernels_[index].get()};
-      options.listener = adopt(*kernels_[index], world_.listen(gateway_port, nullptr));
+      listeners_.push_back(adopt(*kernels_[index], world_.listen(gateway_port, nullptr)));
+      proxy::WorkerOptions options = worker_options(*control_, index, *kernels_[index], listeners_.back());
       for (uint32_t peer = 0; peer < count; ++peer) options.peers.push_back({postboxes_[peer].get(), kernels_[peer].get()});
       options.offload = offload_.get();
       options.log = logs_.back().get();
       options.seed = seed;
-      options.keys = snapshots_.back().get();
-      options.keeper = &keeper_;
       journals_.push_back(std::make_unique<limiter::Journal>(4096));
       options.journal = journals_.back().get();
       workers_.push_back(std::make_unique<proxy::Worker>(std::move(options)));
@@ -228,7 +251,7 @@ class Run {
       options.first_number = 1 + index * 1000;
       options.address = 0x0a000001 + static_cast<uint32_t>(choice_.below(addresses));
       options.port = gateway_port;
-      options.is_announced = config_.proxy_protocol == proxy::ProxyProtocol::required;
+      options.is_announced = config_.listeners.front().proxy_protocol == proxy::ProxyProtocol::required;
       options.mood = choice_.chance(50) ? (choice_.chance(50) ? Mood::patient : Mood::pipelining) : static_cast<Mood>(choice_.below(moods));
       options.requests = 1 + static_cast<unsigned>(choice_.below(8));
       options.play_count = harmless ? harmless_plays : plays;
@@ -323,9 +346,7 @@ class Run {
     if (later == HasLater::yes) snapshot->keys.front().push_back(auth::make_secret_key(auth::Algorithm::hs256, "latersecret", "later"));
     return snapshot;
   }
-  [[nodiscard]] bool keys_are_acknowledged() const {
-    return all_of_workers([this](const auto& worker) { return worker->keys_acknowledged() >= keys_sequence_; });
-  }
+  [[nodiscard]] bool keys_are_acknowledged() const { return control_->newest().has_acknowledged_keys(keys_sequence_); }
   // News, or that there are none, when somebody asks and now and then by itself.
   void maybe_publish_keys() {
     if (!keys_are_acknowledged() || (!world_.happens(1) && !(world_.happens(10) && keeper_.take_wanted()))) return;
@@ -338,6 +359,7 @@ class Run {
     ++keys_sequence_;
     for (uint32_t index = 0; index < keys_messages_.size(); ++index) {
       keys_messages_[index].kind = static_cast<uint16_t>(proxy::MessageKind::keys);
+      keys_messages_[index].share = &control_->newest().share(index);
       keys_messages_[index].snapshot = snapshots_.back().get();
       keys_messages_[index].sequence = keys_sequence_;
       SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(keys_messages_.size() + 2), keys_messages_[index]));
@@ -407,7 +429,7 @@ class Run {
     }
     check_limits(want);
     for (const auto& [number, times] : origin_.arrivals()) {
-      const unsigned most = tally_.idempotent[number] ? 1 + proxy::retries_max : 1;
+      const unsigned most = tally_.idempotent[number] ? 1 + config_.upstreams.front().retries : 1;
       want(times <= most, "request " + std::to_string(number) + " arrived " + std::to_string(times) + " times");
     }
   }
@@ -439,6 +461,8 @@ class Run {
   proxy::Config config_;
   Origin origin_;
   Tally tally_;
+  std::unique_ptr<Control> control_;
+  std::vector<int> listeners_;
   std::vector<std::unique_ptr<core::Postbox>> postboxes_;
   std::vector<std::unique_ptr<core::Kernel>> kernels_;
   std::unique_ptr<proxy::OffloadPool> offload_;

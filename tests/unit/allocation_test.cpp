@@ -7,9 +7,9 @@
 #include <new>
 
 #include "auth/mint.h"
-#include "proxy/key_keeper.h"
 #include "proxy/worker.h"
 #include "tests/simulation/actors.h"
+#include "tests/simulation/control.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/world.h"
 
@@ -57,7 +57,7 @@ TEST(Allocations, warm_request_path_makes_none) {
   Asker asker{world};
   world.listen(9001, &responder);
   proxy::Config config;
-  config.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, 9001), .authority = "127.0.0.1:9001"};
+  proxy::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
   proxy::add_secret_auth(config, "main", "mysecret");
   config.cores = {-1};
   proxy::add_default_routes(config, {.rate = {1, 1}, .burst = 1'000'000, .delay = 1'000'000});
@@ -67,13 +67,11 @@ TEST(Allocations, warm_request_path_makes_none) {
   auto kernel = core::Kernel::open({}, unavailable);
   core::Postbox postbox{4, 64};
   metrics::LogRing log{1 << 20};
-  proxy::WorkerOptions options{
-      .config = &config, .kernel = kernel.get(), .listener = simulation::adopt(*kernel, world.listen(8000, nullptr))};
+  simulation::Control control{1};
+  control.make(config);
+  proxy::WorkerOptions options = simulation::worker_options(control, 0, *kernel, simulation::adopt(*kernel, world.listen(8000, nullptr)));
   options.peers.push_back({&postbox, kernel.get()});
   options.log = &log;
-  proxy::KeyKeeper keeper{config};
-  ASSERT_TRUE(keeper.load().empty());
-  options.keys = &keeper.snapshot();
   proxy::Worker worker{std::move(options)};
   ASSERT_EQ(worker.prepare(), core::Error::none);
   const auto now = std::chrono::floor<std::chrono::seconds>(kernel->wall_now());

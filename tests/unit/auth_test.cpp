@@ -653,7 +653,7 @@ TEST(Authenticator, remembered_token_is_the_same_token_and_still_expires) {
   const std::string field = "Authorization: Bearer " + token() + "\r\n";
   EXPECT_EQ(ask(authenticator, field).subject, "alice");
   EXPECT_EQ(ask(authenticator, field).first, Authenticator::Progress::settled);
-  EXPECT_EQ(authenticator.cache_counters().hits.get(), 1U);
+  EXPECT_EQ(authenticator.counters().good.hits.get(), 1U);
   EXPECT_EQ(ask(authenticator, field, EpochSeconds{std::chrono::seconds{1'700'000'130}}).refusal, Refusal::expired);
   // More tokens than there is room for: all are answered right.
   for (int round = 0; round < 2; ++round) {
@@ -662,7 +662,7 @@ TEST(Authenticator, remembered_token_is_the_same_token_and_still_expires) {
       EXPECT_EQ(ask(authenticator, "Authorization: Bearer " + text + "\r\n").subject, "u" + std::to_string(i));
     }
   }
-  EXPECT_GT(authenticator.cache_counters().evictions.get(), 0U);
+  EXPECT_GT(authenticator.counters().good.evictions.get(), 0U);
 }
 
 TEST(Authenticator, one_bad_token_costs_one_look) {
@@ -670,10 +670,10 @@ TEST(Authenticator, one_bad_token_costs_one_look) {
   Authenticator& authenticator = judge.with_secret().authenticator();
   const std::string forged = "Authorization: Bearer " + mint_raw(good_header, payload(), signing_secret("another")) + "\r\n";
   for (int i = 0; i < 100; ++i) EXPECT_EQ(ask(authenticator, forged).refusal, Refusal::signature);
-  EXPECT_EQ(authenticator.verifier().verified(Algorithm::hs256).get(), 1U);
-  EXPECT_EQ(authenticator.refused_counters().hits.get(), 99U);
+  EXPECT_EQ(authenticator.counters().of(Algorithm::hs256).get(), 1U);
+  EXPECT_EQ(authenticator.counters().refused.hits.get(), 99U);
   EXPECT_EQ(ask(authenticator, forged, now + refused_ttl).refusal, Refusal::signature);
-  EXPECT_EQ(authenticator.verifier().verified(Algorithm::hs256).get(), 2U) << "not for ever";
+  EXPECT_EQ(authenticator.counters().of(Algorithm::hs256).get(), 2U) << "not for ever";
 }
 
 TEST(Authenticator, change_of_keys_or_revocations_forgets_at_once) {

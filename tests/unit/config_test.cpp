@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "proxy/config_reader.h"
+#include "proxy/route_table.h"
 
 namespace sluice::proxy {
 namespace {
@@ -46,13 +47,13 @@ TEST_F(ConfigTest, good_file_becomes_what_it_describes) {
   for (const auto& complaint : reading.complaints) ADD_FAILURE() << complaint;
   ASSERT_TRUE(reading.config);
   const Config& config = *reading.config;
-  EXPECT_EQ(config.listen.text(), "127.0.0.1:8000");
+  EXPECT_EQ(config.listeners.front().address.text(), "127.0.0.1:8000");
   EXPECT_EQ(config.cores.size(), 1U);
   EXPECT_EQ(config.steering, limiter::Steering::spread);
   ASSERT_EQ(config.auth.size(), 1U);
   EXPECT_EQ(config.auth[0].fixed_keys.size(), 3U);
   EXPECT_EQ(config.auth[0].fixed_keys[0]->secret, "a secret of the tests that is long enough even for HS512, as the warning would say");
-  EXPECT_EQ(config.timeouts.upstream_head, std::chrono::milliseconds{1500});
+  EXPECT_EQ(config.upstreams.front().timeouts.head, std::chrono::milliseconds{1500});
   EXPECT_EQ(config.bounds.limiter_keys, 5000U);
   EXPECT_EQ(config.network_bits, (limiter::NetworkBits{24, 56}));
   ASSERT_EQ(config.limits.size(), 4U) << "a rate and a concurrency of one name are two";
@@ -75,7 +76,7 @@ TEST_F(ConfigTest, good_file_becomes_what_it_describes) {
 TEST_F(ConfigTest, requests_find_the_most_specific_route) {
   const Config config = *read_config_text("sluice.yaml", good).config;
   const auto name = [&](http::Method method, const char* host, const char* path) {
-    const Found found = find_route(config.routes, method, host, path);
+    const Found found = RouteTable{config.routes}.find(method, host, path, "", http::Fields{});
     return found.route == no_route ? std::string{"none"} : config.routes[found.route].name;
   };
   EXPECT_EQ(name(http::Method::get, "api.example", "/orders"), "api.example/orders/* GET,POST");
@@ -87,7 +88,7 @@ TEST_F(ConfigTest, requests_find_the_most_specific_route) {
   EXPECT_EQ(name(http::Method::get, "example", "/exact"), "/*");
   EXPECT_EQ(name(http::Method::get, "[::1]:80", "/x"), "/*");
   EXPECT_EQ(name(http::Method::get, "api.example", "/health"), "health");
-  EXPECT_EQ(find_route(config.routes, http::Method::post, "", "/metrics").route, no_route);
+  EXPECT_EQ(RouteTable{config.routes}.find(http::Method::post, "", "/metrics", "", http::Fields{}).route, no_route);
 }
 
 struct Broken {
@@ -132,7 +133,7 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"{ env: CONFIG_TEST_SECRET }", "{ file: /no/such/file }", "the file /no/such/file can't be read"},
       {"{ env: CONFIG_TEST_SECRET }", "hunter2", "a secret does not stand in this file; write { env: NAME } or { file: PATH }"},
       {"endpoints: [http://127.0.0.1:9001]", "endpoints: [127.0.0.1:9001]", "is not a URL like http://127.0.0.1:9001"},
-      {"endpoints: [http://127.0.0.1:9001]", "endpoints: []", "0 endpoints"},
+      {"endpoints: [http://127.0.0.1:9001]", "endpoints: []", "upstream orders has no endpoints"},
       {"connect: 1s", "connect: soon", "is not a number with a unit"},
       {"path_prefix: / ", "path_prefix: orders ", "is no path; write for example /orders"},
       {"path: /exact", "path: /a/../exact", "would never match: requests are matched by their normal form; write /exact"},
@@ -176,7 +177,7 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"log: none", "log: none\n---\nlog: none", "a second document"},
       {"log: none", "\tlog: none", "this is no YAML"},
       {"  per_tenant:", "  per tenant!:", "\"per tenant!\" is no name; letters, digits, _ and - are accepted"},
-      {"routes:", "routes_:", "there are no routes; write a list of them"},
+      {"routes:", "routes: []\nroutes_:", "unknown key \"routes_\" in the configuration; did you mean routes?"},
   };
   for (const Broken& broken : table) {
     const ConfigReading reading = read_config_text("sluice.yaml", with(good, broken.from, broken.to));

@@ -317,7 +317,7 @@ TEST(Serializer, request_is_built_anew) {
   drop_request_fields(head);
   std::array<std::byte, 1024> memory;
   Writer writer{memory};
-  write_request_head(writer, head, {.client_address = "10.0.0.1", .host = "unused", .request_id = "id", .traceparent = "tp"});
+  write_request_head(writer, head, {.client_address = "10.0.0.1", .default_host = "unused", .request_id = "id", .traceparent = "tp"});
   const auto written = writer.written();
   EXPECT_EQ((std::string{reinterpret_cast<const char*>(written.data()), written.size()}),
             "POST /b?c HTTP/1.1\r\nHost: api.test\r\nX-A: b\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\n"

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "proxy/key_keeper.h"
 #include "proxy/worker.h"
+#include "tests/simulation/control.h"
 #include "tests/simulation/kernel_simulated.h"
 #include "tests/simulation/world.h"
 
@@ -65,7 +65,7 @@ struct Client : simulation::Actor {
 class Shaping : public ::testing::Test {
  protected:
   void start(const limiter::Policy& policy, uint32_t held_max = 100) {
-    config_.upstream = {.address = core::SocketAddress::ipv4(0x7f000001, 9001), .authority = "127.0.0.1:9001"};
+    proxy::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
     config_.cores = {-1};
     config_.bounds.limiter_keys = 100;
     config_.bounds.held = held_max;
@@ -74,12 +74,10 @@ class Shaping : public ::testing::Test {
     proxy::complete(config_);
     core::KernelUnavailable unavailable;
     kernel_ = core::Kernel::open({}, unavailable);
-    proxy::WorkerOptions options{
-        .config = &config_, .kernel = kernel_.get(), .listener = simulation::adopt(*kernel_, world_.listen(8000, nullptr))};
+    control_.make(config_);
+    proxy::WorkerOptions options =
+        simulation::worker_options(control_, 0, *kernel_, simulation::adopt(*kernel_, world_.listen(8000, nullptr)));
     options.peers.push_back({&postbox_, kernel_.get()});
-    keeper_ = std::make_unique<proxy::KeyKeeper>(config_);
-    ASSERT_TRUE(keeper_->load().empty());
-    options.keys = &keeper_->snapshot();
     worker_ = std::make_unique<proxy::Worker>(std::move(options));
     ASSERT_EQ(worker_->prepare(), core::Error::none);
     timeout_ = worker_->begin_turn();
@@ -116,7 +114,7 @@ class Shaping : public ::testing::Test {
   proxy::Config config_;
   core::Postbox postbox_{4, 64};
   std::unique_ptr<core::Kernel> kernel_;
-  std::unique_ptr<proxy::KeyKeeper> keeper_;
+  simulation::Control control_{1};
   std::unique_ptr<proxy::Worker> worker_;
   core::Duration timeout_{};
   bool submitted_ = false;

@@ -1,0 +1,145 @@
+// How a worker's connections come in, and how its listeners go.
+#include <algorithm>
+
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+namespace {
+
+using State = Acceptor::State;
+
+constexpr core::Duration accept_pause = std::chrono::milliseconds{100};
+
+}  // namespace
+
+// The listeners of a new configuration: what stays is kept, what is new opened, what is gone closes.
+void Worker::open_acceptors(AdoptMessage& message) {
+  using Listener = AdoptMessage::Listener;
+  for (Acceptor& acceptor : acceptors_) {
+    if (acceptor.state == State::stopped || acceptor.is_leaving) continue;
+    const auto kept = std::find_if(message.listeners.begin(), message.listeners.end(),
+                                   [&](const Listener& one) { return one.descriptor == acceptor.listener; });
+    if (kept == message.listeners.end()) {
+      begin_stop_listening(acceptor);
+    } else {
+      acceptor.config = kept->config;
+    }
+  }
+  for (const Listener& listener : message.listeners) {
+    const bool is_known = std::any_of(acceptors_.begin(), acceptors_.end(), [&](const Acceptor& one) {
+      return one.state != State::stopped && one.listener == listener.descriptor && !one.is_leaving;
+    });
+    if (is_known) continue;
+    const auto free = std::find_if(acceptors_.begin(), acceptors_.end(), [](const Acceptor& one) { return one.state == State::stopped; });
+    SLUICE_ASSERT(free != acceptors_.end());
+    acceptors_used_ = std::max(acceptors_used_, static_cast<size_t>(free - acceptors_.begin()) + 1);
+    free->state = State::pausing;
+    free->is_leaving = false;
+    free->listener = listener.descriptor;
+    free->config = listener.config;
+  }
+}
+
+// A multishot accept knows no back-pressure: it ends while there is still room for what it may have posted already.
+void Worker::arm_accept(Acceptor& acceptor) {
+  const uint32_t taken = downstreams_.taken();
+  if (taken >= connections_max()) {
+    make_room(acceptor);
+    return;
+  }
+  const bool near_bound = taken + accept_margin >= connections_max();
+  acceptor.state = near_bound ? State::once : State::multishot;
+  kernel().accept(token(Operation::accept, acceptor), acceptor.listener, near_bound ? core::AcceptMode::once : core::AcceptMode::multishot);
+}
+
+// Full: the connection that has been idle for longest goes. Without one, accepting waits; one that has only just come has not
+// had the time to say what it wants.
+void Worker::make_room(Acceptor& acceptor) {
+  if (DownstreamConnection* oldest = idle_.front(); oldest != nullptr && oldest->idle_since() + accept_pause <= now()) {
+    counters_.connections_shed.add();
+    oldest->begin_close(*this);
+    loop_.stay_awake();
+  } else {
+    wheel().arm(acceptor.timer, now() + accept_pause);
+  }
+}
+
+// Cancelling misses an operation that is just being retried; it is asked again until it has heard.
+void Worker::cancel_accept(Acceptor& acceptor) {
+  acceptor.state = State::cancelling;
+  kernel().cancel(token(Operation::accept, acceptor));
+  wheel().arm(acceptor.timer, now() + accept_pause);
+}
+
+void Worker::on_accept(Acceptor& acceptor, const core::Completion& completion) {
+  if (!completion.more) wheel().disarm(acceptor.timer);
+  if (completion.error == core::Error::none) {
+    admit_socket(acceptor, completion.result);
+  } else if (completion.error != core::Error::cancelled && completion.error != core::Error::reset) {
+    // Out of descriptors or memory: the connection waits in the backlog meanwhile.
+    counters_.accept_failures.add();
+    wheel().arm(acceptor.timer, now() + accept_pause);
+  }
+  if (completion.more) {
+    if (acceptor.state == State::multishot && downstreams_.taken() + accept_margin >= connections_max()) cancel_accept(acceptor);
+    return;
+  }
+  acceptor.state = State::pausing;
+  if (acceptor.is_leaving) stop_listening(acceptor);
+}
+
+void Worker::admit_socket(const Acceptor& acceptor, int socket) {
+  const auto address = kernel().peer_address(socket);
+  DownstreamConnection* connection = address ? downstreams_.take() : nullptr;
+  if (connection == nullptr) {
+    if (address) counters_.connections_refused.add();
+    kernel().close(socket);
+    return;
+  }
+  counters_.connections_accepted.add();
+  connection->open(*this, socket, acceptor.config.proxy_protocol, address.value());
+  if (is_draining()) connection->on_drain(*this);
+}
+
+void Worker::begin_stop_listening(Acceptor& acceptor) {
+  if (acceptor.is_leaving) return;
+  acceptor.is_leaving = true;
+  switch (acceptor.state) {
+    case State::multishot:
+    case State::once: cancel_accept(acceptor); break;
+    case State::pausing: stop_listening(acceptor); break;
+    case State::cancelling:
+    case State::stopped: break;
+  }
+}
+
+void Worker::stop_listening(Acceptor& acceptor) {
+  SLUICE_ASSERT(acceptor.state == State::pausing);
+  wheel().disarm(acceptor.timer);
+  kernel().close(acceptor.listener);
+  acceptor.listener = -1;
+  acceptor.state = State::stopped;
+}
+
+// --- the end -------------------------------------------------------------------------------------------------------------------
+
+void Worker::begin_drain() {
+  if (is_draining()) return;
+  stage_ = Stage::draining;
+  for (Acceptor& acceptor : acceptors_) {
+    if (acceptor.state != State::stopped) begin_stop_listening(acceptor);
+  }
+  downstreams_.for_each([this](DownstreamConnection& connection) { connection.on_drain(*this); });
+  while (!idle_upstreams_.empty()) idle_upstreams_.front()->begin_close(*this);
+}
+
+// The deadline: what waits is refused, what is half sent is cut, and the next time everything closes at once.
+void Worker::cut() {
+  exchanges_.for_each([this](Exchange& exchange) { exchange.on_cut(*this); });
+  downstreams_.for_each([this](DownstreamConnection& connection) {
+    if (connection.state() != DownstreamConnection::State::exchanging) connection.begin_close(*this);
+  });
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,88 @@
+// What a worker does when the control thread brings news: a new configuration, or new keys. And how its upstreams share the
+// room for connections.
+#include <algorithm>
+#include <utility>
+
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+// Nothing that is under way is touched: exchanges keep the share they began with.
+void Worker::adopt(AdoptMessage& message) {
+  Share* old = std::exchange(share_, message.share);
+  adopt_limits();
+  open_acceptors(message);
+  if (is_draining()) {
+    for (Acceptor& acceptor : acceptors_) {
+      if (acceptor.state != Acceptor::State::stopped) begin_stop_listening(acceptor);
+    }
+  }
+  // Nobody will ask for an idle connection to an endpoint that is gone.
+  for (UpstreamPlan& plan : old->upstreams()) {
+    plan.for_each_endpoint([&](Endpoint& endpoint) {
+      const bool stays =
+          std::any_of(share_->upstreams().begin(), share_->upstreams().end(), [&](const UpstreamPlan& one) { return one.has(endpoint); });
+      while (!stays && endpoint.idle() != nullptr) endpoint.idle()->begin_close(*this);
+    });
+  }
+  old->retire();
+}
+
+// A limit that is gone keeps its rule: requests that began with it may still give something back.
+void Worker::adopt_limits() {
+  const Config& of = config();
+  for (size_t index = 0; index < of.limits.size(); ++index) shard_.set_limit(of.limits[index].number, of.limit_rules[index], now());
+  failures_.set_limit(0, of.failed_tokens, now());
+}
+
+void Worker::on_keys(const KeysMessage& message) {
+  Share& share = *message.share;
+  core::IntrusiveList<Exchange, KeyWaitTag> waiting;
+  waiting.splice_back(share.key_waiters());
+  share.use();
+  share.adopt_keys(*message.snapshot, message.sequence);
+  while (Exchange* exchange = waiting.pop_front()) exchange->on_keys(*this);
+  share.let_go();
+}
+
+bool Worker::submit_signature(ExchangeMessage& job, Share& share) {
+  job.signature.generation = share.keys().generation;
+  if (!submit(job)) return false;
+  share.note_signature_out();
+  return true;
+}
+
+limiter::Verdict Worker::visit_failures(const core::SocketAddress& client, limiter::Visit visit) {
+  limiter::KeyHash key = ownership_.key(0);
+  key.add(ownership_.network_of(client));
+  const limiter::Claim claim{.hash = key.value()};
+  return failures_.visit(visit, {&claim, 1}, limiter::Holding::allowed, now());
+}
+
+// --- connections to endpoints --------------------------------------------------------------------------------------------------
+
+void Worker::make_room_upstream(const Upstream* of) {
+  UpstreamConnection* oldest = idle_upstreams_.find_from_back(
+      [&](const UpstreamConnection& connection) { return of == nullptr || &connection.endpoint().upstream() == of; });
+  if (oldest != nullptr) oldest->begin_close(*this);
+}
+
+// Rung whether they sleep or not: who is just about to must hear it too.
+void Worker::wake_others() {
+  for (uint32_t peer = 0; peer < options_.peers.size(); ++peer) {
+    if (peer != index()) kernel().ring_doorbell(*options_.peers[peer].kernel);
+  }
+}
+
+// Upstreams with a queue, in turn; and what other cores wait for.
+void Worker::serve_hungry() {
+  core::IntrusiveList<Upstream, HungryTag> turn;
+  turn.splice_back(hungry_);
+  while (Upstream* upstream = turn.pop_front()) {
+    upstream->serve_waiting(*this);
+    if (upstream->has_waiting() && !upstream->core::ListNode<HungryTag>::is_linked()) hungry_.push_back(*upstream);
+  }
+  for (UpstreamPlan* plan : share_->capped_upstreams()) plan->upstream().share_permits(*this, *plan);
+}
+
+}  // namespace sluice::proxy
