@@ -71,7 +71,7 @@ int check_command(const std::string& path) {
       const std::string at = is_known ? endpoint.destination.text() : "to be resolved";
       fmt::print(" {}{}", endpoint.authority, at == endpoint.authority ? "" : " (" + at + ")");
     }
-    fmt::print("\n");
+    if (!config.limits.empty()) fmt::print("\n");
   }
   fmt::print("\n");
   for (size_t index = 0; index < config.limits.size(); ++index) {

@@ -11,6 +11,8 @@ namespace sluice::cli {
 int run_command(const RunFlags& flags);
 int demo_command(const RunFlags& flags);
 int check_command(const std::string& path);
+// `control` is the path of the gateway's control socket; empty: the default.
+int reload_command(const std::string& control);
 int backend_command(const std::string& listen);
 
 // The text of the flags, as given; empty means the default.

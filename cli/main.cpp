@@ -20,6 +20,8 @@ void add_run_flags(CLI::App& command, sluice::cli::RunFlags& flags) {
   command.add_option("--cores", flags.cores, "workers, one a core; default: every core allowed")->type_name("N");
   command.add_option("--user", flags.user, "whom root becomes once it listens")->type_name("NAME[:GROUP]");
   command.add_option("--sandbox", flags.sandbox, "off to debug; default on")->type_name("on|off");
+  command.add_option("--control", flags.control, "control socket; default $RUNTIME_DIRECTORY/control.sock, if that is set")
+      ->type_name("PATH");
   command.add_option("--log", flags.log, "access log: a file, - or none; default -")->type_name("PATH|-|none");
   command.add_option("--upstream-timeout", flags.upstream_timeout, "until the response head; default 60s")->type_name("2s");
 }
@@ -39,6 +41,7 @@ struct CommandLine {
   RunFlags run, demo;
   std::string backend_listen = "127.0.0.1:9001";
   std::string checked;
+  std::string control;
   LimitsFlags limits;
   MintFlags mint;
   std::string inspected;
@@ -53,7 +56,12 @@ void add_gateway_commands(CLI::App& app, CommandLine& line) {
   CLI::App* run = app.add_subcommand("run", "run the gateway; from a file, or with JWT_SECRET and flags");
   add_run_flags(*run, line.run);
   run->add_flag("--demo-routes", line.run.demo_routes, "answer GET /demo/work?ms=N too");
+  run->add_flag("--take-over", line.run.takes_over, "take the place of the gateway at the control socket; it drains");
   run->callback([&line] { line.chosen = [&line] { return run_command(line.run); }; });
+
+  CLI::App* reload = app.add_subcommand("reload", "have a running gateway read its configuration again");
+  reload->add_option("--control", line.control, "its control socket; default $RUNTIME_DIRECTORY/control.sock")->type_name("PATH");
+  reload->callback([&line] { line.chosen = [&line] { return reload_command(line.control); }; });
 
   CLI::App* demo = app.add_subcommand("demo", "run the gateway with an example service behind it, and show what to try");
   add_run_flags(*demo, line.demo);

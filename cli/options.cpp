@@ -1,7 +1,10 @@
 #include "cli/options.h"
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+
+#include "cli/control_socket.h"
 
 #include "proxy/config_reader.h"
 #include "proxy/resolver.h"
@@ -55,6 +58,9 @@ std::optional<Complaint> apply_flags(const RunFlags& flags, proxy::Config& confi
   if (auto complaint = apply("--cores", flags.cores, config.cores, [](const std::string& text) { return proxy::parse_cores(text); }))
     return complaint;
   if (!flags.log.empty()) config.log_path = flags.log;
+  if (!flags.control.empty())
+    config.control_path = flags.control.starts_with('@') ? flags.control : std::filesystem::absolute(flags.control).string();
+  if (config.control_path.empty()) config.control_path = default_control_path();
   if (auto complaint = apply("--user", flags.user, config.user, [](const std::string& text) { return proxy::parse_user(text); }))
     return complaint;
   if (!flags.sandbox.empty() && flags.sandbox != "on" && flags.sandbox != "off")

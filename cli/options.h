@@ -22,6 +22,8 @@ struct RunFlags {
   std::string user;
   std::string sandbox;
   std::string upstream_timeout;
+  std::string control;
+  bool takes_over = false;  // of the gateway that listens there now
   bool demo_routes = false;
 };
 

@@ -1,5 +1,6 @@
-// sluice run, sluice backend
+// sluice run, sluice reload, sluice backend
 #include "cli/commands.h"
+#include "cli/control_socket.h"
 #include "cli/example_service.h"
 #include "cli/serve.h"
 #include "proxy/gateway.h"
@@ -13,7 +14,27 @@ int run_command(const RunFlags& flags) {
     say(complaint->text);
     return proxy::exit_usage;
   }
-  return serve(std::move(std::get<proxy::Config>(config)), {});
+  ServeOptions options;
+  if (flags.takes_over) options.take_over = std::get<proxy::Config>(config).control_path;
+  if (flags.takes_over && options.take_over.empty()) {
+    say("--take-over: no control socket is known; write --control PATH, or control: PATH in the configuration");
+    return proxy::exit_usage;
+  }
+  if (!flags.config.empty()) options.read_again = [&flags] { return make_config(flags); };
+  return serve(std::move(std::get<proxy::Config>(config)), options);
+}
+
+int reload_command(const std::string& path) {
+  const std::string control = path.empty() ? default_control_path() : path;
+  if (control.empty()) {
+    say("no control socket is known; write --control PATH");
+    return proxy::exit_usage;
+  }
+  if (const auto why = ask_to_reload(control)) {
+    say("reload: " + *why);
+    return proxy::exit_usage;
+  }
+  return proxy::exit_clean;
 }
 
 int backend_command(const std::string& listen) {

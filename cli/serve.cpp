@@ -1,18 +1,17 @@
 #include "cli/serve.h"
 
+#include <poll.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <poll.h>
-
 #include <csignal>
-#include <cstdlib>
-#include <cstring>
 
+#include "cli/control_socket.h"
+#include "cli/file_watch.h"
+#include "cli/service_manager.h"
 #include "proxy/config_values.h"
 #include "proxy/gateway.h"
+#include "proxy/resolver.h"
 
 namespace sluice::cli {
 
@@ -23,23 +22,6 @@ sigset_t served_signals() {
   sigemptyset(&set);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) sigaddset(&set, signal);
   return set;
-}
-
-// Tells the service manager, if there is one (sd_notify(3)'s protocol: a datagram to a unix socket).
-void notify(std::string_view state) {
-  const char* path = std::getenv("NOTIFY_SOCKET");
-  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const size_t size = std::strlen(path);
-  if (size >= sizeof address.sun_path) return;
-  std::memcpy(address.sun_path, path, size);
-  if (path[0] == '@') address.sun_path[0] = 0;  // abstract
-  const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) return;
-  ::sendto(socket, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
-           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size));
-  ::close(socket);
 }
 
 void warn_of_short_secrets(const proxy::Config& config) {
@@ -55,13 +37,18 @@ void warn_of_short_secrets(const proxy::Config& config) {
   }
 }
 
-// Waits for one signal, at most `milliseconds` (-1: for ever); 0 if none came.
-int next_signal(int descriptor, int milliseconds) {
-  pollfd waiting{.fd = descriptor, .events = POLLIN, .revents = 0};
-  if (::poll(&waiting, 1, milliseconds) <= 0) return 0;
+// Waits for a signal, at most `milliseconds`, or until somebody wants something by the control socket; 0 if no signal came.
+int next_signal(int descriptor, const ControlSocket* control, int milliseconds) {
+  std::vector<pollfd> waiting{{.fd = descriptor, .events = POLLIN, .revents = 0}};
+  if (control != nullptr) {
+    for (const int one : control->descriptors()) waiting.push_back({.fd = one, .events = POLLIN, .revents = 0});
+  }
+  if (::poll(waiting.data(), waiting.size(), milliseconds) <= 0 || (waiting.front().revents & POLLIN) == 0) return 0;
   signalfd_siginfo info{};
   return ::read(descriptor, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
 }
+
+bool ends(int signal) { return signal == SIGINT || signal == SIGTERM; }
 
 // From the first SIGTERM or SIGINT to the last line.
 int drain(proxy::Gateway& gateway, int signals) {
@@ -70,14 +57,23 @@ int drain(proxy::Gateway& gateway, int signals) {
   say("draining: finishing what is in flight, at most " +
       std::to_string(std::chrono::duration_cast<std::chrono::seconds>(gateway.config().timeouts.drain).count()) +
       " s; a second signal ends at once");
+  const auto announce = gateway.config().timeouts.drain_announce;
+  if (announce > core::Duration{0}) {
+    say("draining: /health says no for " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(announce).count()) +
+        " ms, and everything else goes on");
+    gateway.announce_drain();
+    const auto until = steady_clock::now() + announce;
+    for (auto now = steady_clock::now(); now < until; now = steady_clock::now()) {
+      if (ends(next_signal(signals, nullptr, static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count()) + 1))) break;
+    }
+  }
   const auto started = steady_clock::now();
   gateway.begin_drain();
   constexpr auto look = std::chrono::milliseconds{20};
   constexpr auto grace = std::chrono::seconds{3};
   enum class Stage { finishing, refusing, closing } stage = Stage::finishing;
   while (!gateway.wait(look)) {
-    const int signal = next_signal(signals, 0);
-    const bool again = signal == SIGINT || signal == SIGTERM;
+    const bool again = ends(next_signal(signals, nullptr, 0));
     const auto taken = steady_clock::now() - started;
     if (again || (stage == Stage::refusing && taken > gateway.config().timeouts.drain + grace)) {
       if (stage == Stage::finishing) gateway.cut();
@@ -128,16 +124,10 @@ void block_signals() {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-int serve(proxy::Config config, const std::function<void(uint16_t port)>& when_ready) {
-  const sigset_t set = served_signals();
-  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
-  warn_of_short_secrets(config);
-  const uint32_t connections_wanted = config.bounds.connections;
-  proxy::Gateway gateway{std::move(config)};
-  if (const auto failure = gateway.start()) {
-    say(failure->text);
-    return failure->exit_code;
-  }
+namespace {
+
+// What is said once requests are served.
+void say_what_runs(const proxy::Gateway& gateway, uint32_t connections_wanted) {
   const proxy::Config& running = gateway.config();
   say(SLUICE_VERSION " listening on " + addresses_in_words(gateway) + " with " + std::to_string(running.cores.size()) + " worker" +
       (running.cores.size() == 1 ? "" : "s") + ", " + upstreams_in_words(running));
@@ -150,26 +140,150 @@ int serve(proxy::Config config, const std::function<void(uint16_t port)>& when_r
         std::to_string(connections_wanted) + "; raise it with ulimit -n or LimitNOFILE=");
   }
   say("memory: at most " + std::to_string(gateway.memory_bound_bytes() >> 20) + " MiB, taken as it is needed");
-  notify("READY=1");
-  if (when_ready) when_ready(gateway.port());
+}
 
-  while (true) {
-    for (const std::string& notice : gateway.take_notices()) say(notice);
-    constexpr int second_ms = 1000;
-    const int signal = next_signal(signals, second_ms);
-    if (signal == 0) gateway.look_after();
-    switch (signal) {
-      case SIGUSR1: gateway.reopen_log(); break;
-      case SIGHUP: say("SIGHUP: there is no configuration file to reload"); break;
-      case SIGINT:
-      case SIGTERM: {
-        const int code = drain(gateway, signals);
-        ::close(signals);
-        return code;
+// One run of a gateway, from its first request to the order to stop.
+class Service {
+ public:
+  Service(proxy::Gateway& gateway, const ServeOptions& options) : gateway_(gateway), options_(options), watchdog_(watchdog_timeout()) {
+    if (options.read_again) files_.watch(gateway.config().files);
+    names_.watch(gateway.config());
+  }
+
+  [[nodiscard]] std::optional<Complaint> listen() {
+    if (gateway_.config().control_path.empty()) return std::nullopt;
+    return control_.listen(gateway_.config().control_path);
+  }
+  // Returns when a drain is to begin.
+  void run(int signals) {
+    using std::chrono::steady_clock;
+    constexpr std::chrono::milliseconds second{1000};
+    const auto interval = std::min(second, watchdog_.interval().value_or(second));
+    auto next_look = steady_clock::now() + second;
+    auto next_sign = steady_clock::now();
+    while (!is_relieved_) {
+      for (const std::string& notice : gateway_.take_notices()) say(notice);
+      const int signal = next_signal(signals, &control_, static_cast<int>(interval.count()));
+      if (ends(signal)) return;
+      if (signal == SIGUSR1) gateway_.reopen_log();
+      if (signal == SIGHUP) static_cast<void>(reload("SIGHUP"));
+      control_.serve({.reload = [this] { return reload("sluice reload"); },
+                      .listeners = [this] { return gateway_.listeners(); },
+                      .take_over = [this] { relieve(); }});
+      const auto now = steady_clock::now();
+      if (now >= next_look) {
+        next_look = now + second;
+        look_after();
       }
-      default: break;
+      if (watchdog_.interval() && now >= next_sign) {
+        next_sign = now + *watchdog_.interval();
+        if (watchdog_.is_alive(gateway_.progress())) notify("WATCHDOG=1");
+      }
     }
   }
+
+ private:
+  void look_after() {
+    gateway_.look_after();
+    if (gateway_.config().reloads_on_change && options_.read_again && files_.have_changed()) static_cast<void>(reload("a changed file"));
+    if (names_.take_change()) adopt_names();
+  }
+
+  // Why nothing has changed, or nothing.
+  std::optional<std::string> reload(const std::string& because) {
+    if (!options_.read_again) {
+      say(because + ": there is no configuration file to reload");
+      return "there is no configuration file to reload";
+    }
+    notify_reloading();
+    files_.watch(gateway_.config().files);  // what comes meanwhile is another change
+    auto read = options_.read_again();
+    std::optional<std::string> why;
+    if (auto* complaint = std::get_if<Complaint>(&read)) {
+      gateway_.note_failed_reload();
+      why = complaint->text;
+    } else {
+      why = gateway_.reload(std::move(std::get<proxy::Config>(read)));
+    }
+    if (why) {
+      say(because + ": nothing has changed: " + *why);
+    } else {
+      files_.watch(gateway_.config().files);
+      names_.watch(gateway_.config());
+      say(because + ": the new configuration is in use, " + upstreams_in_words(gateway_.config()));
+    }
+    notify("READY=1");
+    return why;
+  }
+
+  // The same configuration, and a name has other addresses.
+  void adopt_names() {
+    proxy::Config config = gateway_.config();
+    static_cast<void>(proxy::resolve_endpoints(config, names_.names()));
+    if (const auto why = gateway_.reload(std::move(config))) {
+      say("names have other addresses, which are not in use yet: " + *why);
+    } else {
+      say("names have other addresses: " + upstreams_in_words(gateway_.config()));
+    }
+  }
+
+  // Another process has the listeners and their names.
+  void relieve() {
+    say("another process has taken over");
+    gateway_.leave_names();
+    control_.leave_name();
+    is_relieved_ = true;
+  }
+
+  proxy::Gateway& gateway_;
+  const ServeOptions& options_;
+  Watchdog watchdog_;
+  ControlSocket control_;
+  FileWatch files_;
+  proxy::NameWatcher names_;
+  bool is_relieved_ = false;
+};
+
+}  // namespace
+
+int serve(proxy::Config config, const ServeOptions& options) {
+  const sigset_t set = served_signals();
+  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
+  warn_of_short_secrets(config);
+  const uint32_t connections_wanted = config.bounds.connections;
+  proxy::Gateway gateway{std::move(config)};
+  std::vector<int> sockets = take_activation_sockets();
+  Predecessor predecessor;
+  if (!options.take_over.empty()) {
+    auto asked = ask_for_listeners(options.take_over);
+    if (const auto* complaint = std::get_if<Complaint>(&asked)) {
+      say("--take-over: " + complaint->text);
+      return proxy::exit_cannot_bind;
+    }
+    predecessor = std::get<Predecessor>(asked);
+    sockets.insert(sockets.end(), predecessor.listeners.begin(), predecessor.listeners.end());
+  }
+  gateway.inherit(std::move(sockets));
+  if (const auto failure = gateway.start()) {
+    say(failure->text);
+    return failure->exit_code;
+  }
+  Service service{gateway, options};
+  if (const auto complaint = service.listen()) {
+    say(complaint->text);
+    return proxy::exit_usage;
+  }
+  say_what_runs(gateway, connections_wanted);
+  if (predecessor.connection >= 0) {
+    relieve(predecessor);
+    notify("MAINPID=" + std::to_string(::getpid()));
+  }
+  notify("READY=1");
+  if (options.when_ready) options.when_ready(gateway.port());
+  service.run(signals);
+  const int code = drain(gateway, signals);
+  ::close(signals);
+  return code;
 }
 
 }  // namespace sluice::cli

@@ -74,7 +74,7 @@ constexpr std::string_view allowed_calls =
     // signals
     "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack signalfd4 tgkill "
     // sockets
-    "socket socketpair bind connect accept4 shutdown getsockname getpeername setsockopt getsockopt sendto sendmsg sendmmsg "
+    "socket socketpair bind listen connect accept4 shutdown getsockname getpeername setsockopt getsockopt sendto sendmsg sendmmsg "
     "recvfrom recvmsg recvmmsg "
     // the ring, and waiting elsewhere
     "io_uring_setup io_uring_enter io_uring_register poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait "
@@ -82,7 +82,7 @@ constexpr std::string_view allowed_calls =
     // files; which ones Landlock says
     "read readv pread64 write writev pwrite64 close close_range lseek fcntl dup dup2 dup3 ioctl open openat stat lstat fstat newfstatat "
     "statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd fsync fdatasync ftruncate fallocate rename renameat "
-    "renameat2 unlink unlinkat statfs fstatfs fadvise64 "
+    "renameat2 unlink unlinkat umask statfs fstatfs fadvise64 "
     // who and where we are
     "getpid getppid gettid getuid geteuid getgid getegid uname sysinfo prlimit64 getrlimit setrlimit getrusage times "
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -210,6 +210,11 @@ std::optional<std::string> read_file(const std::string& path, std::string& compl
   return std::nullopt;
 }
 
+std::string folder_named(const std::string& from, const std::string& pattern) {
+  const std::filesystem::path folder = (std::filesystem::path{from}.parent_path() / pattern).parent_path();
+  return folder.empty() ? "." : folder.string();
+}
+
 // Paths are relative to the file that names them; "*" and "?" in the last part stand for many.
 std::vector<std::string> files_named(const std::string& from, const std::string& pattern) {
   const std::filesystem::path base = std::filesystem::path{from}.parent_path();
@@ -230,6 +235,7 @@ void read_includes(Document& from, std::vector<std::string>& way, std::vector<st
   for (const YAML::Node& item : from.list(include)) {
     const auto pattern = from.text(item, "a path like conf.d/*.yaml");
     if (!pattern) continue;
+    from.note_file(folder_named(from.name(), *pattern));
     for (const std::string& file : files_named(from.name(), *pattern)) {
       std::error_code failure;
       const std::string path = std::filesystem::weakly_canonical(file, failure).string();
