@@ -9,14 +9,10 @@ namespace sluice::proxy {
 
 // Nothing that is under way is touched: exchanges keep the share they began with.
 void Worker::adopt(AdoptMessage& message) {
+  SLUICE_ASSERT(!is_draining());  // the control thread sends no more of them then
   Share* old = std::exchange(share_, message.share);
   adopt_limits();
   open_acceptors(message);
-  if (is_draining()) {
-    for (Acceptor& acceptor : acceptors_) {
-      if (acceptor.state != Acceptor::State::stopped) begin_stop_listening(acceptor);
-    }
-  }
   // Nobody will ask for an idle connection to an endpoint that is gone.
   for (UpstreamPlan& plan : old->upstreams()) {
     plan.for_each_endpoint([&](Endpoint& endpoint) {

@@ -151,7 +151,8 @@ void add_limit(proxy::Config& config, core::Random& random, uint64_t number) {
 class Run {
  public:
   Run(uint64_t seed, Tracing tracing)
-      : choice_(seed), world_(seed, choose_faults(choice_)), config_(choose_config(choice_)), origin_(world_, origin_port) {
+      : choice_(seed), world_(seed, choose_faults(choice_)), config_(choose_config(choice_)), origin_(world_, origin_port), seed_(seed) {
+    if (choice_.chance(40)) reload_percent_ = 1 + static_cast<unsigned>(choice_.below(20));
     world_.tracing = tracing == Tracing::on;
     for (uint16_t port = origin_port + 1; port < origin_port + 3; ++port) world_.listen(port, &origin_);
     static_cast<void>(keeper_.load());
@@ -181,6 +182,7 @@ class Run {
         control(cut_messages_, proxy::MessageKind::cut);
       }
       if (!stopping) maybe_publish_keys();
+      if (!draining) maybe_reload();
       if (draining && !stopping && keys_are_acknowledged() && all_of_workers([](const auto& worker) { return worker->is_drained(); })) {
         stopping = true;
         control(stop_messages_, proxy::MessageKind::stop);
@@ -197,6 +199,7 @@ class Run {
     outcome.asked = tally_.asked;
     outcome.answered = tally_.answered;
     outcome.ok = tally_.by_status[200];
+    outcome.reloads = reloads_;
     for (const auto& worker : workers_) {
       outcome.spliced_bytes += worker->counters().spliced_bytes.get();
       outcome.tunnels += worker->counters().tunnels.get();
@@ -336,6 +339,38 @@ class Run {
     submit(*kernels_[index], timeouts_[index]);
   }
 
+  // --- reload: what the control thread does ------------------------------------------------------------------------------------
+
+  // Another configuration now and then, as many as a gateway lets live. Limits and retries stay, so that what is checked at the
+  // end holds for all of them; everything about endpoints may change.
+  void maybe_reload() {
+    if (!world_.happens(reload_percent_) || !world_.happens(10) || !keys_are_acknowledged()) return;
+    control_->sweep();
+    if (control_->alive() >= proxy::generations_max) return;
+    proxy::Config next = config_;
+    proxy::UpstreamConfig& upstream = next.upstreams.front();
+    const uint32_t retries = upstream.retries;
+    if (world_.happens(50)) {
+      upstream = proxy::UpstreamConfig{.name = upstream.name, .endpoints = {upstream.endpoints.front()}};
+      choose_upstream(upstream, world_.random());
+      upstream.retries = retries;
+    }
+    for (proxy::EndpointConfig& endpoint : upstream.endpoints) endpoint.weight = 1 + static_cast<uint32_t>(world_.random().below(5));
+    // The keys of the generation before stay as long as anybody may use them.
+    first_snapshot_ = snapshots_.size();
+    snapshots_.push_back(make_snapshot(has_later_ ? HasLater::yes : HasLater::no));
+    keys_sequence_ = 0;
+    proxy::Generation& generation = control_->make(next, seed_, {*snapshots_.back(), &keeper_});
+    ++reloads_;
+    for (uint32_t index = 0; index < kernels_.size(); ++index) {
+      proxy::AdoptMessage& message = generation.share(index).message();
+      message.kind = static_cast<uint16_t>(proxy::MessageKind::adopt);
+      message.listeners = {{listeners_[index], next.listeners.front()}};
+      SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(kernels_.size()), message));
+      if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
+    }
+  }
+
   // --- keys: what the keeper's thread does -------------------------------------------------------------------------------------
 
   enum class HasLater : uint8_t { no, yes };
@@ -351,7 +386,7 @@ class Run {
   void maybe_publish_keys() {
     if (!keys_are_acknowledged() || (!world_.happens(1) && !(world_.happens(10) && keeper_.take_wanted()))) return;
     // What no core needs any more is gone, and whoever looks at it all the same is found out.
-    if (snapshots_.size() > 1 && snapshots_[snapshots_.size() - 2] != nullptr) snapshots_[snapshots_.size() - 2].reset();
+    if (snapshots_.size() > first_snapshot_ + 1) snapshots_[snapshots_.size() - 2].reset();
     if (world_.happens(50)) {
       has_later_ |= world_.happens(30);
       snapshots_.push_back(make_snapshot(has_later_ ? HasLater::yes : HasLater::no));
@@ -369,6 +404,13 @@ class Run {
 
   // A worker that sleeps while there is mail, and whose doorbell nobody has rung or is about to ring, sleeps too long.
   void check_sleeper(uint32_t index) {
+    if (is_asleep(*kernels_[index])) {
+      control_->registry().for_each_upstream([&](const proxy::UpstreamRecord& record) {
+        const bool has_room = record.permits.has_room() && !workers_[index]->upstreams().full();
+        if (record.cores[index]->has_waiting() && has_room)
+          world_.violation("worker " + std::to_string(index) + " sleeps, and somebody waits for a connection that it might make");
+      });
+    }
     if (!is_asleep(*kernels_[index]) || !postboxes_[index]->has_mail()) return;
     // Every turn ends with its doorbells rung, so nobody is about to.
     world_.violation("worker " + std::to_string(index) + " sleeps on its mail");
@@ -427,6 +469,13 @@ class Run {
       want(counters.tunnels_open.get() == 0, "tunnels are still counted");
       want(counters.buffers_starved.get() == 0, "starved connections are still counted");
     }
+    control_->sweep();
+    want(control_->alive() == 1, std::to_string(control_->alive()) + " configurations are still in use");
+    control_->registry().for_each_upstream([&](const proxy::UpstreamRecord& record) {
+      want(record.permits.taken() == 0, "permits for connections are missing");
+      want(record.permits.starving.load() == 0, "somebody still waits for permits");
+      for (const auto& core : record.cores) want(!core->has_waiting(), "somebody still waits for a connection");
+    });
     check_limits(want);
     for (const auto& [number, times] : origin_.arrivals()) {
       const unsigned most = tally_.idempotent[number] ? 1 + config_.upstreams.front().retries : 1;
@@ -476,6 +525,10 @@ class Run {
   std::vector<proxy::KeysMessage> keys_messages_;
   uint64_t keys_sequence_ = 0;
   bool has_later_ = false;
+  size_t first_snapshot_ = 0;  // of the newest generation
+  uint64_t seed_;
+  unsigned reload_percent_ = 0;
+  unsigned reloads_ = 0;
   std::array<core::Instant, 4> standing_still_until_{};
   std::vector<core::Message> drain_messages_, cut_messages_, stop_messages_;
 };

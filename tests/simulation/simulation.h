@@ -13,6 +13,7 @@ struct Outcome {
   uint64_t answered = 0;
   uint64_t ok = 0;
   uint64_t spliced_bytes = 0;
+  uint64_t reloads = 0;
   uint64_t tunnels = 0;
 };
 

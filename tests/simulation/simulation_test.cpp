@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
   uint64_t steps = 0;
   uint64_t spliced = 0;
   uint64_t tunnels = 0;
+  uint64_t reloads = 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
     const Outcome outcome = simulate(seed, tracing);
     asked += outcome.asked;
@@ -43,15 +44,16 @@ int main(int argc, char** argv) {
     steps += outcome.steps;
     spliced += outcome.spliced_bytes;
     tunnels += outcome.tunnels;
+    reloads += outcome.reloads;
     if (!outcome.violation.empty()) {
       std::printf("seed %llu, step %llu: %s\nreplay: ./dev simulate --seed %llu --trace\n", static_cast<unsigned long long>(seed),
                   static_cast<unsigned long long>(outcome.steps), outcome.violation.c_str(), static_cast<unsigned long long>(seed));
       return 1;
     }
   }
-  std::printf("%llu seeds: %llu steps, %llu requests, %llu answers, %llu of them 200, %llu tunnels, %llu bytes not copied; no violation\n",
+  std::printf("%llu seeds: %llu steps, %llu requests, %llu answers, %llu of them 200, %llu tunnels, %llu reloads, %llu bytes not copied; no violation\n",
               static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(steps), static_cast<unsigned long long>(asked),
-              static_cast<unsigned long long>(answered), static_cast<unsigned long long>(ok), static_cast<unsigned long long>(tunnels),
+              static_cast<unsigned long long>(answered), static_cast<unsigned long long>(ok), static_cast<unsigned long long>(tunnels), static_cast<unsigned long long>(reloads),
               static_cast<unsigned long long>(spliced));
   return 0;
 }
