@@ -58,6 +58,14 @@ const std::string* Message::field(std::string_view name) const {
   return nullptr;
 }
 
+std::vector<std::string> Message::values(std::string_view name) const {
+  std::vector<std::string> all;
+  for (const auto& [field, value] : fields) {
+    if (field == name) all.push_back(value);
+  }
+  return all;
+}
+
 unsigned Message::count(std::string_view name) const {
   return static_cast<unsigned>(std::count_if(fields.begin(), fields.end(), [&](const auto& field) { return field.first == name; }));
 }

@@ -63,6 +63,7 @@ struct Message {
   bool ended_by_close = false;
   [[nodiscard]] const std::string* field(std::string_view name) const;
   [[nodiscard]] unsigned count(std::string_view name) const;
+  [[nodiscard]] std::vector<std::string> values(std::string_view name) const;  // of all fields of this name
   // Whether exactly those trailers came that may be passed on.
   [[nodiscard]] bool has_right_trailers(const Tag& tag) const;
 };

@@ -1,0 +1,432 @@
+// What routes do: configurations as they are written, requests and answers as they travel.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "proxy/config_reader.h"
+#include "tests/conformance/rig.h"
+#include "tests/simulation/one_worker.h"
+
+namespace sluice::conformance {
+namespace {
+
+using simulation::Message;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Routes : public ::testing::Test {
+ protected:
+  // `text` is all but the upstream "one", which is the origin's.
+  proxy::Config read(const std::string& text) {
+    ::setenv("ROUTES_TEST_SECRET", "a secret of the tests that is long enough even for HS512, as the warning would say", 1);
+    const std::string upstreams =
+        text.find("upstreams:") != std::string::npos ? "" : "upstreams: { one: { endpoints: [http://127.0.0.1:9001] } }\n";
+    proxy::ConfigReading reading = proxy::read_config_text("test.yaml", upstreams + text);
+    for (const std::string& complaint : reading.complaints) ADD_FAILURE() << complaint;
+    proxy::Config config = reading.config.value_or(proxy::Config{});
+    config.cores = {-1};
+    config.bounds = {.connections = 300, .exchanges = 32, .upstream_connections = 16, .limiter_keys = 100, .request_body_bytes = 1000};
+    return config;
+  }
+  void start(const std::string& text) { gateway_ = std::make_unique<simulation::OneWorker>(world_, read(text)); }
+  // One request on a connection of its own.
+  Message ask(const std::string& request, const std::string& fields = "", const std::string& body = "") {
+    RawClient client{world_};
+    const std::string length = body.empty() ? "" : "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    client.send(request + " HTTP/1.1\r\nHost: api.test\r\n" + length + fields + "\r\n" + body);
+    gateway_->run_for(milliseconds{200});
+    last_ = client.answers(request.starts_with("HEAD ") ? simulation::Reading::response_to_head : simulation::Reading::response);
+    return client.messages().empty() ? Message{} : client.messages().front();
+  }
+  static std::string field(const Message& message, const char* name) {
+    const std::string* value = message.field(name);
+    return value == nullptr ? "(none)" : *value;
+  }
+  std::string went_up() {
+    const std::string line = origin_.messages().empty() ? "(nothing)" : origin_.messages().back().start_line;
+    origin_.forget();
+    return line;
+  }
+
+  World world_{7, {}};
+  RecordingOrigin origin_{world_};
+  std::unique_ptr<simulation::OneWorker> gateway_;
+  std::string last_;
+};
+
+TEST_F(Routes, paths_are_rewritten_by_whole_segments_and_the_query_stays) {
+  start(R"(routes:
+  - { match: { path_prefix: /strip }, auth: none, rewrite: { strip_prefix: /strip }, upstream: one }
+  - { match: { path_prefix: /deep/er }, auth: none, rewrite: { strip_prefix: /deep, add_prefix: /v2/ }, upstream: one }
+  - { match: { path: /whole }, auth: none, rewrite: { path: /other/place }, upstream: one }
+  - { match: { path_prefix: /add }, auth: none, rewrite: { add_prefix: /base }, upstream: one }
+)");
+  const std::pair<const char*, const char*> table[] = {
+      {"GET /strip", "GET / HTTP/1.1"},
+      {"GET /strip?a=1", "GET /?a=1 HTTP/1.1"},
+      {"GET /strip/", "GET / HTTP/1.1"},
+      {"GET /strip/x/y?b", "GET /x/y?b HTTP/1.1"},
+      {"GET /strip//x", "GET //x HTTP/1.1"},
+      {"GET /deep/er/x", "GET /v2/er/x HTTP/1.1"},
+      {"GET /whole?q=%20", "GET /other/place?q=%20 HTTP/1.1"},
+      {"GET /add/x", "GET /base/add/x HTTP/1.1"},
+      {"GET /x/../strip/./y", "GET /y HTTP/1.1"},
+  };
+  for (const auto& [asked, wanted] : table) {
+    ask(asked);
+    EXPECT_EQ(went_up(), wanted) << asked;
+  }
+  ask("GET /stripped");
+  EXPECT_EQ(last_, "404 route.none");
+}
+
+TEST_F(Routes, fields_are_set_added_and_removed_in_every_spelling) {
+  start(R"(routes:
+  - match: { path_prefix: / }
+    auth: none
+    headers:
+      request: { set: { X-Team: orders }, add: { X-Also: b }, remove: [X-Secret] }
+      response: { set: { X-Frame: deny }, add: { X-Also: d }, remove: [Server] }
+    host: inner.test
+    upstream: one
+)");
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nServer: x\r\nx-frame: allow\r\nX-Also: c\r\nContent-Length: 0\r\n\r\n"}});
+  const Message answer = ask("POST /a", "x-team: forged\r\nX-TEAM: again\r\nX-Also: a\r\nX-Secret: s\r\nx_team: forged\r\n", "body");
+  const Message& up = origin_.messages().back();
+  EXPECT_EQ(up.values("x-team"), (std::vector<std::string>{"orders"}));
+  EXPECT_EQ(up.values("x-also"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(up.field("x-secret"), nullptr);
+  EXPECT_EQ(up.field("x_team"), nullptr);
+  EXPECT_EQ(field(up, "host"), "inner.test");
+  EXPECT_EQ(field(up, "x-forwarded-host"), "api.test");
+  EXPECT_EQ(answer.values("x-frame"), (std::vector<std::string>{"deny"}));
+  EXPECT_EQ(answer.values("x-also"), (std::vector<std::string>{"c", "d"}));
+  EXPECT_EQ(answer.field("server"), nullptr);
+}
+
+TEST_F(Routes, redirects_and_fixed_answers_reach_nobody) {
+  start(R"(routes:
+  - { match: { path: /old }, auth: none, redirect: { to: /new, status: 301 } }
+  - { match: { path_prefix: /moved }, auth: none, redirect: { to: "https://new.test/base/", rest: keep } }
+  - { match: { path: /fixed }, auth: none, redirect: { to: "/new?own=1" } }
+  - { match: { path: /robots.txt }, auth: none, respond: { body: "User-agent: *\n" } }
+  - { match: { path: /gone }, auth: none, respond: { status: 410 } }
+  - { match: { path: /empty }, auth: none, respond: { status: 204 } }
+)");
+  EXPECT_EQ(field(ask("GET /old?a=b"), "location"), "/new?a=b");
+  EXPECT_EQ(last_, "301");
+  EXPECT_EQ(field(ask("POST /moved/x/y?q", "", "body"), "location"), "https://new.test/base/x/y?q");
+  EXPECT_EQ(last_, "308");
+  EXPECT_EQ(field(ask("GET /moved"), "location"), "https://new.test/base/");
+  EXPECT_EQ(field(ask("GET /fixed?theirs=2"), "location"), "/new?own=1");
+  const Message robots = ask("GET /robots.txt");
+  EXPECT_EQ(robots.body, "User-agent: *\n");
+  EXPECT_EQ(field(robots, "content-type"), "text/plain; charset=utf-8");
+  ask("HEAD /robots.txt");
+  EXPECT_EQ(last_, "200");
+  ask("GET /gone");
+  EXPECT_EQ(last_, "410");
+  EXPECT_EQ(field(ask("GET /empty"), "content-length"), "(none)");
+  EXPECT_EQ(went_up(), "(nothing)");
+}
+
+TEST_F(Routes, conditions_choose_and_methods_that_no_route_has_are_named) {
+  start(R"(routes:
+  - { match: { path: /v, headers: { X-Version: "2" } }, auth: none, respond: { body: two } }
+  - { match: { path: /q, query: { debug: "*" } }, auth: none, respond: { body: debug } }
+  - { match: { path: /q, query: { debug: "2" }, headers: { X-Version: "1" } }, auth: none, respond: { body: "no" } }
+  - { match: { path: /v, headers: { X-Version: "2" }, query: { debug: "*" } }, auth: none, respond: { body: both } }
+  - { match: { path: /v, methods: [GET, PUT] }, auth: none, respond: { body: plain } }
+)");
+  EXPECT_EQ(ask("GET /v").body, "plain");
+  EXPECT_EQ(ask("GET /v", "x-version: 2\r\n").body, "two");
+  EXPECT_EQ(ask("GET /q?debug").body, "debug");
+  EXPECT_EQ(ask("GET /v?debug=1", "X-Version: 2\r\n").body, "both");
+  EXPECT_EQ(field(ask("POST /v"), "allow"), "GET, PUT");
+  EXPECT_EQ(last_, "405 http.method");
+}
+
+TEST_F(Routes, addresses_are_let_in_and_kept_out) {
+  start(R"(trusted: [10.0.0.0/24]
+routes:
+  - { match: { path: /inner }, auth: none, allow: [192.0.2.0/24], deny: [192.0.2.9], respond: { body: in } }
+  - { match: { path: /most }, auth: none, deny: ["2001:db8::/32"], respond: { body: in } }
+)");
+  const auto from = [](const std::string& address) { return "X-Forwarded-For: " + address + "\r\n"; };
+  ask("GET /inner");
+  EXPECT_EQ(last_, "403 route.address");
+  EXPECT_EQ(ask("GET /inner", from("192.0.2.7")).body, "in");
+  ask("GET /inner", from("192.0.2.9"));
+  EXPECT_EQ(last_, "403 route.address");
+  ask("GET /inner", from("192.0.2.7, 198.51.100.1"));
+  EXPECT_EQ(last_, "403 route.address") << "what stands before the last address nobody vouches for";
+  EXPECT_EQ(ask("GET /most", from("192.0.2.9")).body, "in");
+  ask("GET /most", from("2001:db8::7"));
+  EXPECT_EQ(last_, "403 route.address");
+}
+
+TEST_F(Routes, bodies_have_the_bound_of_their_route) {
+  start(R"(routes:
+  - { match: { path_prefix: /small }, auth: none, max_body: 10B, upstream: one }
+  - { match: { path_prefix: /any }, auth: none, max_body: 0, upstream: one }
+)");
+  ask("POST /small", "", "0123456789");
+  EXPECT_EQ(last_, "200");
+  ask("POST /small", "", "0123456789a");
+  EXPECT_EQ(last_, "413 http.body_too_large, closed");
+  RawClient client{world_};
+  client.send("POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n");
+  gateway_->run_for(milliseconds{200});
+  client.send("6\r\n012345\r\n0\r\n\r\n");
+  gateway_->run_for(milliseconds{200});
+  EXPECT_EQ(client.answers(), "413 http.body_too_large, closed");
+  RawClient large{world_};
+  large.send("POST /any HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + std::string(200'000, 'x'));
+  gateway_->run_for(seconds{10});
+  EXPECT_EQ(large.answers(), "200");
+}
+
+TEST_F(Routes, preflights_are_answered_before_token_and_limits_and_refusals_can_be_read) {
+  start(R"(auth: { main: { secret: { env: ROUTES_TEST_SECRET } } }
+limits: { tight: { key: address, rate: 1/min, stage: before_auth } }
+routes:
+  - match: { path_prefix: /api, methods: [GET, DELETE] }
+    auth: main
+    limits: tight
+    cors: { origins: ["https://app.test"], headers: [Authorization], expose: [X-Total], credentials: true, max_age: 10m }
+    upstream: one
+  - { match: { path_prefix: /open }, auth: none, cors: { origins: "*" }, upstream: one }
+  - { match: { path_prefix: /none, methods: [GET] }, auth: none, upstream: one }
+)");
+  const std::string asks = "Origin: https://app.test\r\nAccess-Control-Request-Method: DELETE\r\n";
+  for (int number = 0; number < 3; ++number) {
+    const Message preflight = ask("OPTIONS /api/x", asks);
+    EXPECT_EQ(last_, "204") << "no limit, no token";
+    EXPECT_EQ(field(preflight, "access-control-allow-origin"), "https://app.test");
+    EXPECT_EQ(field(preflight, "access-control-allow-methods"), "DELETE");
+    EXPECT_EQ(field(preflight, "access-control-allow-headers"), "Authorization");
+    EXPECT_EQ(field(preflight, "access-control-allow-credentials"), "true");
+    EXPECT_EQ(field(preflight, "access-control-max-age"), "600");
+    EXPECT_EQ(field(preflight, "vary"), "Origin");
+  }
+  EXPECT_EQ(
+      field(ask("OPTIONS /api/x", "Origin: https://evil.test\r\nAccess-Control-Request-Method: GET\r\n"), "access-control-allow-origin"),
+      "(none)");
+  const Message unauthorized = ask("GET /api/x", "Origin: https://app.test\r\n");
+  EXPECT_EQ(last_, "401 jwt.missing");
+  EXPECT_EQ(field(unauthorized, "access-control-allow-origin"), "https://app.test");
+  const Message limited = ask("GET /api/x", "Origin: https://app.test\r\n");
+  EXPECT_EQ(last_, "429 limit.tight");
+  EXPECT_EQ(field(limited, "access-control-expose-headers"), "Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, X-Total");
+  EXPECT_EQ(field(limited, "access-control-allow-origin"), "https://app.test");
+  ask("OPTIONS /api/x", "Origin: https://app.test\r\nAccess-Control-Request-Method: PUT\r\n");
+  EXPECT_EQ(last_, "405 http.method");
+  ask("OPTIONS /none/x", asks);
+  EXPECT_EQ(last_, "405 http.method");
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: https://origin.says\r\nContent-Length: 0\r\n\r\n"}});
+  const Message open = ask("GET /open", "Origin: https://anybody.test\r\n");
+  EXPECT_EQ(open.values("access-control-allow-origin"), (std::vector<std::string>{"*"}));
+  EXPECT_EQ(field(open, "vary"), "(none)");
+}
+
+TEST_F(Routes, shares_are_kept_and_stick_to_a_key) {
+  start(R"(upstreams:
+  one: { endpoints: [http://127.0.0.1:9001] }
+  next: { endpoints: [http://127.0.0.1:9777], retries: 0 }
+routes:
+  - { match: { path_prefix: /chance }, auth: none, upstream: [{ one: 80 }, { next: 20 }] }
+  - { match: { path_prefix: /sticky }, auth: none, upstream: { split: [{ one: 50 }, { next: 50 }], sticky: "header:X-User" } }
+)");
+  int next = 0;
+  for (int number = 0; number < 200; ++number) {
+    ask("GET /chance");
+    next += last_.starts_with("502");  // nobody is there
+  }
+  EXPECT_GT(next, 15);
+  EXPECT_LT(next, 70);
+  std::set<std::string> kinds;
+  for (int user = 0; user < 20; ++user) {
+    std::set<std::string> seen;
+    for (int number = 0; number < 5; ++number) {
+      ask("GET /sticky", "X-User: u" + std::to_string(user) + "\r\n");
+      seen.insert(last_);
+    }
+    EXPECT_EQ(seen.size(), 1U);
+    kinds.insert(seen.begin(), seen.end());
+  }
+  EXPECT_EQ(kinds.size(), 2U);
+}
+
+TEST_F(Routes, next_endpoint_is_tried_and_when_all_refuse_it_is_said) {
+  start(R"(upstreams:
+  two: { endpoints: [http://127.0.0.1:9777, http://127.0.0.1:9001], eject: none }
+  dead: { endpoints: [http://127.0.0.1:9777, http://127.0.0.1:9778], retries: 1, eject: none }
+  spared: { endpoints: [http://127.0.0.1:9777], circuit: { failures: 50%, requests: 4, open: 5s }, retries: 0 }
+routes:
+  - { match: { path_prefix: /two }, auth: none, upstream: two }
+  - { match: { path_prefix: /dead }, auth: none, upstream: dead }
+  - { match: { path_prefix: /spared }, auth: none, upstream: spared }
+)");
+  for (int number = 0; number < 10; ++number) {
+    ask("POST /two", "", "body");
+    EXPECT_EQ(last_, "200") << "nothing was written to the first";
+  }
+  EXPECT_GE(gateway_->worker().counters().retries.get(), 3U);
+  ask("GET /dead");
+  EXPECT_EQ(last_, "502 upstream.refused");
+  for (int number = 0; number < 4; ++number) {
+    ask("GET /spared");
+    EXPECT_EQ(last_, "502 upstream.refused");
+  }
+  const Message spared = ask("GET /spared");
+  EXPECT_EQ(last_, "503 upstream.circuit_open");
+  EXPECT_EQ(field(spared, "retry-after"), "5");
+}
+
+TEST_F(Routes, queue_is_bounded_in_length_and_time) {
+  start(R"(upstreams:
+  narrow: { endpoints: [http://127.0.0.1:9001], connections: 1, queue: { length: 1, wait: 3s } }
+routes:
+  - { match: { path_prefix: / }, auth: none, upstream: narrow }
+)");
+  origin_.answer_with({});  // nothing, for ever
+  RawClient first{world_}, second{world_}, third{world_};
+  for (RawClient* client : {&first, &second, &third}) {
+    client->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    gateway_->run_for(milliseconds{100});
+  }
+  EXPECT_EQ(third.answers(), "503 upstream.busy");
+  gateway_->run_for(seconds{2});
+  EXPECT_EQ(second.answers(), "");
+  gateway_->run_for(seconds{2});
+  EXPECT_EQ(second.answers(), "503 upstream.busy") << "it has waited long enough";
+}
+
+TEST_F(Routes, reload_changes_what_begins_and_not_what_is_under_way) {
+  start("routes:\n  - { match: { path_prefix: / }, auth: none, headers: { response: { set: { X-Gen: first } } }, upstream: one }\n");
+  origin_.answer_with({.pieces = {"", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", "01234", "56789"}});
+  RawClient slow{world_}, kept{world_};
+  slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  kept.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+  gateway_->run_for(milliseconds{5});
+  gateway_->reload(read("routes:\n  - { match: { path_prefix: / }, auth: none, respond: { body: second } }\n"));
+  gateway_->run_for(milliseconds{5});
+  kept.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(gateway_->control().released(), 0U) << "the first is still in use";
+  gateway_->run_for(milliseconds{300});
+  EXPECT_EQ(slow.answers(), "200");
+  EXPECT_EQ(field(slow.messages().front(), "x-gen"), "first");
+  EXPECT_EQ(kept.answers(), "200, 200") << "on one connection";
+  EXPECT_EQ(kept.messages().back().body, "second");
+  EXPECT_EQ(gateway_->control().released(), 1U);
+}
+
+TEST_F(Routes, tunnel_lives_on_through_reloads_and_holds_none_of_them) {
+  const std::string text = "routes:\n  - { match: { path_prefix: / }, auth: none, upstream: one }\n";
+  start(text);
+  origin_.answer_with({.pieces = {"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"}});
+  RawClient client{world_};
+  client.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  gateway_->run_for(milliseconds{200});
+  for (size_t number = 1; number <= 20; ++number) {
+    gateway_->reload(read(text));
+    gateway_->run_for(milliseconds{50});
+    EXPECT_EQ(gateway_->control().released(), number);
+  }
+  EXPECT_FALSE(client.is_closed());
+  EXPECT_EQ(gateway_->worker().counters().tunnels_open.get(), 1U);
+}
+
+TEST_F(Routes, changed_rate_keeps_what_was_used_and_a_changed_key_does_not) {
+  const auto limited = [](const std::string& limit) {
+    return "limits: { tight: " + limit +
+           " }\nroutes:\n  - { match: { path_prefix: / }, auth: none, limits: tight, respond: { body: ok } }\n";
+  };
+  start(limited("{ key: address, rate: 1/min, burst: 9, delay: 9 }"));
+  for (int number = 0; number < 10; ++number) EXPECT_EQ(ask("GET /").body, "ok");
+  ask("GET /");
+  EXPECT_EQ(last_, "429 limit.tight");
+  gateway_->reload(read(limited("{ key: address, rate: 1/s, burst: 9, delay: 9 }")));
+  gateway_->run_for(milliseconds{10});
+  ask("GET /");
+  EXPECT_EQ(last_, "429 limit.tight") << "ten requests are still in the bucket";
+  gateway_->run_for(milliseconds{1500});
+  EXPECT_EQ(ask("GET /").body, "ok") << "which leaks at the new rate";
+  gateway_->reload(read(limited("{ key: route, rate: 1/s, burst: 0 }")));
+  gateway_->run_for(milliseconds{10});
+  EXPECT_EQ(ask("GET /").body, "ok") << "another key is another bucket";
+}
+
+// --- drain, stage by stage ---------------------------------------------------------------------------------------------------
+
+TEST_F(Routes, drain_finishes_what_is_held_queued_streaming_and_cuts_at_the_deadline) {
+  start(R"(limits: { shaped: { key: address, rate: 1/s, burst: 5, delay: 0 } }
+upstreams:
+  narrow: { endpoints: [http://127.0.0.1:9001], connections: 1 }
+  one: { endpoints: [http://127.0.0.1:9001] }
+routes:
+  - { match: { path_prefix: /held }, auth: none, limits: shaped, respond: { body: held } }
+  - { match: { path_prefix: /queued }, auth: none, upstream: narrow }
+  - { match: { path_prefix: /stream }, auth: none, upstream: one }
+)");
+  origin_.answer_with({.pieces = {"", "", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok"}});
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", "01234", "", "", "56789"}});
+  RawClient busy{world_}, queued{world_}, stream{world_}, first{world_}, held{world_};
+  const auto send = [&](RawClient& client, const char* path) {
+    client.send(std::string{"GET "} + path + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    gateway_->run_for(milliseconds{5});
+  };
+  send(busy, "/queued/1");
+  send(stream, "/stream");
+  send(queued, "/queued/2");
+  send(first, "/held");
+  send(held, "/held");
+  EXPECT_EQ(gateway_->worker().counters().exchanges_held.get(), 1U);
+  gateway_->drain();
+  gateway_->run_for(seconds{5});
+  for (RawClient* client : {&busy, &queued, &stream, &held}) {
+    EXPECT_EQ(client->answers(), "200, closed");
+    // Its head had left when the drain began.
+    EXPECT_EQ(field(client->messages().front(), "connection"), client == &stream ? "(none)" : "close");
+  }
+  EXPECT_EQ(stream.messages().front().body, "0123456789");
+  EXPECT_TRUE(gateway_->worker().is_drained());
+  EXPECT_EQ(gateway_->worker().counters().drain_cut.get(), 0U);
+}
+
+TEST_F(Routes, drain_that_is_cut_says_so_to_whoever_waits) {
+  start(R"(limits: { shaped: { key: address, rate: 1/min, burst: 5, delay: 0, max_hold: 10min } }
+upstreams:
+  narrow: { endpoints: [http://127.0.0.1:9001], connections: 1 }
+routes:
+  - { match: { path_prefix: /held }, auth: none, limits: shaped, respond: { body: held } }
+  - { match: { path_prefix: /queued }, auth: none, upstream: narrow }
+)");
+  origin_.answer_with({});
+  RawClient busy{world_}, queued{world_}, first{world_}, held{world_};
+  for (auto& [client, path] :
+       {std::pair<RawClient*, const char*>{&busy, "/queued"}, {&queued, "/queued"}, {&first, "/held"}, {&held, "/held"}}) {
+    client->send(std::string{"GET "} + path + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    gateway_->run_for(milliseconds{5});
+  }
+  gateway_->drain();
+  gateway_->run_for(seconds{1});
+  gateway_->cut();
+  gateway_->run_for(seconds{5});
+  for (RawClient* client : {&busy, &queued, &held}) EXPECT_EQ(client->answers(), "503 drain, closed");
+  EXPECT_TRUE(gateway_->worker().is_drained());
+  EXPECT_EQ(gateway_->worker().counters().drain_cut.get(), 3U);
+}
+
+TEST_F(Routes, announced_drain_fails_health_and_nothing_else) {
+  start("routes:\n  - { match: { path_prefix: / }, auth: none, upstream: one }\n");
+  gateway_->announce();
+  gateway_->run_for(milliseconds{10});
+  ask("GET /health");
+  EXPECT_EQ(last_, "503 drain, closed");
+  EXPECT_EQ(field(ask("GET /x"), "connection"), "(none)");
+  EXPECT_EQ(last_, "200");
+}
+
+}  // namespace
+}  // namespace sluice::conformance
