@@ -1,10 +1,12 @@
-// sluice check: judges a configuration file, and says what it means.
+// sluice check, sluice config: judge a configuration file, and say what it means.
 #include <fmt/core.h>
 
 #include "cli/commands.h"
 #include "cli/serve.h"
 #include "proxy/config_reader.h"
+#include "proxy/config_schema.h"
 #include "proxy/gateway.h"
+#include "proxy/resolver.h"
 
 namespace sluice::cli {
 
@@ -56,8 +58,12 @@ std::string what_in_words(const proxy::Config& config, const proxy::Route& route
 
 }  // namespace
 
-int check_command(const std::string& path) {
-  const proxy::ConfigReading reading = proxy::read_config(path);
+int check_command(const std::string& path, Resolving resolving) {
+  proxy::ConfigReading reading = proxy::read_config(path);
+  if (reading.config && resolving == Resolving::yes) {
+    reading.complaints = proxy::resolve_endpoints(*reading.config);
+    if (!reading.complaints.empty()) reading.config.reset();
+  }
   for (const std::string& complaint : reading.complaints) say(complaint);
   for (const std::string& warning : reading.warnings) say("warning: " + warning);
   if (!reading.config) return proxy::exit_usage;
@@ -84,6 +90,34 @@ int check_command(const std::string& path) {
     const std::string what = what_in_words(config, route);
     fmt::print("  {:<32} {}\n", route.name, what);
   }
+  return proxy::exit_clean;
+}
+
+int config_command(const RunFlags& flags, Showing showing) {
+  if (showing == Showing::schema) {
+    fmt::print("{}", proxy::config_schema());
+    return proxy::exit_clean;
+  }
+  if (flags.config.empty()) {
+    say("write --config FILE, whose values are to be shown; or --schema");
+    return proxy::exit_usage;
+  }
+  std::vector<proxy::Override> overrides;
+  const auto add = [&](const char* path, const char* flag, const std::string& value) {
+    if (!value.empty()) overrides.push_back({path, value, flag});
+  };
+  add("listen", "--listen", flags.listen);
+  add("log", "--log", flags.log);
+  add("control", "--control", flags.control);
+  add("user", "--user", flags.user);
+  add("sandbox", "--sandbox", flags.sandbox);
+  add("workers.cores", "--cores", flags.cores);
+  const auto text = proxy::effective_config(flags.config, overrides);
+  if (const auto* complaint = std::get_if<proxy::Complaint>(&text)) {
+    say(complaint->text);
+    return proxy::exit_usage;
+  }
+  fmt::print("{}", std::get<std::string>(text));
   return proxy::exit_clean;
 }
 

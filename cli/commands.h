@@ -10,7 +10,11 @@ namespace sluice::cli {
 
 int run_command(const RunFlags& flags);
 int demo_command(const RunFlags& flags);
-int check_command(const std::string& path);
+// Whether the names of endpoints are looked up.
+enum class Resolving : uint8_t { no, yes };
+int check_command(const std::string& path, Resolving resolving);
+enum class Showing : uint8_t { effective, schema };
+int config_command(const RunFlags& flags, Showing showing);
 // `control` is the path of the gateway's control socket; empty: the default.
 int reload_command(const std::string& control);
 int backend_command(const std::string& listen);

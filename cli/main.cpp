@@ -38,7 +38,10 @@ void add_mint_flags(CLI::App& command, sluice::cli::MintFlags& flags) {
 
 // What the command line says; the command that was given is left in `chosen`.
 struct CommandLine {
-  RunFlags run, demo;
+  RunFlags run, demo, shown;
+  bool resolves = false;
+  bool shows_effective = false;
+  bool shows_schema = false;
   std::string backend_listen = "127.0.0.1:9001";
   std::string checked;
   std::string control;
@@ -69,7 +72,16 @@ void add_gateway_commands(CLI::App& app, CommandLine& line) {
 
   CLI::App* check = app.add_subcommand("check", "judge a configuration file and say what it means");
   check->add_option("-c,--config,file", line.checked, "configuration file")->type_name("FILE")->required();
-  check->callback([&line] { line.chosen = [&line] { return check_command(line.checked); }; });
+  check->add_flag("--resolve", line.resolves, "look up the names of endpoints too");
+  check->callback(
+      [&line] { line.chosen = [&line] { return check_command(line.checked, line.resolves ? Resolving::yes : Resolving::no); }; });
+
+  CLI::App* config = app.add_subcommand("config", "show a configuration with everything that holds, or the form of the file");
+  add_run_flags(*config, line.shown);
+  config->add_flag("--effective", line.shows_effective, "each value with its origin");
+  config->add_flag("--schema", line.shows_schema, "a JSON Schema, for editors");
+  config->callback(
+      [&line] { line.chosen = [&line] { return config_command(line.shown, line.shows_schema ? Showing::schema : Showing::effective); }; });
 
   CLI::App* backend = app.add_subcommand("backend", "run the example service alone");
   backend->add_option("--listen", line.backend_listen, "address to listen on; default 127.0.0.1:9001")->type_name("ADDR:PORT");

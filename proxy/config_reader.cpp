@@ -281,12 +281,26 @@ std::optional<core::Cidr> read_network(Document& document, const YAML::Node& nod
   return network;
 }
 
-ConfigReading read_config_text(const std::string& name, const std::string& text) {
+namespace {
+
+std::vector<std::unique_ptr<Document>> document_and_includes(const std::string& name, const std::string& text) {
   std::vector<std::unique_ptr<Document>> documents;
   documents.push_back(std::make_unique<Document>(name, text));
   std::error_code failure;
   std::vector<std::string> way{std::filesystem::weakly_canonical(name, failure).string()};
   if (documents.front()->complaints().empty()) read_includes(*documents.front(), way, documents);
+  return documents;
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<Document>> read_document_and_includes(const std::string& path) {
+  std::string complaint;
+  return document_and_includes(path, read_file(path, complaint).value_or(""));
+}
+
+ConfigReading read_config_text(const std::string& name, const std::string& text) {
+  const std::vector<std::unique_ptr<Document>> documents = document_and_includes(name, text);
   const auto complaints = [&] {
     std::vector<std::string> all;
     for (const auto& document : documents) all.insert(all.end(), document->complaints().begin(), document->complaints().end());

@@ -2,6 +2,7 @@
 // the config what was right.
 #pragma once
 
+#include <memory>
 #include <span>
 
 #include "proxy/config_document.h"
@@ -49,7 +50,8 @@ void read_route_actions(Document& document, Config& config, const Section& secti
 // config_upstreams.cpp
 void read_upstreams(Document& document, Config& config, const YAML::Node& node);
 
-// config_reader.cpp
+// config_reader.cpp; what can't be read is left out, with a complaint in the first.
+[[nodiscard]] std::vector<std::unique_ptr<Document>> read_document_and_includes(const std::string& path);
 [[nodiscard]] std::optional<core::Cidr> read_network(Document& document, const YAML::Node& node);
 
 }  // namespace sluice::proxy
