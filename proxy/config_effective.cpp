@@ -74,7 +74,7 @@ class Printer {
   static std::string written(Schema value) {
     std::string_view text;
     const auto is_plain = [](unsigned char c) {
-      return std::isalnum(c) != 0 || std::string_view{" _./;=%-"}.find(static_cast<char>(c)) != std::string_view::npos;
+      return std::isalnum(c) != 0 || std::string_view{" _./;=%:-"}.find(static_cast<char>(c)) != std::string_view::npos;
     };
     const bool is_bare = value.get(text) == simdjson::SUCCESS && !text.empty() &&
                          std::isalnum(static_cast<unsigned char>(text.front())) != 0 && std::all_of(text.begin(), text.end(), is_plain);
