@@ -13,6 +13,8 @@ namespace sluice::proxy {
 namespace {
 // A client that goes on sending is heard out for so many times Timeouts::linger at most.
 constexpr int linger_periods_max = 5;
+// When a drain begins, a connection that has asked nothing yet has so long for its first request.
+constexpr core::Duration newcomer_grace = std::chrono::seconds{1};
 }  // namespace
 
 std::string_view to_string(DownstreamConnection::State state) {
@@ -321,6 +323,11 @@ void DownstreamConnection::on_drain(Worker& worker) {
   // A request that is here already is served; its answer says that the connection closes.
   const auto waiting = worker.kernel().peek(socket_);
   if (waiting && waiting.value() > 0) return;
+  if (requests_ == 0 && !waiting && waiting.error() == core::Error::would_block) {
+    // It has only just come: what it wants is on its way, and nobody told it that it must ask again.
+    worker.wheel().arm(timer_, worker.now() + newcomer_grace);
+    return;
+  }
   begin_close(worker);
 }
 

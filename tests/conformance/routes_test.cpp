@@ -418,6 +418,22 @@ routes:
   EXPECT_EQ(gateway_->worker().counters().drain_cut.get(), 3U);
 }
 
+TEST_F(Routes, drain_waits_a_moment_for_who_has_only_just_come) {
+  start("routes:\n  - { match: { path_prefix: / }, auth: none, upstream: one }\n");
+  RawClient newcomer{world_}, silent{world_}, served{world_};
+  served.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  gateway_->run_for(milliseconds{100});
+  gateway_->drain();
+  gateway_->run_for(milliseconds{500});
+  EXPECT_EQ(served.answers(), "200, closed") << "it may ask again elsewhere";
+  EXPECT_FALSE(newcomer.is_closed());
+  newcomer.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  gateway_->run_for(milliseconds{700});
+  EXPECT_EQ(newcomer.answers(), "200, closed");
+  EXPECT_TRUE(silent.is_closed());
+  EXPECT_TRUE(gateway_->worker().is_drained());
+}
+
 TEST_F(Routes, announced_drain_fails_health_and_nothing_else) {
   start("routes:\n  - { match: { path_prefix: / }, auth: none, upstream: one }\n");
   gateway_->announce();

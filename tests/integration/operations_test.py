@@ -86,6 +86,8 @@ class Origin:
                     await reader.readexactly(int(length.group(1)))
                 if "/slow" in line:
                     await asyncio.sleep(0.5)
+                while "/hold" in line and self.mode != "let go":
+                    await asyncio.sleep(0.01)
                 if self.mode == "close_on_next" and served > 1:
                     break
                 status = "500 Broken" if self.mode == "broken" else "200 OK"
@@ -357,6 +359,83 @@ class Operations(unittest.TestCase):
         self.assertEqual(answers[0][0], 200)
         self.assertIn("X-Old: 1", answers[0][1])
         until(lambda: self.metric("gateway_config_generations") == 1, "the old one is let go of")
+
+    def test_ninth_configuration_is_refused_until_one_is_let_go_of(self):
+        a = self.origin("a")
+        self.write(self.one(a), "  - { auth: none, upstream: one }")
+        self.start()
+        answers, threads = [], []
+        refused = None
+        for number in range(1, 10):
+            threads.append(threading.Thread(target=lambda: answers.append(self.client().ask("/hold")[0])))
+            threads[-1].start()
+            until(lambda: a.requests == number, "the request is with its endpoint")
+            refused = self.reload()
+            if refused.returncode != 0:
+                break
+        self.assertIn("8 configurations are still used by requests", refused.stderr)
+        self.assertEqual(len(threads), 8)
+        a.mode = "let go"
+        for thread in threads:
+            thread.join()
+        self.assertEqual(answers, [200] * 8)
+        until(lambda: self.reload().returncode == 0, "a reload is possible again")
+
+    def test_reload_that_cannot_listen_changes_nothing(self):
+        a = self.origin("a")
+        self.write(self.one(a), "  - { auth: none, upstream: one }")
+        self.start()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen(1)
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            self.write(self.one(a), "  - { auth: none, respond: { body: new } }", listen=f'["127.0.0.1:{self.port}", "{address}"]')
+            answer = self.reload()
+        self.assertEqual(answer.returncode, 2)
+        self.assertIn(f"can't listen on {address}: another program uses this port", answer.stderr)
+        self.assertIn("a GET", self.client().ask()[2])
+
+    def test_unix_peers_are_believed_only_where_the_configuration_says_so(self):
+        path = f"{self.folder}/listen.sock"
+        routes = "  - { auth: none, allow: [192.0.2.7], respond: { body: in } }"
+        a = self.origin("a")
+        forged = "X-Forwarded-For: 192.0.2.7\r\n"
+        self.write(self.one(a), routes, listen=f'["127.0.0.1:{self.port}", "unix:{path}"]')
+        self.start()
+        self.assertEqual(self.client(path).ask(fields=forged)[0], 403)
+        self.write(self.one(a), routes, listen=f'["127.0.0.1:{self.port}", "unix:{path}"]', more="trusted: [unix]")
+        self.assertEqual(self.reload().returncode, 0)
+        self.assertEqual(self.client(path).ask(fields=forged)[0], 200)
+        self.assertEqual(self.client().ask(fields=forged)[0], 403, "TCP peers are no unix peers")
+        self.write(self.one(a), routes, listen=f'["127.0.0.1:{self.port}", {{ address: "unix:{path}", proxy_protocol: true }}]', more="trusted: [unix]")
+        self.assertEqual(self.reload().returncode, 0)
+        announced = self.client(path)
+        announced.connection = socket.socket(socket.AF_UNIX)
+        announced.connection.settimeout(20)
+        announced.connection.connect(path)
+        announced.connection.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 1 2\r\n")
+        self.assertEqual(announced.ask()[0], 200)
+
+    def test_one_upstream_has_no_more_connections_than_allowed_over_all_cores(self):
+        a = self.origin("a")
+        self.write(f"  one: {{ endpoints: [http://127.0.0.1:{a.port}], connections: 3 }}", "  - { auth: none, upstream: one }")
+        self.start()
+        statuses = []
+
+        def ask():
+            client = self.client()
+            for _ in range(3):
+                statuses.append(client.ask("/slow")[0])
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        most = 0
+        while any(thread.is_alive() for thread in threads):
+            most = max(most, len(a.writers))
+        self.assertEqual(statuses, [200] * 24)
+        self.assertEqual(most, 3)
+        self.assertEqual(self.metric("gateway_upstream_connections_max", '{upstream="one"}'), 3)
 
     # --- another process -----------------------------------------------------------------------------------------------------
 

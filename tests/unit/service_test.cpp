@@ -1,0 +1,80 @@
+// What stands between a gateway and its operator: addresses as they are written, PROXY headers that go out, the watchdog, the
+// names of what is counted.
+#include <gtest/gtest.h>
+
+#include "cli/service_manager.h"
+#include "core/destination.h"
+#include "proxy/labels.h"
+#include "proxy/proxy_header.h"
+
+namespace sluice {
+namespace {
+
+TEST(Destination, text_and_address_are_one) {
+  for (const char* text : {"127.0.0.1:8000", "[::1]:8000", "unix:/run/app.sock", "unix:@abstract"}) {
+    const auto destination = core::Destination::parse(text);
+    ASSERT_TRUE(destination) << text;
+    EXPECT_EQ(destination->text(), text);
+    EXPECT_TRUE(*destination == *core::Destination::parse(text));
+  }
+  EXPECT_EQ(core::Destination::parse(":8000")->text(), "0.0.0.0:8000");
+  EXPECT_EQ(core::Destination::parse("unix:/x")->port(), 0);
+  EXPECT_FALSE(*core::Destination::parse("unix:/x") == *core::Destination::parse("unix:/xy"));
+  for (const std::string& text : {std::string{"unix:"}, std::string{"unix:relative"}, std::string{"unix:/"}, std::string{"unix:@"},
+                                  "unix:/" + std::string(107, 'x'), std::string{"127.0.0.1"}, std::string{"host:80"}}) {
+    EXPECT_FALSE(core::Destination::parse(text)) << text;
+  }
+  EXPECT_TRUE(core::Destination::parse("unix:/" + std::string(106, 'x')));
+}
+
+TEST(ProxyHeaderOut, says_what_the_parser_reads) {
+  using proxy::ProxyHeader;
+  using proxy::ProxyHeaderOut;
+  const auto written = [](ProxyHeaderOut version, const core::SocketAddress& from, const core::SocketAddress& to) {
+    std::array<std::byte, proxy::proxy_header_out_bytes_max> out;
+    const size_t size = proxy::write_proxy_header(out, version, from, to);
+    const ProxyHeader header = proxy::parse_proxy_header({out.data(), size});
+    EXPECT_EQ(header.state, ProxyHeader::State::complete);
+    EXPECT_EQ(header.size, size);
+    return header.source ? header.source->text() : "nobody";
+  };
+  for (const ProxyHeaderOut version : {ProxyHeaderOut::v1, ProxyHeaderOut::v2}) {
+    for (const char* text : {"192.0.2.7:4711", "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535"}) {
+      const auto address = *core::SocketAddress::parse(text);
+      EXPECT_EQ(written(version, address, address), text);
+    }
+    const auto v4 = *core::SocketAddress::parse("192.0.2.7:1");
+    EXPECT_EQ(written(version, core::SocketAddress::of_unix_peer(), v4), "nobody");
+    EXPECT_EQ(written(version, v4, *core::SocketAddress::parse("[::1]:1")), "nobody") << "no header speaks of two families";
+  }
+}
+
+TEST(Watchdog, core_that_stands_still_is_no_sign_of_life) {
+  cli::Watchdog watchdog{std::chrono::microseconds{400'000}};
+  EXPECT_EQ(watchdog.interval(), std::chrono::milliseconds{100});
+  EXPECT_TRUE(watchdog.is_alive({1, 1}));
+  EXPECT_TRUE(watchdog.is_alive({2, 5}));
+  EXPECT_FALSE(watchdog.is_alive({3, 5}));
+  EXPECT_FALSE(watchdog.is_alive({4, 5})) << "as long as it does";
+  EXPECT_TRUE(watchdog.is_alive({4, 6}));
+  EXPECT_FALSE(cli::Watchdog{std::nullopt}.interval());
+}
+
+TEST(Labels, numbers_stay_and_end) {
+  proxy::NameTable table{2};
+  EXPECT_EQ(table.number_of("a"), 0);
+  EXPECT_EQ(table.number_of("b"), 1);
+  EXPECT_EQ(table.number_of("a"), 0);
+  EXPECT_EQ(table.number_of("c"), proxy::NameTable::none);
+  EXPECT_EQ(table.name(1), "b");
+  EXPECT_EQ(table.name(proxy::NameTable::none), "-");
+  proxy::LimitTable limits;
+  EXPECT_EQ(limits.number_of("x", "rate"), 0);
+  EXPECT_EQ(limits.number_of("x", "concurrent"), 1);
+  EXPECT_EQ(limits.reason(1), "limit.x");
+  EXPECT_EQ(limits.name(1), "x");
+  EXPECT_EQ(limits.counts(1), "concurrent");
+}
+
+}  // namespace
+}  // namespace sluice
