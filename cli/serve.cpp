@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "cli/control_socket.h"
 #include "cli/file_watch.h"
@@ -64,7 +65,9 @@ int drain(proxy::Gateway& gateway, int signals) {
     gateway.announce_drain();
     const auto until = steady_clock::now() + announce;
     for (auto now = steady_clock::now(); now < until; now = steady_clock::now()) {
-      if (ends(next_signal(signals, nullptr, static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count()) + 1))) break;
+      if (ends(next_signal(signals, nullptr,
+                           static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count()) + 1)))
+        break;
     }
   }
   const auto started = steady_clock::now();
@@ -126,6 +129,14 @@ void block_signals() {
 
 namespace {
 
+// 0 if it can't be read.
+uint64_t kernel_setting(const std::string& name) {
+  std::ifstream file{"/proc/sys/" + name};
+  uint64_t value = 0;
+  file >> value;
+  return file ? value : 0;
+}
+
 // What is said once requests are served.
 void say_what_runs(const proxy::Gateway& gateway, uint32_t connections_wanted) {
   const proxy::Config& running = gateway.config();
@@ -138,6 +149,11 @@ void say_what_runs(const proxy::Gateway& gateway, uint32_t connections_wanted) {
   if (running.bounds.connections < connections_wanted) {
     say("warning: the limit of open files allows " + std::to_string(running.bounds.connections) + " connections a core, not " +
         std::to_string(connections_wanted) + "; raise it with ulimit -n or LimitNOFILE=");
+  }
+  if (const uint64_t backlog = kernel_setting("net/core/somaxconn");
+      backlog != 0 && backlog < static_cast<uint64_t>(proxy::listen_backlog)) {
+    say("warning: the kernel cuts the queue of new connections to " + std::to_string(backlog) + ", not " +
+        std::to_string(proxy::listen_backlog) + "; raise it with sysctl net.core.somaxconn");
   }
   say("memory: at most " + std::to_string(gateway.memory_bound_bytes() >> 20) + " MiB, taken as it is needed");
 }

@@ -11,7 +11,6 @@ struct Counters {
   metrics::RequestSeries requests;
   core::Counter requests_total;
   metrics::Histogram request_duration;
-  metrics::Histogram upstream_duration;
 
   core::Counter connections_accepted;
   core::Counter connections_open;

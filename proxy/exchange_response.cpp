@@ -111,7 +111,7 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
   judge_endpoint(worker, response_.status >= 500 ? Outcome::failure : Outcome::success);
   response_at_ = worker.now();
   deadline_ = core::Instant::max();
-  worker.counters().upstream_duration.record(response_at_ - sent_at_);
+  plan_->upstream().duration.record(response_at_ - sent_at_);
   response_status_ = response_.status;
   // Bytes beyond the response answer nothing that was asked.
   upstream_reusable_ = response_.persistence == http::Persistence::keep_alive && piece.consumed == available;

@@ -48,7 +48,7 @@ void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
   deadline_ = core::Instant::max();
   persistence_ = http::Persistence::close;
   judge_endpoint(worker, Outcome::success);
-  worker.counters().upstream_duration.record(response_at_ - sent_at_);
+  plan_->upstream().duration.record(response_at_ - sent_at_);
   http::drop_response_fields(response_, http::Framing::none);
   edit_response();
   let_go_of_share();

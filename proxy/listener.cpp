@@ -28,7 +28,7 @@ int open_listener(const core::Destination& address) {
   const bool is_ready = address.is_unix() || (::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
                                               ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
                                               ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
-  if (!is_ready || ::bind(listener, address.data(), address.size()) != 0 || ::listen(listener, 4096) != 0) {
+  if (!is_ready || ::bind(listener, address.data(), address.size()) != 0 || ::listen(listener, listen_backlog) != 0) {
     const int failure = errno;
     ::close(listener);
     errno = failure;

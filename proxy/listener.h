@@ -15,6 +15,8 @@
 
 namespace sluice::proxy {
 
+inline constexpr int listen_backlog = 4096;  // connections that wait to be accepted, on each socket
+
 // Sockets that listen already: from the service manager (sd_listen_fds(3)), or from the process whose place is taken.
 class InheritedListeners {
  public:

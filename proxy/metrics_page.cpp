@@ -57,15 +57,17 @@ void put_requests(Exposition& out, const MetricsSources& sources) {
 
 void put_durations(Exposition& out, const MetricsSources& sources) {
   std::vector<const metrics::Histogram*> requests;
-  std::vector<const metrics::Histogram*> upstream;
   for (const Worker* worker : sources.workers) {
     requests.push_back(&worker->counters().request_duration);
-    upstream.push_back(&worker->counters().upstream_duration);
   }
   out.family("gateway_request_duration_seconds", Kind::histogram, "From the first byte of a request to the last byte of its answer.");
   out.histogram({}, requests);
   out.family("gateway_upstream_duration_seconds", Kind::histogram, "From the last byte of a request sent upstream to its response head.");
-  out.histogram({}, upstream);
+  sources.registry->for_each_upstream([&](const UpstreamRecord& record) {
+    std::vector<const metrics::Histogram*> cores;
+    for (const auto& core : record.cores) cores.push_back(&core->duration);
+    out.histogram({{"upstream", record.name}}, cores);
+  });
 }
 
 void put_connections(Exposition& out, const MetricsSources& sources) {

@@ -14,6 +14,7 @@
 
 #include "core/intrusive_list.h"
 #include "core/random.h"
+#include "metrics/histogram.h"
 #include "proxy/circuit_breaker.h"
 #include "proxy/endpoint.h"
 
@@ -76,8 +77,10 @@ class Upstream : public core::ListNode<HungryTag> {
   [[nodiscard]] const CircuitBreaker& circuit() const { return circuit_; }
   [[nodiscard]] bool has_waiting() const { return !waiting_.empty(); }
   [[nodiscard]] uint16_t label() const { return label_; }
-  core::Counter waiting_now;  // read by others
-  core::Counter refused;      // by the bound, the circuit, or because nobody was healthy
+  // --- read by others
+  metrics::Histogram duration;  // from the last byte of a request to its response head
+  core::Counter waiting_now;
+  core::Counter refused;  // by the bound, the circuit, or because nobody was healthy
 
  private:
   [[nodiscard]] Acquired open(Worker& worker, Endpoint& endpoint, Exchange& exchange);
