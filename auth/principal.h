@@ -22,6 +22,17 @@ class Principal {
  public:
   uint64_t meets = 0;  // a bit a requirement
 
+  Principal() = default;
+  Principal(const Principal& other) { *this = other; }
+  // What is there, and no more: it is done for every request.
+  Principal& operator=(const Principal& other) {
+    meets = other.meets;
+    used_ = other.used_;
+    places_ = other.places_;
+    std::memcpy(bytes_.data(), other.bytes_.data(), used_);
+    return *this;
+  }
+
   static constexpr size_t bytes_max = 512;  // of all claims together; a token with more is refused, never cut
 
   // Each claim once. False if there is no room.

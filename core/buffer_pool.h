@@ -27,6 +27,14 @@ class Buffer {
   [[nodiscard]] std::span<std::byte> send_area() const {
     return {base_ + limits::buffer_headroom + limits::buffer_receive_bytes + limits::buffer_tailroom, limits::buffer_send_bytes};
   }
+  // The same, close behind the `used` bytes of the receive area where they leave enough room, so that a small message touches
+  // one page and not two. Only while nothing more is received into the buffer.
+  [[nodiscard]] std::span<std::byte> send_area_behind(uint32_t used) const {
+    constexpr uint32_t line = 64;
+    const uint32_t begin = (used + limits::buffer_tailroom + line - 1) / line * line;
+    if (begin + limits::buffer_send_bytes > limits::buffer_receive_bytes) return send_area();
+    return receive_area().subspan(begin, limits::buffer_send_bytes);
+  }
   // Where the trailers of the message that comes in are kept until it leaves.
   [[nodiscard]] std::span<std::byte> trailer_area() const {
     return {send_area().data() + limits::buffer_send_bytes, limits::buffer_trailer_bytes};

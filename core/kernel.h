@@ -107,6 +107,8 @@ class Kernel {
   void cancel(Token token);
 
   // --- calls: done when they return ----------------------------------------------------------------------------------
+  // A connection that waits on the listener, as accept() would give it; Error::would_block: none does.
+  Result<int> accept_now(int listener);
   Result<size_t> send_now(int socket, std::span<const std::byte> bytes, Continuation continuation);
   // Moves up to `size` bytes between a socket and an end of a pipe without copying them (splice(2)). 0 is the socket's FIN;
   // Error::would_block: the socket is empty or full, or the pipe is.

@@ -90,6 +90,13 @@ void Kernel::cancel(Token token) {
   sqe->user_data = token_ignored;
 }
 
+Result<int> Kernel::accept_now(int listener) {
+  state_->counters.inline_calls.add();
+  const int socket = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (socket < 0) return error_from_errno(errno);
+  return socket;
+}
+
 Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes, Continuation continuation) {
   state_->counters.inline_calls.add();
   const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (continuation == Continuation::follows ? MSG_MORE : 0);

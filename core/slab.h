@@ -17,13 +17,18 @@
 
 namespace sluice::core {
 
+// Pages of 2 MiB where the kernel has them: for objects of more than a page that a request touches all over, because with many
+// of them looking up addresses costs more than what is at them.
+enum class Backing : uint8_t { small, huge };
+
 template <typename T>
 class Slab {
  public:
-  explicit Slab(uint32_t capacity) : capacity_(capacity), meta_(new Meta[capacity]) {
+  explicit Slab(uint32_t capacity, Backing backing = Backing::small) : capacity_(capacity), meta_(new Meta[capacity]) {
     void* memory = ::mmap(nullptr, size_bytes(capacity), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc{};
     objects_ = static_cast<T*>(memory);
+    if (backing == Backing::huge) ::madvise(memory, size_bytes(capacity), MADV_HUGEPAGE);  // a wish
   }
   ~Slab() {
     for (uint32_t slot = 0; slot < used_; ++slot) {

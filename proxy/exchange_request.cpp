@@ -16,7 +16,8 @@ void Exchange::build_first_flight(Worker& worker) {
   std::array<char, traceparent_bytes> trace;
   const bool has_trace = request_.fields.find(http::FieldName::traceparent) != nullptr;
   if (!has_trace) worker.make_traceparent(trace);
-  http::Writer writer{request_buffer_.send_area()};
+  const bool complete = request_parser_.body_complete();
+  http::Writer writer{complete ? request_buffer_.send_area_behind(received_) : request_buffer_.send_area()};
   std::array<char, limits::target_bytes_max + rewrite_bytes_max> target;
   const core::SocketAddress& peer = downstream_->address();
   http::write_request_head(writer, request_,
@@ -31,7 +32,6 @@ void Exchange::build_first_flight(Worker& worker) {
                             .more = added_upstream(worker.added_fields())});
 
   up_.is_bulk = true;
-  const bool complete = request_parser_.body_complete();
   const bool chunked = request_.framing == http::Framing::chunked;
   const std::string_view payload{reinterpret_cast<const char*>(request_area().data()) + head_end_, payload_size_};
   if (chunked && !payload.empty()) {

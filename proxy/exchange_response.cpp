@@ -125,7 +125,7 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
   if (response_framing_ == http::Framing::until_close || worker.is_draining()) persistence_ = http::Persistence::close;
   http::drop_response_fields(response_, response_framing_);
   edit_response();
-  http::Writer writer{response_buffer_.send_area()};
+  http::Writer writer{piece.complete ? response_buffer_.send_area_behind(response_received_) : response_buffer_.send_area()};
   http::write_response_head(writer, response_,
                             {.framing = response_framing_,
                              .persistence = persistence_,

@@ -56,7 +56,7 @@ Worker::Worker(WorkerOptions options)
       response_buffers_(config().bounds.exchanges),
       downstreams_(config().bounds.connections + accept_margin + slack),
       upstreams_(config().bounds.upstream_connections),
-      exchanges_(config().bounds.exchanges + slack),
+      exchanges_(config().bounds.exchanges + slack, core::Backing::huge),
       pipes_(kernel(), config().bounds.pipes),
       ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed, config().network_bits),
       shard_(keys_of_one_core(config()), limits_max, config().limits_on_full),

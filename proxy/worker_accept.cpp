@@ -117,6 +117,14 @@ void Worker::begin_stop_listening(Acceptor& acceptor) {
 void Worker::stop_listening(Acceptor& acceptor) {
   SLUICE_ASSERT(acceptor.state == State::pausing);
   wheel().disarm(acceptor.timer);
+  // Closing would reset those who wait. Where another process shares the queue they would wait there for ever: the kernel wakes one
+  // accept for each, and it may have been the one that was just cancelled.
+  while (downstreams_.taken() < connections_max()) {
+    const auto socket = kernel().accept_now(acceptor.listener);
+    if (!socket && (socket.error() == core::Error::reset || socket.error() == core::Error::interrupted)) continue;
+    if (!socket) break;
+    admit_socket(acceptor, socket.value());
+  }
   kernel().close(acceptor.listener);
   acceptor.listener = -1;
   acceptor.state = State::stopped;

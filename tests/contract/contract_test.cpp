@@ -55,6 +55,19 @@ TEST_F(Contract, multishot_accept_gives_one_completion_a_connection_and_ends_whe
   EXPECT_FALSE(last.more);
 }
 
+TEST_F(Contract, accept_now_takes_who_waits_and_no_longer_waits_itself) {
+  EXPECT_EQ(kernel.accept_now(rig->listener()).error(), Error::would_block);
+  auto one = rig->connect();
+  auto two = rig->connect();
+  rig->wait(1);
+  for (int number = 0; number < 2; ++number) {
+    const auto accepted = kernel.accept_now(rig->listener());
+    ASSERT_TRUE(accepted);
+    kernel.close(accepted.value());
+  }
+  EXPECT_EQ(kernel.accept_now(rig->listener()).error(), Error::would_block);
+}
+
 TEST_F(Contract, receive_waits_for_bytes_and_sees_the_fin_as_nothing) {
   auto [socket, far] = pair();
   kernel.receive(Token{2, 0, 0}, socket, memory, Readiness::unexpected);

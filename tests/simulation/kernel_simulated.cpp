@@ -310,6 +310,16 @@ void Kernel::cancel(Token token) {
   state_->cancels.push_back(token);
 }
 
+Result<int> Kernel::accept_now(int listener) {
+  const KernelScope scope;
+  World::Socket& socket = state_->world.socket(state_->find(listener));
+  if (socket.backlog.empty()) return Error::would_block;
+  if (state_->world.happens(state_->world.faults().no_sockets)) return Error::too_many_files;
+  const SocketId accepted = socket.backlog.front();
+  socket.backlog.pop_front();
+  return state_->open(accepted);
+}
+
 Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes, Continuation) {
   const KernelScope scope;
   state_->counters.inline_calls.add();

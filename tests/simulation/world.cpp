@@ -205,6 +205,9 @@ void World::close(SocketId id) {
   if (mine.closed) return;
   const bool unread = !mine.received.empty();
   mine.closed = true;
+  // Whoever waits there was let in by the kernel: only a shortage of sockets is a reason to turn them away.
+  if (!mine.backlog.empty() && faults_.no_sockets == 0)
+    violation("a listener closes while " + std::to_string(mine.backlog.size()) + " wait to be accepted");
   for (const SocketId waiting : mine.backlog) reset(waiting);
   mine.backlog.clear();
   if (unread) {
