@@ -5,7 +5,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "core/affinity.h"
@@ -23,7 +22,10 @@ struct Channel {
     ares_options options{};
     options.timeout = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(config.timeout).count()) / 2;
     options.tries = 2;
-    is_open = prepared == ARES_SUCCESS && ::ares_init_options(&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) == ARES_SUCCESS;
+    options.sock_state_cb = on_socket;
+    options.sock_state_cb_data = this;
+    is_open = prepared == ARES_SUCCESS &&
+              ::ares_init_options(&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) == ARES_SUCCESS;
     if (is_open && !config.servers.empty()) is_open = ::ares_set_servers_ports_csv(channel, config.servers.c_str()) == ARES_SUCCESS;
   }
   ~Channel() {
@@ -31,8 +33,18 @@ struct Channel {
   }
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
+  // What the library waits for on a socket; nothing: it is done with it.
+  static void on_socket(void* channel, ares_socket_t socket, int reads, int writes) {
+    auto& sockets = static_cast<Channel*>(channel)->sockets;
+    const auto events = static_cast<short>((reads != 0 ? POLLIN : 0) | (writes != 0 ? POLLOUT : 0));
+    if (events == 0)
+      sockets.erase(socket);
+    else
+      sockets[socket] = events;
+  }
   ares_channel channel = nullptr;
   bool is_open = false;
+  std::map<ares_socket_t, short> sockets;
 };
 
 core::SocketAddress without_port(const sockaddr* address) {
@@ -66,17 +78,11 @@ void on_answer(void* to, int status, int, ares_addrinfo* answer) {
   if (resolved.addresses.empty()) resolved.complaint = "the answer has no address";
 }
 
-void wait_for_answers(ares_channel channel) {
+void wait_for_answers(const Channel& of) {
+  ares_channel channel = of.channel;
   while (true) {
-    std::array<ares_socket_t, ARES_GETSOCK_MAXNUM> sockets;
-    const int wanted = ::ares_getsock(channel, sockets.data(), static_cast<int>(sockets.size()));
     std::vector<pollfd> polls;
-    for (unsigned index = 0; index < sockets.size(); ++index) {
-      short events = 0;
-      if (ARES_GETSOCK_READABLE(static_cast<unsigned>(wanted), index)) events |= POLLIN;
-      if (ARES_GETSOCK_WRITABLE(static_cast<unsigned>(wanted), index)) events |= POLLOUT;
-      if (events != 0) polls.push_back({.fd = sockets[index], .events = events, .revents = 0});
-    }
+    for (const auto& [socket, events] : of.sockets) polls.push_back({.fd = socket, .events = events, .revents = 0});
     if (polls.empty()) return;
     timeval longest{.tv_sec = 1, .tv_usec = 0};
     timeval memory{};
@@ -126,7 +132,7 @@ std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names
     hints.ai_socktype = SOCK_STREAM;
     ::ares_getaddrinfo(channel.channel, name.c_str(), nullptr, &hints, on_answer, &resolved);
   }
-  wait_for_answers(channel.channel);
+  wait_for_answers(channel);
   return all;
 }
 
