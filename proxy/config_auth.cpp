@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
 #include "auth/jwks.h"
 #include "proxy/config_sections.h"
@@ -13,6 +11,8 @@
 namespace sluice::proxy {
 
 namespace {
+
+constexpr size_t key_file_bytes_max = 64 * 1024;
 
 // { env: NAME } or { file: PATH }; never the secret itself.
 std::optional<std::string> read_secret(Document& document, const YAML::Node& node) {
@@ -39,8 +39,8 @@ std::optional<std::string> read_secret(Document& document, const YAML::Node& nod
       return std::nullopt;
     }
     document.note_file(*name);
-    std::ifstream file{*name};
-    std::getline(file, secret);
+    const auto text = read_plain_file(*name, key_file_bytes_max);
+    if (const auto* whole = std::get_if<std::string>(&text)) secret = whole->substr(0, whole->find('\n'));
   }
   if (!secret.empty()) return secret;
   document.complain(source, section.has("env") ? "the variable " + *name + " is not set, or empty"
@@ -97,13 +97,12 @@ void read_pem_keys(Document& document, const YAML::Node& node, AuthConfig& entry
     const auto path = document.text(item, "the path of a PEM file");
     if (!path) continue;
     document.note_file(*path);
-    std::ifstream file{*path, std::ios::binary};
-    std::ostringstream text;
-    if (!file || !(text << file.rdbuf())) {
+    const auto text = read_plain_file(*path, key_file_bytes_max);
+    if (!std::holds_alternative<std::string>(text)) {
       document.complain(item, "the file " + *path + " can't be read");
       continue;
     }
-    auto key = auth::make_pem_key(text.str(), entry.provider.algorithms);
+    auto key = auth::make_pem_key(std::get<std::string>(text), entry.provider.algorithms);
     if (const auto* complaint = std::get_if<auth::KeyComplaint>(&key)) {
       document.complain(item, *path + ": " + complaint->text);
     } else {

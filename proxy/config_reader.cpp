@@ -4,10 +4,8 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <span>
-#include <sstream>
 
 #include "proxy/config_sections.h"
 
@@ -197,17 +195,12 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
 }
 
 std::optional<std::string> read_file(const std::string& path, std::string& complaint) {
-  std::ifstream file{path, std::ios::binary};
-  std::ostringstream text;
-  if (file) text << file.rdbuf();
-  if (!file || file.bad() || std::filesystem::is_directory(path)) {
-    complaint = "this file can't be read";
-  } else if (text.str().size() > config_bytes_max) {
-    complaint = "larger than 1 MiB; this can't be a configuration";
-  } else {
-    return text.str();
+  auto text = read_plain_file(path, config_bytes_max);
+  if (const auto* why = std::get_if<Complaint>(&text)) {
+    complaint = why->text.starts_with("larger") ? "larger than 1 MiB; this can't be a configuration" : why->text;
+    return std::nullopt;
   }
-  return std::nullopt;
+  return std::move(std::get<std::string>(text));
 }
 
 std::string folder_named(const std::string& from, const std::string& pattern) {

@@ -1,8 +1,5 @@
 // What a route of the configuration file does with a request: where it goes, what is changed on the way, what is answered.
 #include <algorithm>
-#include <array>
-#include <fstream>
-#include <sstream>
 
 #include "http/field.h"
 #include "http/hygiene.h"
@@ -142,10 +139,11 @@ void read_respond(Document& document, const YAML::Node& node, Respond& respond) 
     if (const auto body = document.text(section.get("body"), "text")) respond.body = *body;
   } else if (section.has("file")) {
     if (const auto path = document.text(section.get("file"), "a path")) {
-      std::ifstream file{*path, std::ios::binary};
-      std::ostringstream text;
-      if (!file || !(text << file.rdbuf())) document.complain(section.get("file"), "the file " + *path + " can't be read");
-      respond.body = text.str();
+      auto text = read_plain_file(*path, respond_bytes_max);
+      if (const auto* complaint = std::get_if<Complaint>(&text))
+        document.complain(section.get("file"), "the file " + *path + ": " + complaint->text);
+      else
+        respond.body = std::move(std::get<std::string>(text));
       document.note_file(*path);
     }
   }

@@ -30,6 +30,8 @@ using Parsed = std::variant<T, Complaint>;
 [[nodiscard]] Parsed<uint64_t> parse_size(std::string_view text);
 // The first `text` cores that may be used; "auto" is all of them.
 [[nodiscard]] Parsed<std::vector<int>> parse_cores(std::string_view text);
+// What a file holds, if it is a plain one of at most `most` bytes: no device and no pipe is waited for.
+[[nodiscard]] Parsed<std::string> read_plain_file(const std::string& path, size_t most);
 // "NAME" or "NAME:GROUP" of the system's users.
 [[nodiscard]] Parsed<std::optional<core::User>> parse_user(const std::string& text);
 [[nodiscard]] Parsed<limiter::Rate> parse_rate(std::string_view text);

@@ -130,7 +130,7 @@ TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"redirect: { to: /new, status: 307 }", "redirect: { to: /new, rest: keep }", "an exact path leaves no rest to keep"},
       {"respond: { body: hello }", "respond: { body: hello, status: 204 }", "has no body"},
       {"respond: { body: hello }", "respond: { status: 99 }", "is not a whole number from 200 to 599"},
-      {"respond: { body: hello }", "respond: { file: /no/such/file }", "the file /no/such/file can't be read"},
+      {"respond: { body: hello }", "respond: { file: /no/such/file }", "the file /no/such/file: this file can't be read"},
       {"respond: { body: hello }", "respond: { body: a, upstream: next }", "unknown key \"upstream\" in respond"},
       {"respond: { body: hello }", "respond: { body: a }, upstream: next", "upstream, redirect and respond exclude each other"},
       {"respond: { body: hello }", "respond: { body: a, content_type: text }", "\"text\" is no media type"},
@@ -156,6 +156,8 @@ TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"set: { X-A: b }", "sets: { X-A: b }", "unknown key \"sets\" in headers.request; did you mean set?"},
       {"host: endpoint", "host: \"a b\"", "\"a b\" is no host; write preserve, endpoint or a name"},
       {"match: { path: /old }", "match: { path_prefix: /inner }", "nothing says which of them wins"},
+      {"respond: { body: hello }", "respond: { file: /dev/zero }", "the file /dev/zero: this file can't be read"},
+      {"log: none", "include: /dev/zero", "/dev/zero: this file can't be read"},
       {"log: none", "include: /no/such/file.yaml", "/no/such/file.yaml: this file can't be read"},
       {"log: none", "log: none\nreload_on_change: 1s", "\"1s\" is not true or false"},
   };
