@@ -1,6 +1,5 @@
 #include "proxy/key_keeper.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "auth/jwks.h"
 #include "core/affinity.h"
+#include "core/file_stamp.h"
 #include "proxy/key_fetch.h"
 
 namespace sluice::proxy {
@@ -23,14 +23,6 @@ constexpr std::chrono::seconds want_cooldown{10};
 constexpr std::chrono::seconds retry_interval{5};
 constexpr core::Duration refresh_min = std::chrono::seconds{10};
 constexpr core::Duration refresh_max = std::chrono::hours{24};
-
-// Differs when the file was changed or replaced; empty if there is none.
-std::string stamp_of(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return {};
-  return std::to_string(info.st_ino) + "." + std::to_string(info.st_size) + "." + std::to_string(info.st_mtim.tv_sec) + "." +
-         std::to_string(info.st_mtim.tv_nsec);
-}
 
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
@@ -191,7 +183,7 @@ bool KeyKeeper::refresh(Reason reason) {
 
 KeyKeeper::Outcome KeyKeeper::refresh_file(const std::string& path, const std::function<std::string(const std::string& text)>& check) {
   Source& source = sources_[path];
-  const std::string stamp = stamp_of(path);
+  const std::string stamp = core::file_stamp(path);
   if (stamp == source.stamp && (source.is_loaded || !stamp.empty())) return Outcome::unchanged;
   const bool was_missing = source.stamp.empty() && current_ != nullptr;
   source.stamp = stamp;
