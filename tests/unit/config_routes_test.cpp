@@ -6,9 +6,12 @@
 #include <fstream>
 
 #include "proxy/config_reader.h"
+#include "tests/unit/broken_config.h"
 
 namespace sluice::proxy {
 namespace {
+
+using tests::with;
 
 constexpr const char* good = R"(
 listen: ["127.0.0.1:8000", { address: "unix:/run/sluice.sock", proxy_protocol: true }]
@@ -40,12 +43,6 @@ routes:
   - { match: { path_prefix: /cors }, auth: none, cors: { origins: ["https://a.test"] }, headers: { request: { set: { X-A: b } } }, host: endpoint, upstream: next }
 log: none
 )";
-
-std::string with(std::string text, const std::string& from, const std::string& to) {
-  const auto at = text.find(from);
-  EXPECT_NE(at, std::string::npos) << from;
-  return at == std::string::npos ? text : text.replace(at, from.size(), to);
-}
 
 TEST(ConfigRoutes, good_file_becomes_what_it_describes) {
   const ConfigReading reading = read_config_text("sluice.yaml", good);
@@ -79,10 +76,7 @@ TEST(ConfigRoutes, good_file_becomes_what_it_describes) {
 }
 
 TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
-  struct Broken {
-    std::string from, to, complaint;
-  };
-  const Broken table[] = {
+  const tests::Broken table[] = {
       {"\"127.0.0.1:8000\", ", "\"127.0.0.1:8000\", \"127.0.0.1:8000\", ", "another listener has the address 127.0.0.1:8000 too"},
       {"listen: [\"127.0.0.1:8000\"", "listen: [\"unix:run/x\"", "or a path like unix:/run/sluice.sock"},
       {"trusted: [10.0.0.0/8, unix]", "trusted: []", "nobody is trusted to speak it"},
@@ -161,16 +155,7 @@ TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"log: none", "include: /no/such/file.yaml", "/no/such/file.yaml: this file can't be read"},
       {"log: none", "log: none\nreload_on_change: 1s", "\"1s\" is not true or false"},
   };
-  for (const Broken& broken : table) {
-    const ConfigReading reading = read_config_text("sluice.yaml", with(good, broken.from, broken.to));
-    EXPECT_FALSE(reading.config) << broken.to;
-    std::string all;
-    for (const auto& complaint : reading.complaints) {
-      EXPECT_TRUE(complaint.starts_with("sluice.yaml:")) << complaint;
-      all += complaint + "\n";
-    }
-    EXPECT_NE(all.find(broken.complaint), std::string::npos) << broken.to << "\n" << all;
-  }
+  tests::expect_complaints(good, table, "a secret of the tests that is long enough even for HS512, as the warning would say");
 }
 
 TEST(ConfigRoutes, what_is_right_and_odd_is_a_warning) {

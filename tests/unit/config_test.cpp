@@ -5,9 +5,12 @@
 
 #include "proxy/config_reader.h"
 #include "proxy/route_table.h"
+#include "tests/unit/broken_config.h"
 
 namespace sluice::proxy {
 namespace {
+
+using tests::with;
 
 constexpr const char* good = R"(
 listen:
@@ -34,11 +37,6 @@ class ConfigTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ::setenv("CONFIG_TEST_SECRET", "a secret of the tests that is long enough even for HS512, as the warning would say", 1);
-  }
-  static std::string with(std::string text, const std::string& from, const std::string& to) {
-    const auto at = text.find(from);
-    EXPECT_NE(at, std::string::npos) << from;
-    return at == std::string::npos ? text : text.replace(at, from.size(), to);
   }
 };
 
@@ -98,7 +96,7 @@ struct Broken {
 };
 
 TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
-  const Broken table[] = {
+  const tests::Broken table[] = {
       {"rate: 100/s", "rate: 100", "sluice.yaml:9:38: rate \"100\" has no unit; write for example 10/s"},
       {"rate: 100/s", "rate: 100/fortnight", "has an unknown unit; write for example 10/s"},
       {"rate: 100/s", "rate: 0/s", "lets nothing through"},
@@ -179,17 +177,7 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"  per_tenant:", "  per tenant!:", "\"per tenant!\" is no name; letters, digits, _ and - are accepted"},
       {"routes:", "routes: []\nroutes_:", "unknown key \"routes_\" in the configuration; did you mean routes?"},
   };
-  for (const Broken& broken : table) {
-    const ConfigReading reading = read_config_text("sluice.yaml", with(good, broken.from, broken.to));
-    EXPECT_FALSE(reading.config) << broken.to;
-    std::string all;
-    for (const auto& complaint : reading.complaints) {
-      EXPECT_TRUE(complaint.starts_with("sluice.yaml:")) << complaint;
-      EXPECT_EQ(complaint.find("a secret of the tests that is long enough even for HS512, as the warning would say"), std::string::npos);
-      all += complaint + "\n";
-    }
-    EXPECT_NE(all.find(broken.complaint), std::string::npos) << broken.to << "\n" << all;
-  }
+  tests::expect_complaints(good, table, "a secret of the tests that is long enough even for HS512, as the warning would say");
 }
 
 TEST_F(ConfigTest, all_mistakes_are_said_at_once) {
