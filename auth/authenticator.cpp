@@ -41,13 +41,13 @@ Authenticator::Progress Authenticator::look_up(const Acceptance& acceptance, con
     attempt.examined.refusal = check_api_key(acceptance, attempt);
     return Progress::settled;
   }
-  if (const TokenCache::Entry* known = good_.find(found.token, acceptance.providers, now); known != nullptr) {
-    attempt.examined.principal = known->principal;
-    attempt.examined.provider = known->provider;
+  if (const auto known = good_.find(found.token, acceptance.providers, now); known.judgement != nullptr) {
+    attempt.examined.principal = *known.principal;
+    attempt.examined.provider = known.judgement->provider;
     return Progress::settled;
   }
-  if (const TokenCache::Entry* known = refused_.find(found.token, acceptance.providers, now); known != nullptr) {
-    attempt.examined.refusal = known->refusal;
+  if (const auto known = refused_.find(found.token, acceptance.providers, now); known.judgement != nullptr) {
+    attempt.examined.refusal = known.judgement->refusal;
     return Progress::settled;
   }
   return Progress::unknown;
@@ -70,17 +70,15 @@ void Authenticator::settle(const Acceptance& acceptance, EpochSeconds now, Attem
   const bool is_good = examined.refusal == Refusal::none;
   // Time makes these good, and load the other.
   if (examined.refusal == Refusal::not_yet || examined.refusal == Refusal::issued_later || examined.refusal == Refusal::busy) return;
-  TokenCache::Entry* entry = (is_good ? good_ : refused_).remember(attempt.token, now);
-  if (entry == nullptr) return;
-  entry->refusal = examined.refusal;
-  entry->provider = examined.provider;
+  TokenCache::Judgement judgement{.provider = examined.provider, .refusal = examined.refusal};
   if (is_good) {
-    entry->providers = ProviderSet{1} << examined.provider;
-    entry->principal = examined.principal;
-    entry->usable_until = examined.usable_until;
+    judgement.usable_until = examined.usable_until;
+    judgement.providers = ProviderSet{1} << examined.provider;
+    good_.remember(attempt.token, judgement, &examined.principal, now);
   } else {
-    entry->providers = acceptance.providers;
-    entry->usable_until = now + refused_ttl;
+    judgement.usable_until = now + refused_ttl;
+    judgement.providers = acceptance.providers;
+    refused_.remember(attempt.token, judgement, nullptr, now);
   }
 }
 

@@ -28,75 +28,86 @@ class TokenCache {
   static constexpr size_t token_bytes_kept_max = 2048;  // longer tokens are judged each time
   static constexpr uint32_t ways = 4;
 
-  struct Entry {
-    uint64_t hash;
+  struct Judgement {
     EpochSeconds usable_until;
-    uint32_t generation;    // of the judgement; older ones hold no more
-    ProviderSet providers;  // for which the judgement holds
+    ProviderSet providers;  // for which it holds
     uint16_t provider;      // that the token is of
     Refusal refusal;
-    core::BoundedString<token_bytes_kept_max> token;
-    Principal principal;  // if it was not refused
+  };
+  struct Known {
+    const Judgement* judgement = nullptr;  // nullptr: the token is not known
+    const Principal* principal = nullptr;  // if it was not refused
   };
 
   // `entries` is a power of two, at least `ways`; `seed` is random for the process.
   // `counters` outlive it.
   TokenCache(uint32_t entries, uint64_t seed, TokenCacheCounters& counters)
-      : mask_(entries / ways - 1), seed_(seed), entries_(entries), counters_(counters) {}
+      : mask_(entries / ways - 1), seed_(seed), tags_(entries), bodies_(entries), counters_(counters) {}
 
-  // The judgement for one of `providers`, still usable at `now`; or nullptr. Valid until the next call.
-  [[nodiscard]] const Entry* find(std::string_view token, ProviderSet providers, EpochSeconds now) {
+  // The judgement for one of `providers`, still usable at `now`. Valid until the next call.
+  [[nodiscard]] Known find(std::string_view token, ProviderSet providers, EpochSeconds now) {
     const uint64_t hash = hash_of(token);
     const uint64_t first = (hash & mask_) * ways;
     for (uint64_t index = first; index < first + ways; ++index) {
-      const Entry& entry = entries_[index];
-      if (entry.hash != hash || now >= until(entry) || entry.token.view() != token) continue;
+      const Tag& tag = tags_[index];
+      if (tag.hash != hash || now >= until(tag) || bodies_[index].token.view() != token) continue;
       // A good token is good wherever its provider is trusted; a bad one only for whom it was refused.
-      const bool holds = entry.refusal == Refusal::none ? (providers & entry.providers) != 0 : providers == entry.providers;
-      if (!holds) continue;
+      const ProviderSet of = tag.judgement.providers;
+      if (tag.judgement.refusal == Refusal::none ? (providers & of) == 0 : providers != of) continue;
       counters_.hits.add();
-      return &entry;
+      return {&tag.judgement, &bodies_[index].principal};
     }
     counters_.misses.add();
-    return nullptr;
+    return {};
   }
 
-  // A place for the token; everything but token and hash is for the caller to fill. nullptr if it is too long.
-  Entry* remember(std::string_view token, EpochSeconds now) {
-    if (token.size() > token_bytes_kept_max) return nullptr;
+  // Unless the token is too long. `principal` is null for one that was refused.
+  void remember(std::string_view token, const Judgement& judgement, const Principal* principal, EpochSeconds now) {
+    if (token.size() > token_bytes_kept_max) return;
     const uint64_t hash = hash_of(token);
     const uint64_t first = (hash & mask_) * ways;
-    Entry* oldest = &entries_[first];
+    uint64_t oldest = first;
     for (uint64_t index = first; index < first + ways; ++index) {
-      Entry& entry = entries_[index];
-      if (entry.hash == hash && entry.token.view() == token) {
-        oldest = &entry;
+      if (tags_[index].hash == hash && bodies_[index].token.view() == token) {
+        oldest = index;
         break;
       }
-      if (until(entry) < until(*oldest)) oldest = &entry;
+      if (until(tags_[index]) < until(tags_[oldest])) oldest = index;
     }
-    if (until(*oldest) > now && oldest->hash != hash) counters_.evictions.add();
-    oldest->hash = hash;
-    oldest->generation = generation_;
-    oldest->token.assign(token);
-    return oldest;
+    Tag& tag = tags_[oldest];
+    if (until(tag) > now && tag.hash != hash) counters_.evictions.add();
+    tag = {.hash = hash, .judgement = judgement, .generation = generation_};
+    Body& body = bodies_[oldest];
+    body.token.assign(token);
+    if (principal != nullptr) body.principal = *principal;
   }
 
   // Nothing that was judged holds any more.
   void clear() { ++generation_; }
 
-  [[nodiscard]] static size_t size_bytes(uint32_t entries) { return size_t{entries} * sizeof(Entry); }
+  [[nodiscard]] static size_t size_bytes(uint32_t entries) { return size_t{entries} * (sizeof(Tag) + sizeof(Body)); }
 
  private:
-  [[nodiscard]] EpochSeconds until(const Entry& entry) const {
-    return entry.generation == generation_ ? entry.usable_until : EpochSeconds{};
+  // Apart from what it is the tag of: to look for a token that is not there, and to choose its place, is to read one set's tags.
+  struct Tag {
+    uint64_t hash;
+    Judgement judgement;
+    uint32_t generation;  // of the judgement; older ones hold no more
+  };
+  struct Body {
+    Principal principal;
+    core::BoundedString<token_bytes_kept_max> token;
+  };
+  [[nodiscard]] EpochSeconds until(const Tag& tag) const {
+    return tag.generation == generation_ ? tag.judgement.usable_until : EpochSeconds{};
   }
   [[nodiscard]] uint64_t hash_of(std::string_view token) const { return XXH3_64bits_withSeed(token.data(), token.size(), seed_); }
 
   uint64_t mask_;
   uint64_t seed_;
   uint32_t generation_ = 1;  // 0 is that of entries that were never used
-  core::Pages<Entry> entries_;
+  core::Pages<Tag> tags_;
+  core::Pages<Body> bodies_;
   TokenCacheCounters& counters_;
 };
 
