@@ -1,16 +1,17 @@
 // A load generator that does not wait for whom it measures: requests begin at a fixed rate, each at its intended instant, and
 // latency counts from that instant, however late a connection was free for it (open loop). Without a rate every connection
-// asks again as soon as it was answered (closed loop). Each connection has a loopback address of its own, and a token.
+// asks again as soon as it was answered (closed loop). Connections come from as many loopback addresses as wanted; they are kept, or
+// each request opens one and waits for its end. Paths are asked for by turns, so answers of mixed sizes come; a token is a
+// connection's, or another one each request.
 //
-//   load --port N [--rate N] [--seconds N] [--connections N] [--addresses N] [--tokens FILE] [--path /x] [--json FILE] [--svg FILE]
-//
-// One thread, epoll. Prints one line:  requests/s errors p50 p90 p95 p99 p99.9 max (ms)
+// One thread, epoll; `load --help` names the options. Prints one line:  requests/s errors p50 p90 p95 p99 p99.9 max (ms)
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -20,6 +21,7 @@
 #include <cstring>
 #include <deque>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,37 +33,40 @@ namespace {
 using namespace sluice;
 using Clock = std::chrono::steady_clock;
 
+enum class Lifetime : uint8_t { kept, each_request };
+
 struct Options {
   uint16_t port = 0;
   double rate = 0;  // requests a second; 0: closed loop
   double seconds = 5;
   unsigned connections = 64;
   unsigned addresses = 1;
-  std::string tokens, path = "/", json, svg;
+  Lifetime connection = Lifetime::kept;
+  Lifetime token = Lifetime::kept;
+  std::string tokens, json, svg;
+  std::vector<std::string> paths{"/"};
 };
 
 struct Connection {
+  enum class State : uint8_t { idle, awaiting_head, awaiting_body };
+  State state = State::idle;
   int socket = -1;
-  std::string request;
-  std::string answer;
+  std::string head;        // of the answer, as far as it has come
+  uint64_t body_left = 0;  // awaiting_body
+  bool closes = false;     // as the answer says
   Clock::time_point intended{};
-  bool is_waiting = false;
 };
 
 class Load {
  public:
   explicit Load(const Options& options) : options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)), connections_(options.connections) {
-    std::vector<std::string> tokens;
     if (!options.tokens.empty()) {
       std::ifstream file{options.tokens};
-      for (std::string line; std::getline(file, line);) tokens.push_back(line);
+      for (std::string line; std::getline(file, line);) tokens_.push_back(line);
+      if (tokens_.empty()) std::fprintf(stderr, "load: no tokens in %s\n", options.tokens.c_str()), std::exit(1);
     }
     for (unsigned index = 0; index < connections_.size(); ++index) {
-      Connection& connection = connections_[index];
-      connection.request = "GET " + options.path + " HTTP/1.1\r\nHost: load.example\r\nUser-Agent: load\r\nAccept: */*\r\n";
-      if (!tokens.empty()) connection.request += "Authorization: Bearer " + tokens[index % tokens.size()] + "\r\n";
-      connection.request += "\r\n";
-      open(index);
+      if (options.connection == Lifetime::kept) open(index);
       idle_.push_back(index);
     }
   }
@@ -107,14 +112,30 @@ class Load {
 
   void send_due(Clock::time_point now) {
     while (!idle_.empty() && (options_.rate == 0 || intended(next_) <= now)) {
-      Connection& connection = connections_[idle_.front()];
+      const unsigned index = idle_.front();
+      Connection& connection = connections_[index];
       idle_.pop_front();
       connection.intended = options_.rate == 0 ? now : intended(next_);
+      if (connection.socket < 0) open(index);
+      write_request(index);
       ++next_;
-      connection.is_waiting = ::send(connection.socket, connection.request.data(), connection.request.size(), MSG_NOSIGNAL) ==
-                              static_cast<ssize_t>(connection.request.size());
       ++in_flight_;
+      connection.state = Connection::State::awaiting_head;
+      connection.head.clear();
+      // A connection that broke meanwhile says so when it is read from.
+      static_cast<void>(::send(connection.socket, request_.data(), request_.size(), MSG_NOSIGNAL));
     }
+  }
+
+  void write_request(unsigned index) {
+    request_.assign("GET ").append(options_.paths[next_ % options_.paths.size()]).append(" HTTP/1.1\r\nHost: load.example\r\n");
+    request_.append("User-Agent: load\r\nAccept: */*\r\n");
+    if (options_.connection == Lifetime::each_request) request_.append("Connection: close\r\n");
+    if (!tokens_.empty()) {
+      const uint64_t number = options_.token == Lifetime::kept ? index : next_;
+      request_.append("Authorization: Bearer ").append(tokens_[number % tokens_.size()]).append("\r\n");
+    }
+    request_.append("\r\n");
   }
 
   void wait(std::chrono::nanoseconds timeout) {
@@ -126,45 +147,55 @@ class Load {
 
   void receive(unsigned index) {
     Connection& connection = connections_[index];
-    char piece[16384];
-    const ssize_t size = ::recv(connection.socket, piece, sizeof piece, 0);
-    if (size <= 0) {
-      if (connection.is_waiting) ++errors_, --in_flight_;
-      reopen(index);
+    const ssize_t got = ::recv(connection.socket, piece_.data(), piece_.size(), 0);
+    if (got <= 0) {
+      const bool was_asked = connection.state != Connection::State::idle;
+      if (was_asked) ++errors_, --in_flight_;
+      close(index);
+      if (was_asked) idle_.push_back(index);  // else it is there already
       return;
     }
-    connection.answer.append(piece, static_cast<size_t>(size));
-    const size_t head = connection.answer.find("\r\n\r\n");
-    const size_t length_at = connection.answer.find("Content-Length: ");
-    if (head == std::string::npos || length_at == std::string::npos) return;
-    size_t length = 0;
-    std::from_chars(connection.answer.data() + length_at + 16, connection.answer.data() + head, length);
-    if (connection.answer.size() < head + 4 + length) return;
-    if (connection.answer.compare(9, 3, "200") != 0) ++errors_;
-    const bool closes = connection.answer.find("Connection: close\r\n") < head;
-    connection.answer.clear();
-    connection.is_waiting = false;
+    uint64_t size = static_cast<uint64_t>(got);
+    if (connection.state == Connection::State::awaiting_head) size = read_head(connection, {piece_.data(), size});
+    if (connection.state != Connection::State::awaiting_body) return;
+    connection.body_left -= std::min(connection.body_left, size);
+    if (connection.body_left > 0) return;
+    connection.state = Connection::State::idle;
     --in_flight_;
     histogram_.record(
         static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - connection.intended).count()));
-    if (closes) {
-      reopen(index);
-    } else {
-      idle_.push_back(index);
-    }
+    if (connection.closes || options_.connection == Lifetime::each_request) close(index);
+    idle_.push_back(index);
   }
 
-  void reopen(unsigned index) {
-    ::close(connections_[index].socket);
-    connections_[index].answer.clear();
-    connections_[index].is_waiting = false;
-    open(index);
-    idle_.push_back(index);
+  // Returns how many of the bytes are of the body.
+  uint64_t read_head(Connection& connection, std::string_view bytes) {
+    connection.head.append(bytes);
+    const size_t end = connection.head.find("\r\n\r\n");
+    if (end == std::string::npos) return 0;
+    const size_t length_at = connection.head.find("Content-Length: ");
+    connection.body_left = 0;
+    if (length_at < end) std::from_chars(connection.head.data() + length_at + 16, connection.head.data() + end, connection.body_left);
+    if (length_at > end || connection.head.compare(9, 3, "200") != 0) ++errors_;
+    connection.closes = connection.head.find("Connection: close\r\n") < end || length_at > end;
+    connection.state = Connection::State::awaiting_body;
+    return connection.head.size() - end - 4;
+  }
+
+  void close(unsigned index) {
+    Connection& connection = connections_[index];
+    ::close(connection.socket);
+    connection.socket = -1;
+    connection.state = Connection::State::idle;
+    if (options_.connection == Lifetime::kept) open(index);
   }
 
   Options options_;
   int epoll_;
   std::vector<Connection> connections_;
+  std::vector<std::string> tokens_;
+  std::string request_;
+  std::vector<char> piece_ = std::vector<char>(256 * 1024);
   std::deque<unsigned> idle_;
   Clock::time_point begin_{};
   uint64_t next_ = 0;
@@ -225,35 +256,23 @@ void Load::report() const {
 
 int main(int argc, char** argv) {
   Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string name = argv[i], value = argv[i + 1];
-    if (name == "--port")
-      options.port = static_cast<uint16_t>(std::atoi(value.c_str()));
-    else if (name == "--rate")
-      options.rate = std::atof(value.c_str());
-    else if (name == "--seconds")
-      options.seconds = std::atof(value.c_str());
-    else if (name == "--connections")
-      options.connections = static_cast<unsigned>(std::atoi(value.c_str()));
-    else if (name == "--addresses")
-      options.addresses = static_cast<unsigned>(std::atoi(value.c_str()));
-    else if (name == "--tokens")
-      options.tokens = value;
-    else if (name == "--path")
-      options.path = value;
-    else if (name == "--json")
-      options.json = value;
-    else if (name == "--svg")
-      options.svg = value;
-    else
-      options.port = 0, i = argc;
-  }
-  if (options.port == 0 || argc % 2 == 0 || options.connections == 0 || options.addresses == 0) {
-    std::fprintf(stderr,
-                 "usage: load --port N [--rate N] [--seconds N] [--connections N] [--addresses N] [--tokens FILE] [--path /x] [--json "
-                 "FILE] [--svg FILE]\n");
-    return 2;
-  }
+  CLI::App app{"Offers requests at a fixed rate, or as fast as they are answered; prints rate, errors and latencies"};
+  const std::map<std::string, Lifetime> lifetimes{{"kept", Lifetime::kept}, {"new", Lifetime::each_request}};
+  app.add_option("--port", options.port, "on 127.0.0.1")->required();
+  app.add_option("--rate", options.rate, "requests a second; 0: each connection asks again once it is answered")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--seconds", options.seconds)->check(CLI::PositiveNumber);
+  app.add_option("--connections", options.connections)->check(CLI::Range(1U, 100'000U));
+  app.add_option("--addresses", options.addresses, "loopback addresses that they come from")->check(CLI::Range(1U, 60'000U));
+  app.add_option("--connection", options.connection, "kept, or a new one each request")
+      ->transform(CLI::CheckedTransformer(lifetimes).description("kept|new"));
+  app.add_option("--path", options.paths, "several are asked for by turns: --path /a,/b")->delimiter(',');
+  app.add_option("--tokens", options.tokens, "a file with one a line")->check(CLI::ExistingFile);
+  app.add_option("--token", options.token, "one kept by each connection, or a new one each request")
+      ->transform(CLI::CheckedTransformer(lifetimes).description("kept|new"));
+  app.add_option("--json", options.json, "where to write the result");
+  app.add_option("--svg", options.svg, "where to draw latency over percentiles");
+  CLI11_PARSE(app, argc, argv);
   Load load{options};
   load.run();
   load.report();

@@ -1,12 +1,11 @@
 // The hot parts, one by one.
-#include <benchmark/benchmark.h>
-
 #include <array>
 #include <cstring>
 #include <memory>
 
 #include "auth/authenticator.h"
 #include "auth/mint.h"
+#include "bench/measure.h"
 #include "core/random.h"
 #include "core/timer_wheel.h"
 #include "http/head_scanner.h"
@@ -22,6 +21,7 @@
 namespace {
 
 using namespace sluice;
+using bench::measure;
 
 // 500 bytes, 10 fields.
 const std::string request =
@@ -37,7 +37,7 @@ void request_head_from_bytes_to_upstream_head(benchmark::State& state) {
   auto head = std::make_unique<http::RequestHead>();
   std::string bytes = request;
   std::array<std::byte, 4096> out;
-  for (auto _ : state) {
+  measure(state, [&] {
     std::memcpy(bytes.data(), request.data(), request.size());  // the target is normalised in place
     http::HeadScanner scanner;
     scanner.reset(http::HeadKind::request);
@@ -49,7 +49,7 @@ void request_head_from_bytes_to_upstream_head(benchmark::State& state) {
     http::write_request_head(writer, *head,
                              {.client_address = "10.1.2.3", .request_id = "0123456789abcdef0123456789abcdef", .traceparent = ""});
     benchmark::DoNotOptimize(writer.size());
-  }
+  });
 }
 BENCHMARK(request_head_from_bytes_to_upstream_head);
 
@@ -57,7 +57,7 @@ void response_head_from_bytes_to_downstream_head(benchmark::State& state) {
   auto head = std::make_unique<http::ResponseHead>();
   std::string bytes = response;
   std::array<std::byte, 4096> out;
-  for (auto _ : state) {
+  measure(state, [&] {
     http::HeadScanner scanner;
     scanner.reset(http::HeadKind::response);
     const auto outcome = scanner.scan(bytes);
@@ -67,7 +67,7 @@ void response_head_from_bytes_to_downstream_head(benchmark::State& state) {
     http::Writer writer{out};
     http::write_response_head(writer, *head, {.framing = head->framing, .request_id = "0123456789abcdef0123456789abcdef"});
     benchmark::DoNotOptimize(writer.size());
-  }
+  });
 }
 BENCHMARK(response_head_from_bytes_to_downstream_head);
 
@@ -130,9 +130,8 @@ void token_cached(benchmark::State& state) {
   auth::Attempt attempt;
   static_cast<void>(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, TokenBench::now, attempt));
   static_cast<void>(authenticator.verify(bench.acceptance(), TokenBench::now, attempt));
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, TokenBench::now, attempt));
-  }
+  measure(state,
+          [&] { benchmark::DoNotOptimize(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, TokenBench::now, attempt)); });
   if (attempt.examined.refusal != auth::Refusal::none) state.SkipWithError("refused");
 }
 BENCHMARK(token_cached);
@@ -143,19 +142,19 @@ void token_verified(benchmark::State& state, auth::Algorithm algorithm) {
   auth::Authenticator& authenticator = bench.authenticator();
   auth::Attempt attempt;
   auth::EpochSeconds now = TokenBench::now;
-  for (auto _ : state) {
+  measure(state, [&] {
     static_cast<void>(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, now, attempt));
     attempt.examined.refusal = auth::Refusal::none;
     auth::TokenVerifier& verifier = authenticator.verifier();
     verifier.examine(attempt.token, 1, now, attempt.examined);
     verifier.check_signature(attempt.examined);
-  }
+  });
   if (attempt.examined.refusal != auth::Refusal::none) state.SkipWithError("refused");
 }
 void openssl_verify(benchmark::State& state, auth::Algorithm algorithm) {
   TokenBench bench{algorithm};
   auth::SignatureChecker checker{bench.key()};
-  for (auto _ : state) benchmark::DoNotOptimize(checker.verify(bench.signed_text(), bench.signature()));
+  measure(state, [&] { benchmark::DoNotOptimize(checker.verify(bench.signed_text(), bench.signature())); });
 }
 BENCHMARK_CAPTURE(token_verified, hs256, auth::Algorithm::hs256);
 BENCHMARK_CAPTURE(openssl_verify, hs256, auth::Algorithm::hs256);
@@ -181,11 +180,11 @@ void limit_check(benchmark::State& state) {
   core::Instant now{std::chrono::seconds{1}};
   for (uint64_t address = 0; address < keys; ++address) static_cast<void>(ask(address, now));
   uint64_t random = 0;
-  for (auto _ : state) {
+  measure(state, [&] {
     random = random * 6364136223846793005 + 1442695040888963407;
     now += core::Duration{100};
     benchmark::DoNotOptimize(ask((random >> 32) % keys, now));
-  }
+  });
 }
 BENCHMARK(limit_check)->ArgName("keys")->Arg(100)->Arg(1'000'000)->Arg(10'000'000);
 
@@ -196,11 +195,11 @@ void limit_check_of_new_keys(benchmark::State& state) {
   limiter::Shard shard{keys, {&limit, 1}};
   core::Random random{3};
   core::Instant now{std::chrono::seconds{1}};
-  for (auto _ : state) {
+  measure(state, [&] {
     now += core::Duration{100};
     const limiter::Claim claim{.hash = random.next() | 1};
     benchmark::DoNotOptimize(shard.visit(limiter::Visit::decide, {&claim, 1}, limiter::Holding::allowed, now));
-  }
+  });
 }
 BENCHMARK(limit_check_of_new_keys)->ArgName("keys")->Arg(1'000'000);
 
@@ -221,11 +220,11 @@ void route_found(benchmark::State& state) {
   }
   const http::Fields fields{};
   size_t at = 0;
-  for (auto _ : state) {
+  measure(state, [&] {
     const auto& [host, path] = asked[++at % asked.size()];
     const proxy::Found found = table.find(http::Method::get, host, path, "", fields);
     if (found.route == proxy::no_route) state.SkipWithError("not found");
-  }
+  });
 }
 BENCHMARK(route_found)->ArgName("routes")->Arg(10)->Arg(10'000);
 
@@ -241,17 +240,17 @@ void endpoint_chosen(benchmark::State& state) {
   for (size_t number = 0; number < endpoints.size(); ++number) plan.add(*endpoints[number]->cores[0], config.endpoints[number]);
   plan.complete();
   core::Random random{7};
-  for (auto _ : state) benchmark::DoNotOptimize(plan.choose(core::Instant{}, random, random.next(), nullptr));
+  measure(state, [&] { benchmark::DoNotOptimize(plan.choose(core::Instant{}, random, random.next(), nullptr)); });
 }
 BENCHMARK(endpoint_chosen)->ArgName("balance")->Arg(0)->Arg(1)->Arg(2);
 
 void timer_armed_and_disarmed(benchmark::State& state) {
   core::TimerWheel wheel{core::Instant{}};
   core::Timer timer;
-  for (auto _ : state) {
+  measure(state, [&] {
     wheel.arm(timer, core::Instant{std::chrono::seconds{60}});
     wheel.disarm(timer);
-  }
+  });
 }
 BENCHMARK(timer_armed_and_disarmed);
 
@@ -269,7 +268,7 @@ void access_log_line(benchmark::State& state) {
                                      .client = "10.1.2.3",
                                      .principal = "alice",
                                      .latency = core::Duration{1'234'567}};
-  for (auto _ : state) benchmark::DoNotOptimize(formatter.format(record, out));
+  measure(state, [&] { benchmark::DoNotOptimize(formatter.format(record, out)); });
 }
 BENCHMARK(access_log_line);
 
