@@ -1,11 +1,12 @@
 // The floor: a forwarder that parses nothing. Built from the engine of the gateway (core/), with the same techniques: multishot
-// accept, pooled receives with POLL_FIRST, sends at once in small batches, one enter a turn. A connection to the endpoint for each
-// client's; what one side says, the other is sent. Nothing else is done in user space.
+// accept, pooled receives with POLL_FIRST, sends at once in small batches, splice where much comes, one enter a turn. A connection to the
+// endpoint for each client's; what one side says, the other is sent. Nothing else is done in user space.
 //
 //   forwarder --listen PORT --to PORT
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -16,7 +17,9 @@
 #include "core/buffer_pool.h"
 #include "core/kernel.h"
 #include "core/limits.h"
+#include "core/pipe_pool.h"
 #include "core/slab.h"
+#include "proxy/splice.h"
 
 namespace {
 
@@ -24,15 +27,31 @@ using namespace sluice;
 using core::BufferGroup;
 
 constexpr uint32_t pairs_max = 16'384;
+constexpr uint32_t pipes_max = 64;
 
-enum class Operation : uint8_t { none, accept, connect, from_client, from_endpoint, to_endpoint, to_client };
+enum class Operation : uint8_t { none, accept, connect, received, sent, readable, writable };
+enum class Way : uint8_t { up, down };
 
-// A client's connection and its endpoint's; each direction has one receive, or one send, under way.
+struct Socket {
+  int descriptor = -1;
+  core::Result<size_t> splice_in(core::Kernel& kernel, const core::Pipe& pipe, size_t size) const {
+    return kernel.splice_now(descriptor, pipe.write, size);
+  }
+  core::Result<size_t> splice_out(core::Kernel& kernel, const core::Pipe& pipe, size_t size) const {
+    return kernel.splice_now(pipe.read, descriptor, size);
+  }
+};
+
+// What goes one way: one receive, one send or one wait is under way.
+struct Direction {
+  core::Buffer buffer;
+  std::span<const std::byte> rest;
+  proxy::Splice splice;
+};
+
 struct Pair {
-  int client = -1;
-  int endpoint = -1;
-  core::Buffer up, down;
-  std::span<const std::byte> up_rest, down_rest;
+  Socket client, endpoint;
+  Direction up, down;
   uint8_t in_flight = 0;
   bool is_closing = false;
 };
@@ -45,7 +64,8 @@ class Forwarder {
         to_(core::SocketAddress::ipv4(0x7f000001, to)),
         from_clients_(2048),
         from_endpoints_(2048),
-        pairs_(pairs_max) {}
+        pairs_(pairs_max),
+        pipes_(kernel, pipes_max) {}
 
   bool prepare() {
     return from_clients_.attach(kernel_, BufferGroup::downstream) && from_endpoints_.attach(kernel_, BufferGroup::upstream);
@@ -63,11 +83,19 @@ class Forwarder {
   }
 
  private:
-  core::Token token(Operation operation, const Pair& pair) const { return pairs_.token(static_cast<uint8_t>(operation), pair); }
+  // The way is the lowest bit of a token's kind.
+  core::Token token(Operation operation, const Pair& pair, Way way) const {
+    return pairs_.token(static_cast<uint8_t>(static_cast<unsigned>(operation) << 1 | static_cast<unsigned>(way)), pair);
+  }
+  static Direction& direction(Pair& pair, Way way) { return way == Way::up ? pair.up : pair.down; }
+  static Socket& source(Pair& pair, Way way) { return way == Way::up ? pair.client : pair.endpoint; }
+  static Socket& sink(Pair& pair, Way way) { return way == Way::up ? pair.endpoint : pair.client; }
+  core::BufferPool& pool(Way way) { return way == Way::up ? from_clients_ : from_endpoints_; }
 
   void on_completion(const core::Completion& completion) {
-    const auto operation = static_cast<Operation>(completion.token.kind);
-    if (operation == Operation::accept) {
+    const auto operation = static_cast<Operation>(completion.token.kind >> 1);
+    const auto way = static_cast<Way>(completion.token.kind & 1);
+    if (completion.token.kind == static_cast<uint8_t>(Operation::accept)) {
       if (completion.error == core::Error::none) open(completion.result);
       return;
     }
@@ -80,15 +108,15 @@ class Forwarder {
           close(*pair);
           break;
         }
-        receive(*pair, Operation::from_client);
-        receive(*pair, Operation::from_endpoint);
+        receive(*pair, Way::up);
+        receive(*pair, Way::down);
         break;
-      case Operation::from_client: forward(*pair, completion, from_clients_, pair->up, pair->up_rest, Operation::from_client); break;
-      case Operation::from_endpoint:
-        forward(*pair, completion, from_endpoints_, pair->down, pair->down_rest, Operation::from_endpoint);
+      case Operation::received: on_received(*pair, way, completion); break;
+      case Operation::sent: on_sent(*pair, way, completion); break;
+      case Operation::readable:
+      case Operation::writable:
+        if (!pair->is_closing) splice(*pair, way);
         break;
-      case Operation::to_endpoint: sent(*pair, completion, from_clients_, pair->up, pair->up_rest, Operation::from_client); break;
-      case Operation::to_client: sent(*pair, completion, from_endpoints_, pair->down, pair->down_rest, Operation::from_endpoint); break;
       case Operation::none:
       case Operation::accept: break;
     }
@@ -102,77 +130,106 @@ class Forwarder {
       kernel_.close(client);
       return;
     }
-    pair->client = client;
-    pair->endpoint = endpoint.value();
+    pair->client.descriptor = client;
+    pair->endpoint.descriptor = endpoint.value();
     ++pair->in_flight;
-    kernel_.connect(token(Operation::connect, *pair), pair->endpoint, to_);
+    kernel_.connect(token(Operation::connect, *pair, Way::up), endpoint.value(), to_);
   }
 
-  void receive(Pair& pair, Operation operation) {
-    const bool is_client = operation == Operation::from_client;
+  // What came much at a time goes on by splice, as long as it does.
+  void receive(Pair& pair, Way way) {
     ++pair.in_flight;
-    kernel_.receive_pooled(token(operation, pair), is_client ? pair.client : pair.endpoint,
-                           is_client ? BufferGroup::downstream : BufferGroup::upstream, core::Readiness::unexpected);
+    if (direction(pair, way).splice.is_bulk) {
+      kernel_.watch_readable(token(Operation::readable, pair, way), source(pair, way).descriptor);
+    } else {
+      kernel_.receive_pooled(token(Operation::received, pair, way), source(pair, way).descriptor,
+                             way == Way::up ? BufferGroup::downstream : BufferGroup::upstream, core::Readiness::unexpected);
+    }
   }
 
-  void forward(Pair& pair, const core::Completion& completion, core::BufferPool& pool, core::Buffer& buffer,
-               std::span<const std::byte>& rest, Operation operation) {
-    if (completion.buffer != core::no_buffer) buffer = pool.claim(completion.buffer);
+  void on_received(Pair& pair, Way way, const core::Completion& completion) {
+    Direction& of = direction(pair, way);
+    if (completion.buffer != core::no_buffer) of.buffer = pool(way).claim(completion.buffer);
     if (completion.error == core::Error::no_buffers && !pair.is_closing) {
-      receive(pair, operation);
+      receive(pair, way);
       return;
     }
     if (completion.result <= 0 || pair.is_closing) {
-      if (buffer.is_held()) pool.give_back(buffer);
+      if (of.buffer.is_held()) pool(way).give_back(of.buffer);
       pair.is_closing = true;
       return;
     }
-    rest = buffer.receive_area().first(static_cast<size_t>(completion.result));
-    send(pair, pool, buffer, rest, operation);
+    of.rest = of.buffer.receive_area().first(static_cast<size_t>(completion.result));
+    of.splice.is_bulk = completion.unread && of.rest.size() == of.buffer.receive_area().size();
+    send(pair, way);
   }
 
-  void send(Pair& pair, core::BufferPool& pool, core::Buffer& buffer, std::span<const std::byte>& rest, Operation from) {
-    const bool is_up = from == Operation::from_client;
-    const int socket = is_up ? pair.endpoint : pair.client;
+  void send(Pair& pair, Way way) {
+    Direction& of = direction(pair, way);
     if (is_small_) {
-      const auto now = kernel_.send_now(socket, rest, core::Continuation::none);
-      if (now) rest = rest.subspan(now.value());
+      const auto now = kernel_.send_now(sink(pair, way).descriptor, of.rest, core::Continuation::none);
+      if (now) of.rest = of.rest.subspan(now.value());
       if (!now && now.error() != core::Error::would_block) pair.is_closing = true;
     }
-    if (rest.empty() || pair.is_closing) {
-      pool.give_back(buffer);
-      if (!pair.is_closing) receive(pair, from);
+    if (of.rest.empty() || pair.is_closing) {
+      pool(way).give_back(of.buffer);
+      if (!pair.is_closing) receive(pair, way);
       return;
     }
     ++pair.in_flight;
-    kernel_.send(token(is_up ? Operation::to_endpoint : Operation::to_client, pair), socket, rest, core::Continuation::none);
+    kernel_.send(token(Operation::sent, pair, way), sink(pair, way).descriptor, of.rest, core::Continuation::none);
   }
 
-  void sent(Pair& pair, const core::Completion& completion, core::BufferPool& pool, core::Buffer& buffer, std::span<const std::byte>& rest,
-            Operation from) {
+  void on_sent(Pair& pair, Way way, const core::Completion& completion) {
+    Direction& of = direction(pair, way);
     if (completion.error != core::Error::none || pair.is_closing) {
-      pool.give_back(buffer);
+      pool(way).give_back(of.buffer);
       pair.is_closing = true;
       return;
     }
-    rest = rest.subspan(static_cast<size_t>(completion.result));
-    if (!rest.empty()) {
-      send(pair, pool, buffer, rest, from);
+    of.rest = of.rest.subspan(static_cast<size_t>(completion.result));
+    if (!of.rest.empty()) {
+      send(pair, way);
       return;
     }
-    pool.give_back(buffer);
-    receive(pair, from);
+    pool(way).give_back(of.buffer);
+    receive(pair, way);
+  }
+
+  void splice(Pair& pair, Way way) {
+    proxy::Splice& of = direction(pair, way).splice;
+    if (!of.pipe.is_open()) of.pipe = pipes_.take();
+    if (!of.pipe.is_open()) {
+      of.is_bulk = false;
+      receive(pair, way);
+      return;
+    }
+    uint64_t remaining = UINT64_MAX;
+    const proxy::Spliced spliced = proxy::splice_on(kernel_, of, source(pair, way), sink(pair, way), remaining);
+    of.note_size(spliced.moved);
+    if (spliced.next == proxy::Spliced::Next::writable) {
+      ++pair.in_flight;
+      kernel_.watch_writable(token(Operation::writable, pair, way), sink(pair, way).descriptor);
+    } else if (spliced.next == proxy::Spliced::Next::readable) {
+      pipes_.give_back(of.pipe);
+      receive(pair, way);
+    } else {
+      pair.is_closing = true;
+    }
   }
 
   void close(Pair& pair) {
     if (!pair.is_closing || pair.in_flight > 0) {
       pair.is_closing = true;
-      kernel_.shutdown_both(pair.client);
-      kernel_.shutdown_both(pair.endpoint);
+      kernel_.shutdown_both(pair.client.descriptor);
+      kernel_.shutdown_both(pair.endpoint.descriptor);
       if (pair.in_flight > 0) return;
     }
-    kernel_.close(pair.client);
-    kernel_.close(pair.endpoint);
+    for (Direction* of : {&pair.up, &pair.down}) {
+      if (of->splice.pipe.is_open()) pipes_.discard(of->splice.pipe);
+    }
+    kernel_.close(pair.client.descriptor);
+    kernel_.close(pair.endpoint.descriptor);
     pairs_.release(pair);
   }
 
@@ -181,6 +238,7 @@ class Forwarder {
   core::Destination to_;
   core::BufferPool from_clients_, from_endpoints_;
   core::Slab<Pair> pairs_;
+  core::PipePool pipes_;
   bool is_small_ = true;
 };
 
@@ -201,6 +259,7 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[index], "--listen") == 0) port = static_cast<uint16_t>(std::atoi(argv[index + 1]));
     if (std::strcmp(argv[index], "--to") == 0) to = static_cast<uint16_t>(std::atoi(argv[index + 1]));
   }
+  std::signal(SIGPIPE, SIG_IGN);  // splice(2) knows no MSG_NOSIGNAL
   core::KernelUnavailable unavailable;
   const auto kernel = core::Kernel::open(
       {.submission_entries = core::limits::submission_entries, .completion_entries = core::limits::completion_entries}, unavailable);

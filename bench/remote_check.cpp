@@ -7,6 +7,7 @@
 #include <atomic>
 #include <barrier>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <memory>
 #include <thread>
@@ -23,7 +24,7 @@ namespace {
 using namespace sluice;
 
 constexpr uint32_t keys = 100'000;
-constexpr unsigned checks = 200'000;
+unsigned checks = 200'000;
 
 struct Check : core::Message {
   proxy::LimitVisit visit;
@@ -151,7 +152,7 @@ void measure(unsigned window) {
 
 // The floor: two rings that do nothing but wake each other.
 void measure_doorbells() {
-  constexpr unsigned rounds = 50'000;
+  const unsigned rounds = checks / 4;
   std::unique_ptr<core::Kernel> kernels[2];
   std::atomic<unsigned> rung[2] = {0, 0};
   std::barrier ready{2};
@@ -187,7 +188,8 @@ void measure_doorbells() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1) checks = static_cast<unsigned>(std::strtoul(argv[1], nullptr, 10));
   measure_doorbells();
   for (const unsigned window : {1U, 8U, 64U, 256U}) measure(window);
   return 0;

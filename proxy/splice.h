@@ -10,8 +10,6 @@
 
 namespace sluice::proxy {
 
-class Worker;
-
 struct Splice {
   core::Pipe pipe;       // while bytes are on their way
   uint32_t in_pipe = 0;  // counted by us: EAGAIN does not tell an empty socket from a full pipe
@@ -33,22 +31,22 @@ struct Spliced {
   uint64_t moved = 0;  // out of the pipe
 };
 
-// `remaining` counts down what is taken from the source. Source and Sink are connections.
-template <typename Source, typename Sink>
-Spliced splice_on(Worker& worker, Splice& splice, Source& source, Sink& sink, uint64_t& remaining) {
+// `remaining` counts down what is taken from the source. Source and Sink are connections, of `context`'s.
+template <typename Context, typename Source, typename Sink>
+Spliced splice_on(Context& context, Splice& splice, Source& source, Sink& sink, uint64_t& remaining) {
   using Next = Spliced::Next;
   Spliced result{.next = Next::done};
   const auto waits = [](core::Error error) { return error == core::Error::would_block || error == core::Error::interrupted; };
   while (splice.in_pipe > 0 || remaining > 0) {
     if (splice.in_pipe == 0) {
       if (result.moved >= core::limits::splice_turn_bytes_max) return {Next::readable, result.moved};
-      const auto taken = source.splice_in(worker, splice.pipe, std::min<uint64_t>(remaining, splice.pipe.capacity));
+      const auto taken = source.splice_in(context, splice.pipe, std::min<uint64_t>(remaining, splice.pipe.capacity));
       if (!taken) return {waits(taken.error()) ? Next::readable : Next::source_broken, result.moved};
       if (taken.value() == 0) return {Next::ended, result.moved};
       splice.in_pipe = static_cast<uint32_t>(taken.value());
       remaining -= taken.value();
     }
-    const auto sent = sink.splice_out(worker, splice.pipe, splice.in_pipe);
+    const auto sent = sink.splice_out(context, splice.pipe, splice.in_pipe);
     if (!sent) return {waits(sent.error()) ? Next::writable : Next::sink_broken, result.moved};
     splice.in_pipe -= static_cast<uint32_t>(sent.value());
     result.moved += sent.value();

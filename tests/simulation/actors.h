@@ -16,10 +16,11 @@ struct Responder : Actor {
     text += world.take(socket, SIZE_MAX);
     while (text.find("\r\n\r\n") != std::string::npos) {
       text.erase(0, text.find("\r\n\r\n") + 4);
-      world.send(socket, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nServer: s\r\n\r\nHello, world!");
+      world.send(socket, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nServer: s\r\n\r\n" + body);
     }
   }
   World& world;
+  std::string body = "Hello, world!";
   std::map<SocketId, std::string> texts;
 };
 
@@ -28,13 +29,14 @@ struct Asker : Actor {
   explicit Asker(World& in) : world(in) {}
   void on_socket(SocketId socket) override {
     const std::string answer = world.take(socket, SIZE_MAX);
-    if (answer.find("Hello, world!") != std::string::npos) {
+    if (answer.find(expected) != std::string::npos) {
       ++answers;
       world.send(socket, request);
     }
   }
   World& world;
   std::string request;
+  std::string expected = "Hello, world!";
   uint64_t answers = 0;
 };
 
