@@ -110,12 +110,14 @@ double cpu_seconds(clockid_t clock) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
-Measured::Measured(std::function<void()> body) : thread_([this, body = std::move(body)] { run(body); }) { state_.wait(State::starting); }
+Measured::Measured(std::function<void()> body, size_t core) : thread_([this, core, body = std::move(body)] { run(body, core); }) {
+  state_.wait(State::starting);
+}
 
 Measured::~Measured() { thread_.join(); }
 
-void Measured::run(const std::function<void()>& body) {
-  core::enter_thread("engine-measured", cores().front());
+void Measured::run(const std::function<void()>& body, size_t core) {
+  core::enter_thread("engine-measured", cores()[core % cores().size()]);
   ::pthread_getcpuclockid(::pthread_self(), &clock_);
   state_ = State::running;
   state_.notify_all();

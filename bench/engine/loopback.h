@@ -42,10 +42,10 @@ void pin_benchmark();
 
 [[nodiscard]] double cpu_seconds(clockid_t clock);
 
-// A thread that is measured; joined when it goes.
+// A thread that is measured, on the first core or the one of that number; joined when it goes.
 class Measured {
  public:
-  explicit Measured(std::function<void()> body);
+  explicit Measured(std::function<void()> body, size_t core = 0);
   ~Measured();
   Measured(const Measured&) = delete;
   Measured& operator=(const Measured&) = delete;
@@ -53,7 +53,7 @@ class Measured {
 
  private:
   enum class State : uint8_t { starting, running, ended };
-  void run(const std::function<void()>& body);
+  void run(const std::function<void()>& body, size_t core);
 
   std::atomic<State> state_{State::starting};
   clockid_t clock_ = 0;
