@@ -83,7 +83,8 @@ std::variant<int, Complaint> connect_to(const std::string& named) {
   if (!destination) return Complaint{"\"" + path + "\" is no path of a socket"};
   const int socket = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (::connect(socket, destination->data(), destination->size()) != 0) {
-    const Complaint complaint{"no gateway answers at " + path + " (" + std::strerror(errno) + "); it says where it listens with control: PATH or --control PATH"};
+    const Complaint complaint{"no gateway answers at " + path + " (" + std::strerror(errno) +
+                              "); it says where it listens with control: PATH or --control PATH"};
     ::close(socket);
     return complaint;
   }
@@ -122,7 +123,8 @@ std::vector<int> ControlSocket::descriptors() const {
 
 void ControlSocket::serve(const ControlHandlers& handlers) {
   if (listener_ < 0) return;
-  for (int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC); client >= 0; client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) {
+  for (int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC); client >= 0;
+       client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) {
     if (clients_.size() < clients_max && may_speak(client))
       clients_.push_back(client);
     else
