@@ -377,6 +377,15 @@ TEST(TokenVerifier, form_of_the_text_has_its_reasons) {
   EXPECT_EQ(verdict(text.substr(0, text.rfind('.') + 1) + "AAAA"), Refusal::signature_form);
 }
 
+TEST(TokenVerifier, bytes_of_no_token_are_found_wherever_they_stand) {
+  const std::string text = token();
+  for (size_t i = 0; i <= text.size(); ++i) {
+    for (const char byte : {'\0', '\x1f', ' ', '\x7f', '\x80', '\xa1', '\xff'})
+      EXPECT_EQ(verdict(std::string{text}.insert(i, 1, byte)), Refusal::bytes) << i << " " << static_cast<int>(byte);
+    for (const char byte : {'!', '~'}) EXPECT_NE(verdict(std::string{text}.insert(i, 1, byte)), Refusal::bytes) << i << " " << byte;
+  }
+}
+
 TEST(TokenVerifier, expiry_is_exact) {
   EXPECT_EQ(verdict(token(), EpochSeconds{std::chrono::seconds{1'700'000'129}}), Refusal::none);
   EXPECT_EQ(verdict(token(), EpochSeconds{std::chrono::seconds{1'700'000'130}}), Refusal::expired);
@@ -586,6 +595,23 @@ TEST(Base64url, only_the_canonical_text_is_decoded) {
   for (const char* text : {"A", "AA=", "AA==", "AB", "AAB", "A+AA", "A/AA", "AA A", "AAAAA"})
     EXPECT_FALSE(base64url_decode(text, out)) << text;
   EXPECT_FALSE(base64url_decode("AAAAAAAAAAAAAAAA", out)) << "no room";
+}
+
+TEST(Base64url, foreign_characters_are_found_wherever_they_stand) {
+  std::array<unsigned char, 16> out;
+  for (size_t size = 2; size < 13; ++size) {
+    if (size % 4 == 1) continue;
+    for (size_t place = 0; place < size; ++place) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string text(size, 'A');
+        text[place] = static_cast<char>(byte);
+        const bool is_of_it = std::isalnum(byte) != 0 || byte == '-' || byte == '_';
+        const bool has_unused_bits = place + 1 == size && size % 4 != 0;  // of which only some characters leave none set
+        const bool is_decoded = base64url_decode(text, out).has_value();
+        EXPECT_TRUE(is_decoded ? is_of_it : !is_of_it || has_unused_bits) << size << " " << place << " " << byte;
+      }
+    }
+  }
 }
 
 struct Asked {
