@@ -9,6 +9,7 @@
 
 #include "cli/control_socket.h"
 #include "cli/file_watch.h"
+#include "cli/host_settings.h"
 #include "cli/service_manager.h"
 #include "proxy/config_values.h"
 #include "proxy/gateway.h"
@@ -129,16 +130,8 @@ void block_signals() {
 
 namespace {
 
-// 0 if it can't be read.
-uint64_t kernel_setting(const std::string& name) {
-  std::ifstream file{"/proc/sys/" + name};
-  uint64_t value = 0;
-  file >> value;
-  return file ? value : 0;
-}
-
 // What is said once requests are served.
-void say_what_runs(const proxy::Gateway& gateway, uint32_t connections_wanted) {
+void say_what_runs(const proxy::Gateway& gateway, uint32_t connections_wanted, const HostSettings& host) {
   const proxy::Config& running = gateway.config();
   say(SLUICE_VERSION " listening on " + addresses_in_words(gateway) + " with " + std::to_string(running.cores.size()) + " worker" +
       (running.cores.size() == 1 ? "" : "s") + ", " + upstreams_in_words(running));
@@ -146,15 +139,7 @@ void say_what_runs(const proxy::Gateway& gateway, uint32_t connections_wanted) {
     say("limit " + running.limits[index].name + ": " + proxy::in_words(running.limit_rules[index]));
   }
   say("/health and /metrics are answered by Sluice itself and are public");
-  if (running.bounds.connections < connections_wanted) {
-    say("warning: the limit of open files allows " + std::to_string(running.bounds.connections) + " connections a core, not " +
-        std::to_string(connections_wanted) + "; raise it with ulimit -n or LimitNOFILE=");
-  }
-  if (const uint64_t backlog = kernel_setting("net/core/somaxconn");
-      backlog != 0 && backlog < static_cast<uint64_t>(proxy::listen_backlog)) {
-    say("warning: the kernel cuts the queue of new connections to " + std::to_string(backlog) + ", not " +
-        std::to_string(proxy::listen_backlog) + "; raise it with sysctl net.core.somaxconn");
-  }
+  for (const std::string& warning : host_warnings(running, connections_wanted, host)) say("warning: " + warning);
   say("memory: at most " + std::to_string(gateway.memory_bound_bytes() >> 20) + " MiB, taken as it is needed");
 }
 
@@ -267,6 +252,7 @@ int serve(proxy::Config config, const ServeOptions& options) {
   const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
   warn_of_short_secrets(config);
   const uint32_t connections_wanted = config.bounds.connections;
+  const HostSettings host = read_host_settings();
   proxy::Gateway gateway{std::move(config)};
   std::vector<int> sockets = take_activation_sockets();
   Predecessor predecessor;
@@ -289,7 +275,7 @@ int serve(proxy::Config config, const ServeOptions& options) {
     say(complaint->text);
     return proxy::exit_usage;
   }
-  say_what_runs(gateway, connections_wanted);
+  say_what_runs(gateway, connections_wanted, host);
   if (predecessor.connection >= 0) {
     relieve(predecessor);
     notify("MAINPID=" + std::to_string(::getpid()));

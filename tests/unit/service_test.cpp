@@ -2,6 +2,7 @@
 // names of what is counted.
 #include <gtest/gtest.h>
 
+#include "cli/host_settings.h"
 #include "cli/service_manager.h"
 #include "core/destination.h"
 #include "proxy/labels.h"
@@ -25,6 +26,44 @@ TEST(Destination, text_and_address_are_one) {
     EXPECT_FALSE(core::Destination::parse(text)) << text;
   }
   EXPECT_TRUE(core::Destination::parse("unix:/" + std::string(106, 'x')));
+}
+
+TEST(HostSettings, each_bound_that_is_in_the_way_is_named_and_no_other) {
+  using cli::HostSettings;
+  using cli::HugePages;
+  proxy::Config config;
+  config.cores = {0, 1, 2, 3};
+  config.bounds.connections = 8192;
+  config.bounds.upstream_connections = 8000;
+  proxy::add_upstream(config, "u", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
+  const HostSettings enough{.listen_backlog_max = 4096, .local_ports = 32'000, .huge_pages = HugePages::available};
+  EXPECT_TRUE(cli::host_warnings(config, 8192, enough).empty());
+  EXPECT_TRUE(cli::host_warnings(config, 8192, {}).empty()) << "what can't be read is no reason to complain";
+  const auto only = [&](const HostSettings& host, uint32_t wanted = 8192) {
+    const auto warnings = cli::host_warnings(config, wanted, host);
+    return warnings.size() == 1 ? warnings[0] : std::to_string(warnings.size()) + " warnings";
+  };
+  HostSettings host = enough;
+  EXPECT_NE(only(host, 8193).find("allows 8192 connections a core, not 8193"), std::string::npos);
+  host.listen_backlog_max = 4095;
+  EXPECT_NE(only(host).find("to 4095, not 4096"), std::string::npos);
+  host = enough;
+  host.local_ports = 31'999;
+  EXPECT_NE(only(host).find("may get 32000 connections, and there are 31999 local ports"), std::string::npos);
+  config.upstreams[0].connections = 100;
+  EXPECT_TRUE(cli::host_warnings(config, 8192, host).empty()) << "the upstream is bounded";
+  config.upstreams[0].connections = 0;
+  config.upstreams[0].endpoints[0].destination = *core::Destination::parse("unix:/run/app.sock");
+  EXPECT_TRUE(cli::host_warnings(config, 8192, host).empty()) << "no ports that way";
+  host = enough;
+  host.huge_pages = HugePages::never;
+  EXPECT_NE(only(host).find("transparent_hugepage"), std::string::npos);
+}
+
+TEST(HostSettings, are_read_from_this_host) {
+  const cli::HostSettings host = cli::read_host_settings();
+  EXPECT_GT(host.listen_backlog_max, 0U);
+  EXPECT_GT(host.local_ports, 0U);
 }
 
 TEST(ProxyHeaderOut, says_what_the_parser_reads) {
