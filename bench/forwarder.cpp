@@ -105,7 +105,7 @@ class Forwarder {
     switch (operation) {
       case Operation::connect:
         if (completion.error != core::Error::none) {
-          close(*pair);
+          pair->is_closing = true;
           break;
         }
         receive(*pair, Way::up);

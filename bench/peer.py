@@ -46,8 +46,13 @@ class Peer:
                 break
             except OSError:
                 if self.process.poll() is not None:
-                    sys.exit(f"compare: {name} did not start: {' '.join(command)}")
+                    break
                 time.sleep(0.01)
+        else:
+            self.process.kill()
+            self.process.wait()
+        if self.process.poll() is not None:
+            sys.exit(f"bench: {name} did not start: {' '.join(command)}")
         self.pid = self.process.pid
         if child:
             self.pid = int(subprocess.check_output(["pgrep", "-P", str(self.pid)]).split()[0])
