@@ -21,7 +21,6 @@
 #include <cstring>
 #include <deque>
 #include <fstream>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -257,19 +256,20 @@ void Load::report() const {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app{"Offers requests at a fixed rate, or as fast as they are answered; prints rate, errors and latencies"};
-  const std::map<std::string, Lifetime> lifetimes{{"kept", Lifetime::kept}, {"new", Lifetime::each_request}};
+  const auto lifetime = [&app](const std::string& name, Lifetime& value, const std::string& description) {
+    const auto set = [&value](const std::string& text) { value = text == "new" ? Lifetime::each_request : Lifetime::kept; };
+    app.add_option_function<std::string>(name, set, description)->check(CLI::IsMember({"kept", "new"}));
+  };
   app.add_option("--port", options.port, "on 127.0.0.1")->required();
   app.add_option("--rate", options.rate, "requests a second; 0: each connection asks again once it is answered")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--seconds", options.seconds)->check(CLI::PositiveNumber);
   app.add_option("--connections", options.connections)->check(CLI::Range(1U, 100'000U));
   app.add_option("--addresses", options.addresses, "loopback addresses that they come from")->check(CLI::Range(1U, 60'000U));
-  app.add_option("--connection", options.connection, "kept, or a new one each request")
-      ->transform(CLI::CheckedTransformer(lifetimes).description("kept|new"));
+  lifetime("--connection", options.connection, "kept, or a new one each request");
   app.add_option("--path", options.paths, "several are asked for by turns: --path /a,/b")->delimiter(',');
   app.add_option("--tokens", options.tokens, "a file with one a line")->check(CLI::ExistingFile);
-  app.add_option("--token", options.token, "one kept by each connection, or a new one each request")
-      ->transform(CLI::CheckedTransformer(lifetimes).description("kept|new"));
+  lifetime("--token", options.token, "one kept by each connection, or a new one each request");
   app.add_option("--json", options.json, "where to write the result");
   app.add_option("--svg", options.svg, "where to draw latency over percentiles");
   CLI11_PARSE(app, argc, argv);
