@@ -51,9 +51,11 @@ int main(int argc, char** argv) {
       return 1;
     }
   }
-  std::printf("%llu seeds: %llu steps, %llu requests, %llu answers, %llu of them 200, %llu tunnels, %llu reloads, %llu bytes not copied; no violation\n",
-              static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(steps), static_cast<unsigned long long>(asked),
-              static_cast<unsigned long long>(answered), static_cast<unsigned long long>(ok), static_cast<unsigned long long>(tunnels), static_cast<unsigned long long>(reloads),
-              static_cast<unsigned long long>(spliced));
+  std::printf(
+      "%llu seeds: %llu steps, %llu requests, %llu answers, %llu of them 200, %llu tunnels, %llu reloads, %llu bytes not copied; no "
+      "violation\n",
+      static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(steps), static_cast<unsigned long long>(asked),
+      static_cast<unsigned long long>(answered), static_cast<unsigned long long>(ok), static_cast<unsigned long long>(tunnels),
+      static_cast<unsigned long long>(reloads), static_cast<unsigned long long>(spliced));
   return 0;
 }
