@@ -15,7 +15,7 @@
 #include "limiter/owner.h"
 #include "limiter/shard.h"
 #include "metrics/access_log.h"
-#include "proxy/route_table.h"
+#include "config/route_table.h"
 #include "proxy/upstream.h"
 
 namespace {
@@ -206,12 +206,12 @@ BENCHMARK(limit_check_of_new_keys)->ArgName("keys")->Arg(1'000'000);
 // A look-up among so many routes, by host and path of three segments; each time another one.
 void route_found(benchmark::State& state) {
   const auto count = static_cast<size_t>(state.range(0));
-  std::vector<proxy::Route> routes;
+  std::vector<config::Route> routes;
   for (size_t number = 0; number < count; ++number) {
     const std::string text = std::to_string(number);
     routes.push_back({.match = {.host = "h" + std::to_string(number % 50) + ".api.example", .path = "/v1/service" + text}});
   }
-  const proxy::RouteTable table{routes};
+  const config::RouteTable table{routes};
   std::vector<std::pair<std::string, std::string>> asked;
   core::Random random{7};
   for (size_t number = 0; number < 4096; ++number) {
@@ -222,15 +222,15 @@ void route_found(benchmark::State& state) {
   size_t at = 0;
   measure(state, [&] {
     const auto& [host, path] = asked[++at % asked.size()];
-    const proxy::Found found = table.find(http::Method::get, host, path, "", fields);
-    if (found.route == proxy::no_route) state.SkipWithError("not found");
+    const config::Found found = table.find(http::Method::get, host, path, "", fields);
+    if (found.route == config::no_route) state.SkipWithError("not found");
   });
 }
 BENCHMARK(route_found)->ArgName("routes")->Arg(10)->Arg(10'000);
 
 void endpoint_chosen(benchmark::State& state) {
   const auto record = std::make_shared<proxy::UpstreamRecord>("u", 1, 0);
-  proxy::UpstreamConfig config{.balance = static_cast<proxy::Balance>(state.range(0))};
+  config::UpstreamConfig config{.balance = static_cast<config::Balance>(state.range(0))};
   std::vector<std::unique_ptr<proxy::EndpointRecord>> endpoints;
   for (uint16_t number = 0; number < 8; ++number) {
     config.endpoints.push_back({.authority = std::to_string(number), .destination = core::SocketAddress::ipv4(0x7f000001, number)});

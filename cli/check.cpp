@@ -3,8 +3,8 @@
 
 #include "cli/commands.h"
 #include "cli/serve.h"
-#include "proxy/config_reader.h"
-#include "proxy/config_schema.h"
+#include "config/reader.h"
+#include "config/schema.h"
 #include "proxy/gateway.h"
 #include "proxy/resolver.h"
 
@@ -12,23 +12,23 @@ namespace sluice::cli {
 
 namespace {
 
-std::string key_in_words(const proxy::Config& config, const proxy::NamedLimit& limit) {
+std::string key_in_words(const config::Config& config, const config::NamedLimit& limit) {
   std::string text;
-  for (const proxy::KeyPart& part : limit.key) {
+  for (const config::KeyPart& part : limit.key) {
     if (!text.empty()) text += " and ";
     switch (part.kind) {
-      case proxy::KeyPart::Kind::address: text += "client address"; break;
-      case proxy::KeyPart::Kind::route: text += "route"; break;
-      case proxy::KeyPart::Kind::claim: text += "claim " + config.claims[part.claim]; break;
-      case proxy::KeyPart::Kind::header: text += "header " + part.name; break;
+      case config::KeyPart::Kind::address: text += "client address"; break;
+      case config::KeyPart::Kind::route: text += "route"; break;
+      case config::KeyPart::Kind::claim: text += "claim " + config.claims[part.claim]; break;
+      case config::KeyPart::Kind::header: text += "header " + part.name; break;
     }
   }
   return text;
 }
 
-std::string route_in_words(const proxy::Config& config, const proxy::Route& route) {
-  std::string text = route.auth == proxy::AuthMode::none       ? "no token"
-                     : route.auth == proxy::AuthMode::optional ? "token optional"
+std::string route_in_words(const config::Config& config, const config::Route& route) {
+  std::string text = route.auth == config::AuthMode::none       ? "no token"
+                     : route.auth == config::AuthMode::optional ? "token optional"
                                                                : "token required";
   for (const auto& list : {route.limits_before, route.limits_after}) {
     for (const uint16_t limit : list) text += ", " + config.limits[limit].reason;
@@ -36,22 +36,22 @@ std::string route_in_words(const proxy::Config& config, const proxy::Route& rout
   return text;
 }
 
-std::string what_in_words(const proxy::Config& config, const proxy::Route& route) {
+std::string what_in_words(const config::Config& config, const config::Route& route) {
   switch (route.kind) {
-    case proxy::RouteKind::upstream: {
+    case config::RouteKind::upstream: {
       std::string text;
-      for (const proxy::Destinations::Part& part : route.to.parts) {
+      for (const config::Destinations::Part& part : route.to.parts) {
         text += (text.empty() ? "" : " or ") + config.upstreams[part.upstream].name;
         if (route.to.parts.size() > 1) text += " (" + std::to_string(part.weight) + " of " + std::to_string(route.to.weights) + ")";
       }
       return "to " + text + ", " + route_in_words(config, route);
     }
-    case proxy::RouteKind::redirect:
+    case config::RouteKind::redirect:
       return std::to_string(route.redirect.status) + " to " + route.redirect.to + ", " + route_in_words(config, route);
-    case proxy::RouteKind::respond: return "answers " + std::to_string(route.respond.status) + ", " + route_in_words(config, route);
-    case proxy::RouteKind::health:
-    case proxy::RouteKind::metrics:
-    case proxy::RouteKind::demo_work: break;
+    case config::RouteKind::respond: return "answers " + std::to_string(route.respond.status) + ", " + route_in_words(config, route);
+    case config::RouteKind::health:
+    case config::RouteKind::metrics:
+    case config::RouteKind::demo_work: break;
   }
   return "answered by Sluice";
 }
@@ -59,7 +59,7 @@ std::string what_in_words(const proxy::Config& config, const proxy::Route& route
 }  // namespace
 
 int check_command(const std::string& path, Resolving resolving) {
-  proxy::ConfigReading reading = proxy::read_config(path);
+  config::ConfigReading reading = config::read_config(path);
   if (reading.config && resolving == Resolving::yes) {
     reading.complaints = proxy::resolve_endpoints(*reading.config);
     if (!reading.complaints.empty()) reading.config.reset();
@@ -67,12 +67,12 @@ int check_command(const std::string& path, Resolving resolving) {
   for (const std::string& complaint : reading.complaints) say(complaint);
   for (const std::string& warning : reading.warnings) say("warning: " + warning);
   if (!reading.config) return proxy::exit_usage;
-  const proxy::Config& config = *reading.config;
+  const config::Config& config = *reading.config;
   fmt::print("{} is good.\n\n", path);
-  for (const proxy::ListenerConfig& listener : config.listeners) fmt::print("listen {}\n", listener.address.text());
-  for (const proxy::UpstreamConfig& upstream : config.upstreams) {
+  for (const config::ListenerConfig& listener : config.listeners) fmt::print("listen {}\n", listener.address.text());
+  for (const config::UpstreamConfig& upstream : config.upstreams) {
     fmt::print("upstream {}:", upstream.name);
-    for (const proxy::EndpointConfig& endpoint : upstream.endpoints) {
+    for (const config::EndpointConfig& endpoint : upstream.endpoints) {
       const bool is_known = endpoint.host.empty() || endpoint.destination.size() != 0;
       const std::string at = is_known ? endpoint.destination.text() : "to be resolved";
       fmt::print(" {}{}", endpoint.authority, at == endpoint.authority ? "" : " (" + at + ")");
@@ -81,12 +81,12 @@ int check_command(const std::string& path, Resolving resolving) {
   }
   fmt::print("\n");
   for (size_t index = 0; index < config.limits.size(); ++index) {
-    const proxy::NamedLimit& limit = config.limits[index];
-    fmt::print("limit {}: {}, by {}, {} the token is checked\n", limit.name, proxy::in_words(config.limit_rules[index]),
-               key_in_words(config, limit), limit.stage == proxy::LimitStage::before_auth ? "before" : "after");
+    const config::NamedLimit& limit = config.limits[index];
+    fmt::print("limit {}: {}, by {}, {} the token is checked\n", limit.name, config::in_words(config.limit_rules[index]),
+               key_in_words(config, limit), limit.stage == config::LimitStage::before_auth ? "before" : "after");
   }
   fmt::print("\nRoutes; the most specific one that fits gets a request:\n");
-  for (const proxy::Route& route : config.routes) {
+  for (const config::Route& route : config.routes) {
     const std::string what = what_in_words(config, route);
     fmt::print("  {:<32} {}\n", route.name, what);
   }
@@ -95,14 +95,14 @@ int check_command(const std::string& path, Resolving resolving) {
 
 int config_command(const RunFlags& flags, Showing showing) {
   if (showing == Showing::schema) {
-    fmt::print("{}", proxy::config_schema());
+    fmt::print("{}", config::config_schema());
     return proxy::exit_clean;
   }
   if (flags.config.empty()) {
     say("write --config FILE, whose values are to be shown; or --schema");
     return proxy::exit_usage;
   }
-  std::vector<proxy::Override> overrides;
+  std::vector<config::Override> overrides;
   const auto add = [&](const char* path, const char* flag, const std::string& value) {
     if (!value.empty()) overrides.push_back({path, value, flag});
   };
@@ -112,8 +112,8 @@ int config_command(const RunFlags& flags, Showing showing) {
   add("user", "--user", flags.user);
   add("sandbox", "--sandbox", flags.sandbox);
   add("workers.cores", "--cores", flags.cores);
-  const auto text = proxy::effective_config(flags.config, overrides);
-  if (const auto* complaint = std::get_if<proxy::Complaint>(&text)) {
+  const auto text = config::effective_config(flags.config, overrides);
+  if (const auto* complaint = std::get_if<config::Complaint>(&text)) {
     say(complaint->text);
     return proxy::exit_usage;
   }

@@ -10,11 +10,11 @@
 #include <variant>
 #include <vector>
 
-#include "proxy/config_values.h"
+#include "config/values.h"
 
 namespace sluice::cli {
 
-using proxy::Complaint;
+using config::Complaint;
 
 struct ControlHandlers {
   std::function<std::optional<std::string>()> reload;  // why not, or nothing

@@ -62,7 +62,7 @@ int demo_command(const RunFlags& given) {
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const std::string secret = std::get<std::string>(read_secret());
   const std::string token = auth::mint({.secret = secret, .subject = "demo", .issued_at = now, .expires = now + std::chrono::hours{12}});
-  return serve(std::move(std::get<proxy::Config>(config)), {.when_ready = [&](uint16_t port) { print_commands(port, token); }});
+  return serve(std::move(std::get<config::Config>(config)), {.when_ready = [&](uint16_t port) { print_commands(port, token); }});
 }
 
 }  // namespace sluice::cli

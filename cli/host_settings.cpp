@@ -10,12 +10,12 @@ namespace sluice::cli {
 namespace {
 
 // At most so many connections go to one endpoint, and each has a local port of its own.
-uint64_t connections_to_one_endpoint(const proxy::Config& config) {
+uint64_t connections_to_one_endpoint(const config::Config& config) {
   const uint64_t room = uint64_t{config.bounds.upstream_connections} * config.cores.size();
   uint64_t most = 0;
-  for (const proxy::UpstreamConfig& upstream : config.upstreams) {
+  for (const config::UpstreamConfig& upstream : config.upstreams) {
     const bool has_ports = std::any_of(upstream.endpoints.begin(), upstream.endpoints.end(),
-                                       [](const proxy::EndpointConfig& endpoint) { return !endpoint.destination.is_unix(); });
+                                       [](const config::EndpointConfig& endpoint) { return !endpoint.destination.is_unix(); });
     if (has_ports) most = std::max(most, upstream.connections == 0 ? room : std::min<uint64_t>(room, upstream.connections));
   }
   return most;
@@ -37,7 +37,7 @@ HostSettings read_host_settings() {
   return host;
 }
 
-std::vector<std::string> host_warnings(const proxy::Config& running, uint32_t connections_wanted, const HostSettings& host) {
+std::vector<std::string> host_warnings(const config::Config& running, uint32_t connections_wanted, const HostSettings& host) {
   std::vector<std::string> warnings;
   if (running.bounds.connections < connections_wanted) {
     warnings.push_back("the limit of open files allows " + std::to_string(running.bounds.connections) + " connections a core, not " +

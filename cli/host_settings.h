@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "proxy/config.h"
+#include "config/config.h"
 
 namespace sluice::cli {
 
@@ -22,6 +22,6 @@ struct HostSettings {
 
 // One sentence for each bound of the host that is in the way of `running`, with what to do. `connections_wanted` is what a core was to
 // have before the limit of open files was looked at.
-[[nodiscard]] std::vector<std::string> host_warnings(const proxy::Config& running, uint32_t connections_wanted, const HostSettings& host);
+[[nodiscard]] std::vector<std::string> host_warnings(const config::Config& running, uint32_t connections_wanted, const HostSettings& host);
 
 }  // namespace sluice::cli

@@ -4,32 +4,32 @@
 #include "cli/commands.h"
 #include "cli/limits_verify.h"
 #include "cli/serve.h"
-#include "proxy/config_values.h"
+#include "config/values.h"
 #include "proxy/gateway.h"
 
 namespace sluice::cli {
 
 namespace {
 
-using proxy::Complaint;
+using config::Complaint;
 
 // What is wrong with the flags, or nothing.
 std::optional<std::string> read_flags(const LimitsFlags& flags, VerifyOptions& options) {
   const auto number = [](const char* name, const std::string& text, uint64_t least, uint64_t most,
                          auto& into) -> std::optional<std::string> {
-    const auto parsed = proxy::parse_number(text, least, most);
+    const auto parsed = config::parse_number(text, least, most);
     if (const auto* complaint = std::get_if<Complaint>(&parsed)) return std::string{name} + ": " + complaint->text;
     into = static_cast<std::remove_reference_t<decltype(into)>>(std::get<uint64_t>(parsed));
     return std::nullopt;
   };
-  const auto rate = proxy::parse_rate(flags.rate);
+  const auto rate = config::parse_rate(flags.rate);
   if (const auto* complaint = std::get_if<Complaint>(&rate)) return "--rate: " + complaint->text;
   options.policy.rate = std::get<limiter::Rate>(rate);
   if (auto wrong = number("--burst", flags.burst, 1, limiter::burst_max, options.policy.burst)) return wrong;
   options.policy.delay = options.policy.burst;
   if (auto wrong = number("--cores", flags.cores, 1, 64, options.cores)) return wrong;
   if (auto wrong = number("--addresses", flags.addresses, 1, 250, options.addresses)) return wrong;
-  const auto duration = proxy::parse_duration(flags.duration);
+  const auto duration = config::parse_duration(flags.duration);
   if (const auto* complaint = std::get_if<Complaint>(&duration)) return "--for: " + complaint->text;
   options.duration = std::chrono::duration_cast<std::chrono::milliseconds>(std::get<core::Duration>(duration));
   if (options.duration > std::chrono::seconds{60}) return "--for: more than a minute is more than can be written down";
@@ -46,7 +46,7 @@ int limits_verify_command(const LimitsFlags& flags) {
     return proxy::exit_usage;
   }
   fmt::print("A gateway with {} worker{} and the limit {}; {} clients with {} connections each ask as fast as they can for {} ms.\n",
-             options.cores, options.cores == 1 ? "" : "s", proxy::in_words({.policy = options.policy}), options.addresses,
+             options.cores, options.cores == 1 ? "" : "s", config::in_words({.policy = options.policy}), options.addresses,
              options.connections, options.duration.count());
   std::fflush(stdout);
   const VerifyReport report = verify_limits(options);

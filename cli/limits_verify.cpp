@@ -185,19 +185,19 @@ void judge(const limiter::Policy& policy, const limiter::Journal& journal, Verif
   }
 }
 
-proxy::Config make_config(const VerifyOptions& options, uint16_t upstream_port) {
-  proxy::Config config;
+config::Config make_config(const VerifyOptions& options, uint16_t upstream_port) {
+  config::Config config;
   config.listeners.front().address = core::SocketAddress::ipv4(0x7f000001, 0);
-  proxy::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, upstream_port), "127.0.0.1");
+  config::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, upstream_port), "127.0.0.1");
   config.log_path = "none";
-  config.sandbox = proxy::Sandbox::off;  // the clients are in this process too
+  config.sandbox = config::Sandbox::off;  // the clients are in this process too
   config.steering = options.steering;
   const std::vector<int> cores = core::available_cores();
   for (uint32_t index = 0; index < options.cores; ++index) config.cores.push_back(cores[index % cores.size()]);
-  proxy::add_default_routes(config, options.policy);
-  config.routes.front().auth = proxy::AuthMode::none;
+  config::add_default_routes(config, options.policy);
+  config.routes.front().auth = config::AuthMode::none;
   config.bounds.requests_per_connection = UINT32_MAX;
-  proxy::complete(config);
+  config::complete(config);
   return config;
 }
 

@@ -6,7 +6,7 @@
 
 #include "cli/control_socket.h"
 
-#include "proxy/config_reader.h"
+#include "config/reader.h"
 #include "proxy/resolver.h"
 
 namespace sluice::cli {
@@ -24,8 +24,8 @@ std::optional<Complaint> apply(const char* name, const std::string& text, T& int
 }
 
 std::optional<Complaint> read_policy(const RunFlags& flags, limiter::Policy& policy) {
-  const auto number = [](const std::string& text) { return proxy::parse_number(text, 0, limiter::burst_max); };
-  if (auto complaint = apply("--rate", flags.rate, policy.rate, [](const std::string& text) { return proxy::parse_rate(text); }))
+  const auto number = [](const std::string& text) { return config::parse_number(text, 0, limiter::burst_max); };
+  if (auto complaint = apply("--rate", flags.rate, policy.rate, [](const std::string& text) { return config::parse_rate(text); }))
     return complaint;
   if (auto complaint = apply("--burst", flags.burst, policy.burst, number)) return complaint;
   if (auto complaint = apply("--delay", flags.delay, policy.delay, number)) return complaint;
@@ -34,43 +34,43 @@ std::optional<Complaint> read_policy(const RunFlags& flags, limiter::Policy& pol
 }
 
 // Of the one upstream that there is.
-std::optional<Complaint> apply_upstream_flags(const RunFlags& flags, proxy::Config& config) {
+std::optional<Complaint> apply_upstream_flags(const RunFlags& flags, config::Config& config) {
   if (flags.upstream.empty() && flags.upstream_timeout.empty()) return std::nullopt;
   if (config.upstreams.size() > 1)
     return Complaint{"--upstream, --upstream-timeout: the configuration has several upstreams; say it there"};
   if (config.upstreams.empty()) config.upstreams.push_back({.name = "default"});
-  proxy::UpstreamConfig& upstream = config.upstreams.front();
+  config::UpstreamConfig& upstream = config.upstreams.front();
   if (!flags.upstream.empty()) {
     upstream.endpoints.resize(1);
-    if (auto complaint = apply("--upstream", flags.upstream, upstream.endpoints.front(), proxy::parse_endpoint)) return complaint;
+    if (auto complaint = apply("--upstream", flags.upstream, upstream.endpoints.front(), config::parse_endpoint)) return complaint;
     upstream.endpoints.front().place = "--upstream: ";
   }
-  return apply("--upstream-timeout", flags.upstream_timeout, upstream.timeouts.head, proxy::parse_duration);
+  return apply("--upstream-timeout", flags.upstream_timeout, upstream.timeouts.head, config::parse_duration);
 }
 
 // What flags say of a configuration, wherever it comes from.
-std::optional<Complaint> apply_flags(const RunFlags& flags, proxy::Config& config) {
+std::optional<Complaint> apply_flags(const RunFlags& flags, config::Config& config) {
   if (!flags.listen.empty()) {
     config.listeners.resize(1);
-    if (auto complaint = apply("--listen", flags.listen, config.listeners.front().address, proxy::parse_listen)) return complaint;
+    if (auto complaint = apply("--listen", flags.listen, config.listeners.front().address, config::parse_listen)) return complaint;
   }
   if (auto complaint = apply_upstream_flags(flags, config)) return complaint;
-  if (auto complaint = apply("--cores", flags.cores, config.cores, [](const std::string& text) { return proxy::parse_cores(text); }))
+  if (auto complaint = apply("--cores", flags.cores, config.cores, [](const std::string& text) { return config::parse_cores(text); }))
     return complaint;
   if (!flags.log.empty()) config.log_path = flags.log;
   if (!flags.control.empty())
     config.control_path = flags.control.starts_with('@') ? flags.control : std::filesystem::absolute(flags.control).string();
   if (config.control_path.empty()) config.control_path = default_control_path();
-  if (auto complaint = apply("--user", flags.user, config.user, [](const std::string& text) { return proxy::parse_user(text); }))
+  if (auto complaint = apply("--user", flags.user, config.user, [](const std::string& text) { return config::parse_user(text); }))
     return complaint;
   if (!flags.sandbox.empty() && flags.sandbox != "on" && flags.sandbox != "off")
     return Complaint{"--sandbox: \"" + flags.sandbox + "\" is not on or off"};
-  if (!flags.sandbox.empty()) config.sandbox = flags.sandbox == "on" ? proxy::Sandbox::on : proxy::Sandbox::off;
-  if (flags.demo_routes) config.demo_routes = proxy::DemoRoutes::on;
+  if (!flags.sandbox.empty()) config.sandbox = flags.sandbox == "on" ? config::Sandbox::on : config::Sandbox::off;
+  if (flags.demo_routes) config.demo_routes = config::DemoRoutes::on;
   return std::nullopt;
 }
 
-std::optional<Complaint> resolve(proxy::Config& config) {
+std::optional<Complaint> resolve(config::Config& config) {
   std::string text;
   for (const std::string& complaint : proxy::resolve_endpoints(config)) text += (text.empty() ? "" : "\nsluice: ") + complaint;
   if (text.empty()) return std::nullopt;
@@ -94,12 +94,12 @@ std::variant<std::string, Complaint> read_secret() {
                    "; set it to the secret that your tokens are signed with, for example JWT_SECRET=mysecret sluice run"};
 }
 
-std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags) {
+std::variant<config::Config, Complaint> make_config(const RunFlags& flags) {
   if (!flags.config.empty()) {
     if (!flags.rate.empty() || !flags.burst.empty() || !flags.delay.empty()) {
       return Complaint{"--rate, --burst and --delay mean nothing beside --config: limits stand in the file"};
     }
-    proxy::ConfigReading reading = proxy::read_config(flags.config);
+    config::ConfigReading reading = config::read_config(flags.config);
     std::string text;
     for (const std::string& complaint : reading.complaints) text += (text.empty() ? "" : "\nsluice: ") + complaint;
     if (!reading.config) return Complaint{text};
@@ -107,10 +107,10 @@ std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags) {
     if (const auto complaint = resolve(*reading.config)) return *complaint;
     return std::move(*reading.config);
   }
-  proxy::Config config;
+  config::Config config;
   auto secret = read_secret();
   if (const auto* complaint = std::get_if<Complaint>(&secret)) return *complaint;
-  proxy::add_secret_auth(config, "main", std::get<std::string>(secret));
+  config::add_secret_auth(config, "main", std::get<std::string>(secret));
   limiter::Policy policy{.rate = {.requests = 1, .period_ns = 100'000'000}, .burst = 5, .delay = 0};
   if (const auto complaint = read_policy(flags, policy)) return *complaint;
   RunFlags filled = flags;
@@ -118,8 +118,8 @@ std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags) {
   if (filled.cores.empty()) filled.cores = "auto";
   if (const auto complaint = apply_flags(filled, config)) return *complaint;
   if (const auto complaint = resolve(config)) return *complaint;
-  proxy::add_default_routes(config, policy);
-  proxy::complete(config);
+  config::add_default_routes(config, policy);
+  config::complete(config);
   return config;
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <variant>
 
-#include "proxy/config_values.h"
+#include "config/values.h"
 
 namespace sluice::cli {
 
@@ -27,10 +27,10 @@ struct RunFlags {
   bool demo_routes = false;
 };
 
-using proxy::Complaint;
+using config::Complaint;
 
 // From the file that --config names, or else from flags and JWT_SECRET alone; resolves names.
-[[nodiscard]] std::variant<proxy::Config, Complaint> make_config(const RunFlags& flags);
+[[nodiscard]] std::variant<config::Config, Complaint> make_config(const RunFlags& flags);
 
 // JWT_SECRET, or else the first line of the file jwt-secret in $CREDENTIALS_DIRECTORY.
 [[nodiscard]] std::variant<std::string, Complaint> read_secret();

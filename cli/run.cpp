@@ -15,13 +15,13 @@ int run_command(const RunFlags& flags) {
     return proxy::exit_usage;
   }
   ServeOptions options;
-  if (flags.takes_over) options.take_over = std::get<proxy::Config>(config).control_path;
+  if (flags.takes_over) options.take_over = std::get<config::Config>(config).control_path;
   if (flags.takes_over && options.take_over.empty()) {
     say("--take-over: no control socket is known; write --control PATH, or control: PATH in the configuration");
     return proxy::exit_usage;
   }
   if (!flags.config.empty()) options.read_again = [&flags] { return make_config(flags); };
-  return serve(std::move(std::get<proxy::Config>(config)), options);
+  return serve(std::move(std::get<config::Config>(config)), options);
 }
 
 int reload_command(const std::string& path) {

@@ -11,7 +11,7 @@
 #include "cli/file_watch.h"
 #include "cli/host_settings.h"
 #include "cli/service_manager.h"
-#include "proxy/config_values.h"
+#include "config/values.h"
 #include "proxy/gateway.h"
 #include "proxy/resolver.h"
 
@@ -26,8 +26,8 @@ sigset_t served_signals() {
   return set;
 }
 
-void warn_of_short_secrets(const proxy::Config& config) {
-  for (const proxy::AuthConfig& entry : config.auth) {
+void warn_of_short_secrets(const config::Config& config) {
+  for (const config::AuthConfig& entry : config.auth) {
     // One secret serves several algorithms; the first is the one that most tokens use.
     for (const auth::SharedKey& key : entry.fixed_keys) {
       if (auth::is_long_enough(*key)) break;
@@ -97,7 +97,7 @@ int drain(proxy::Gateway& gateway, int signals) {
 
 std::string addresses_in_words(const proxy::Gateway& gateway) {
   std::string text;
-  for (const proxy::ListenerConfig& listener : gateway.config().listeners) {
+  for (const config::ListenerConfig& listener : gateway.config().listeners) {
     std::string address = listener.address.text();
     if (!listener.address.is_unix() && listener.address.port() == 0)
       address = address.substr(0, address.rfind(':') + 1) + std::to_string(gateway.port());
@@ -106,11 +106,11 @@ std::string addresses_in_words(const proxy::Gateway& gateway) {
   return text;
 }
 
-std::string upstreams_in_words(const proxy::Config& config) {
+std::string upstreams_in_words(const config::Config& config) {
   size_t endpoints = 0;
-  for (const proxy::UpstreamConfig& upstream : config.upstreams) endpoints += upstream.endpoints.size();
+  for (const config::UpstreamConfig& upstream : config.upstreams) endpoints += upstream.endpoints.size();
   if (config.upstreams.empty()) return "forwarding to nobody";
-  const proxy::EndpointConfig& first = config.upstreams.front().endpoints.front();
+  const config::EndpointConfig& first = config.upstreams.front().endpoints.front();
   if (endpoints == 1) return "forwarding to " + (first.destination.is_unix() ? first.destination.text() : "http://" + first.authority);
   return "forwarding to " + std::to_string(endpoints) + " endpoints of " + std::to_string(config.upstreams.size()) + " upstream" +
          (config.upstreams.size() == 1 ? "" : "s");
@@ -132,11 +132,11 @@ namespace {
 
 // What is said once requests are served.
 void say_what_runs(const proxy::Gateway& gateway, uint32_t connections_wanted, const HostSettings& host) {
-  const proxy::Config& running = gateway.config();
+  const config::Config& running = gateway.config();
   say(SLUICE_VERSION " listening on " + addresses_in_words(gateway) + " with " + std::to_string(running.cores.size()) + " worker" +
       (running.cores.size() == 1 ? "" : "s") + ", " + upstreams_in_words(running));
   for (size_t index = 0; index < running.limits.size(); ++index) {
-    say("limit " + running.limits[index].name + ": " + proxy::in_words(running.limit_rules[index]));
+    say("limit " + running.limits[index].name + ": " + config::in_words(running.limit_rules[index]));
   }
   say("/health and /metrics are answered by Sluice itself and are public");
   for (const std::string& warning : host_warnings(running, connections_wanted, host)) say("warning: " + warning);
@@ -204,7 +204,7 @@ class Service {
       gateway_.note_failed_reload();
       why = complaint->text;
     } else {
-      why = gateway_.reload(std::move(std::get<proxy::Config>(read)));
+      why = gateway_.reload(std::move(std::get<config::Config>(read)));
     }
     if (why) {
       say(because + ": nothing has changed: " + *why);
@@ -219,7 +219,7 @@ class Service {
 
   // The same configuration, and a name has other addresses.
   void adopt_names() {
-    proxy::Config config = gateway_.config();
+    config::Config config = gateway_.config();
     static_cast<void>(proxy::resolve_endpoints(config, names_.names()));
     if (const auto why = gateway_.reload(std::move(config))) {
       say("names have other addresses, which are not in use yet: " + *why);
@@ -247,7 +247,7 @@ class Service {
 
 }  // namespace
 
-int serve(proxy::Config config, const ServeOptions& options) {
+int serve(config::Config config, const ServeOptions& options) {
   const sigset_t set = served_signals();
   const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
   warn_of_short_secrets(config);

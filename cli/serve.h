@@ -6,22 +6,22 @@
 #include <string>
 #include <variant>
 
-#include "proxy/config.h"
-#include "proxy/config_values.h"
+#include "config/config.h"
+#include "config/values.h"
 
 namespace sluice::cli {
 
 struct ServeOptions {
   std::function<void(uint16_t port)> when_ready;  // once requests are served
   // The configuration as it is written now; empty: there is no file.
-  std::function<std::variant<proxy::Config, proxy::Complaint>()> read_again;
+  std::function<std::variant<config::Config, config::Complaint>()> read_again;
   std::string take_over;  // the control socket of the gateway whose place is taken; empty: of none
 };
 
 // Call first, before any thread is started: the signals are taken by serve() alone.
 void block_signals();
 // Returns the exit code.
-int serve(proxy::Config config, const ServeOptions& options);
+int serve(config::Config config, const ServeOptions& options);
 // One line to standard error, "sluice: ...".
 void say(const std::string& text);
 

@@ -13,7 +13,7 @@
 #include "auth/token_verifier.h"
 #include "cli/commands.h"
 #include "cli/serve.h"
-#include "proxy/config_reader.h"
+#include "config/reader.h"
 #include "proxy/gateway.h"
 #include "proxy/key_keeper.h"
 
@@ -138,7 +138,7 @@ void print_checks(const auth::Provider& provider, const std::string& header, con
 int token_mint_command(const MintFlags& flags) {
   auto key = signing_key(flags);
   if (const auto* complaint = std::get_if<Complaint>(&key)) return complain(complaint->text);
-  const auto ttl = proxy::parse_duration(flags.ttl);
+  const auto ttl = config::parse_duration(flags.ttl);
   if (const auto* complaint = std::get_if<Complaint>(&ttl)) return complain("--ttl: " + complaint->text);
   auth::MintOptions options{.key = &std::get<auth::SigningKey>(key), .subject = flags.subject, .issued_at = now()};
   options.expires = options.issued_at + std::chrono::duration_cast<std::chrono::seconds>(std::get<core::Duration>(ttl));
@@ -180,10 +180,10 @@ int token_inspect_command(const std::string& argument) {
 }
 
 int token_verify_command(const VerifyFlags& flags) {
-  const proxy::ConfigReading reading = proxy::read_config(flags.config);
+  const config::ConfigReading reading = config::read_config(flags.config);
   for (const std::string& complaint : reading.complaints) say(complaint);
   if (!reading.config) return proxy::exit_usage;
-  const proxy::Config& config = *reading.config;
+  const config::Config& config = *reading.config;
   auth::ProviderSet providers = 0;
   for (size_t index = 0; index < config.auth.size(); ++index) {
     if (flags.auth.empty() || config.auth[index].provider.name == flags.auth) providers |= auth::ProviderSet{1} << index;

@@ -4,12 +4,12 @@
 #include <cstdint>
 
 #include "core/timer_wheel.h"
-#include "proxy/config.h"
+#include "config/config.h"
 
 namespace sluice::proxy {
 
 // Those of one configuration, and those of the one before that are still being closed.
-inline constexpr size_t acceptors_max = 2 * listeners_max;
+inline constexpr size_t acceptors_max = 2 * config::listeners_max;
 
 // Accepts that may already be posted when the bound is near.
 inline constexpr uint32_t accept_margin = 256;
@@ -26,7 +26,7 @@ struct Acceptor {
   State state = State::stopped;
   bool is_leaving = false;  // no new accept: it stops when nothing is armed
   int listener = -1;        // closed by the worker when it stops listening
-  ListenerConfig config;
+  config::ListenerConfig config;
   core::Timer timer;
 };
 

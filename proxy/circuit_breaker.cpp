@@ -2,7 +2,7 @@
 
 namespace sluice::proxy {
 
-bool CircuitBreaker::admit(const Circuit& rules, core::Instant now) {
+bool CircuitBreaker::admit(const config::Circuit& rules, core::Instant now) {
   if (rules.failure_percent == 0) return true;
   if (state_ == State::open && now >= open_until_) {
     become(State::half_open);
@@ -15,7 +15,7 @@ bool CircuitBreaker::admit(const Circuit& rules, core::Instant now) {
   return true;
 }
 
-void CircuitBreaker::note(const Circuit& rules, bool failed, core::Instant now) {
+void CircuitBreaker::note(const config::Circuit& rules, bool failed, core::Instant now) {
   if (rules.failure_percent == 0) return;
   if (state_ == State::half_open) {
     next_probe_at_ = now;
@@ -44,7 +44,7 @@ void CircuitBreaker::note(const Circuit& rules, bool failed, core::Instant now) 
   if (requests >= rules.requests_min && failures * 100 >= requests * rules.failure_percent) open(rules, now);
 }
 
-void CircuitBreaker::open(const Circuit& rules, core::Instant now) {
+void CircuitBreaker::open(const config::Circuit& rules, core::Instant now) {
   become(State::open);
   opened.add();
   open_until_ = now + rules.open_time;

@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "core/counter.h"
-#include "proxy/upstream_config.h"
+#include "config/upstream_config.h"
 
 namespace sluice::proxy {
 
@@ -18,8 +18,8 @@ class CircuitBreaker {
   enum class State : uint8_t { closed, open, half_open };
 
   // Whether a request may go; what becomes of it is noted, if it says anything.
-  [[nodiscard]] bool admit(const Circuit& rules, core::Instant now);
-  void note(const Circuit& rules, bool failed, core::Instant now);
+  [[nodiscard]] bool admit(const config::Circuit& rules, core::Instant now);
+  void note(const config::Circuit& rules, bool failed, core::Instant now);
   [[nodiscard]] core::Duration until_half_open(core::Instant now) const {
     return open_until_ > now ? open_until_ - now : core::Duration{0};
   }
@@ -38,7 +38,7 @@ class CircuitBreaker {
     state_ = state;
     shown_.set(static_cast<uint64_t>(state));
   }
-  void open(const Circuit& rules, core::Instant now);
+  void open(const config::Circuit& rules, core::Instant now);
 
   State state_ = State::closed;
   core::Instant next_probe_at_{};  // half_open: one that is on its way has so long to tell

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "proxy/config.h"
+#include "config/config.h"
 
 namespace sluice::proxy {
 
@@ -19,12 +19,12 @@ std::optional<core::SocketAddress> parse_hop(std::string_view text) {
 
 }  // namespace
 
-bool is_trusted(const Config& config, const core::SocketAddress& address) {
-  if (address.is_unix_peer()) return config.trust_unix == TrustUnix::yes;
+bool is_trusted(const config::Config& config, const core::SocketAddress& address) {
+  if (address.is_unix_peer()) return config.trust_unix == config::TrustUnix::yes;
   return std::any_of(config.trusted.begin(), config.trusted.end(), [&](const core::Cidr& network) { return network.contains(address); });
 }
 
-core::SocketAddress client_address(const Config& config, const core::SocketAddress& peer, const http::Fields& fields) {
+core::SocketAddress client_address(const config::Config& config, const core::SocketAddress& peer, const http::Fields& fields) {
   core::SocketAddress client = peer;
   if (!is_trusted(config, peer)) return client;
   for (uint32_t index = fields.size(); index-- > 0;) {

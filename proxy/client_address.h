@@ -5,12 +5,14 @@
 #include "core/address.h"
 #include "http/field.h"
 
+namespace sluice::config {
+struct Config;
+}
+
 namespace sluice::proxy {
 
-struct Config;
-
-[[nodiscard]] bool is_trusted(const Config& config, const core::SocketAddress& address);
+[[nodiscard]] bool is_trusted(const config::Config& config, const core::SocketAddress& address);
 // An entry that is no address ends the search: the client is then the last hop that is known.
-[[nodiscard]] core::SocketAddress client_address(const Config& config, const core::SocketAddress& peer, const http::Fields& fields);
+[[nodiscard]] core::SocketAddress client_address(const config::Config& config, const core::SocketAddress& peer, const http::Fields& fields);
 
 }  // namespace sluice::proxy

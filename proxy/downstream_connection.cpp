@@ -41,12 +41,12 @@ void DownstreamConnection::on_completion(Worker& worker, Operation operation, co
   }
 }
 
-void DownstreamConnection::open(Worker& worker, int socket, ProxyProtocol announces, const core::SocketAddress& address) {
+void DownstreamConnection::open(Worker& worker, int socket, config::ProxyProtocol announces, const core::SocketAddress& address) {
   socket_ = socket;
   address_ = address;
   timer_.bind(worker.token(Operation::downstream_timer, *this));
   worker.counters().connections_open.add();
-  if (announces == ProxyProtocol::required) {
+  if (announces == config::ProxyProtocol::required) {
     state_ = State::announced;
     if (!is_trusted(worker.config(), address)) {
       refuse_proxy_header(worker);

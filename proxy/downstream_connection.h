@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/address.h"
+#include "config/config.h"
 #include "core/buffer_pool.h"
 #include "core/intrusive_list.h"
 #include "core/kernel.h"
@@ -48,7 +49,7 @@ class DownstreamConnection : public Connection,
   // What the end of an exchange means for the connection.
   enum class Afterwards : uint8_t { keep_alive, linger, close };
 
-  void open(Worker& worker, int socket, ProxyProtocol announces, const core::SocketAddress& address);
+  void open(Worker& worker, int socket, config::ProxyProtocol announces, const core::SocketAddress& address);
 
   // --- for the exchange ------------------------------------------------------------------------------------------------
   void receive(Worker& worker, std::span<std::byte> into, core::Duration timeout);

@@ -16,7 +16,7 @@ constexpr uint32_t closed_at_once_max = 3;
 
 }  // namespace
 
-bool Endpoint::note(Outcome outcome, const Ejection& rules, core::Instant now) {
+bool Endpoint::note(Outcome outcome, const config::Ejection& rules, core::Instant now) {
   requests.add();
   if (outcome == Outcome::success) {
     failures_in_a_row_ = 0;
@@ -29,7 +29,7 @@ bool Endpoint::note(Outcome outcome, const Ejection& rules, core::Instant now) {
   return rules.failures != 0 && failures_in_a_row_ >= rules.failures && !is_ejected(now);
 }
 
-void Endpoint::eject(const Ejection& rules, core::Instant now) {
+void Endpoint::eject(const config::Ejection& rules, core::Instant now) {
   ++ejected_times_;
   failures_in_a_row_ = 0;
   ejections.add();
@@ -48,7 +48,7 @@ core::Duration Endpoint::idle_limit(core::Duration configured, core::Instant now
   return now < learnt_until_ ? std::min(configured, learnt_idle_limit_) : configured;
 }
 
-EndpointRecord::EndpointRecord(std::shared_ptr<UpstreamRecord> of, const EndpointConfig& config, uint16_t number)
+EndpointRecord::EndpointRecord(std::shared_ptr<UpstreamRecord> of, const config::EndpointConfig& config, uint16_t number)
     : upstream(std::move(of)), authority(config.authority), destination(config.destination), label(number) {
   for (const auto& core : upstream->cores) cores.push_back(std::make_unique<Endpoint>(destination, health, *core, label));
 }

@@ -10,7 +10,7 @@
 #include "core/counter.h"
 #include "core/destination.h"
 #include "core/intrusive_list.h"
-#include "proxy/upstream_config.h"
+#include "config/upstream_config.h"
 #include "proxy/upstream_connection.h"
 
 namespace sluice::proxy {
@@ -53,8 +53,8 @@ class Endpoint {
 
   // --- judging ---------------------------------------------------------------------------------------------------------------
   // Whether this failure is one too many.
-  [[nodiscard]] bool note(Outcome outcome, const Ejection& rules, core::Instant now);
-  void eject(const Ejection& rules, core::Instant now);
+  [[nodiscard]] bool note(Outcome outcome, const config::Ejection& rules, core::Instant now);
+  void eject(const config::Ejection& rules, core::Instant now);
 
   // --- connections, from UpstreamConnection and Upstream -----------------------------------------------------------------------
   [[nodiscard]] UpstreamConnection* idle() { return idle_.front(); }  // most recently used first
@@ -100,7 +100,7 @@ struct UpstreamRecord;
 // An endpoint as all configurations know it that name it: its identity is the upstream's name, what was written, and the
 // address. Made by the control thread, which frees it when no configuration names it and no core has a connection to it.
 struct EndpointRecord {
-  EndpointRecord(std::shared_ptr<UpstreamRecord> of, const EndpointConfig& config, uint16_t number);
+  EndpointRecord(std::shared_ptr<UpstreamRecord> of, const config::EndpointConfig& config, uint16_t number);
   [[nodiscard]] uint64_t open() const;
 
   std::shared_ptr<UpstreamRecord> upstream;

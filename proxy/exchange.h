@@ -21,7 +21,7 @@
 #include "http/head_scanner.h"
 #include "http/parser.h"
 #include "http/serializer.h"
-#include "proxy/config.h"
+#include "config/config.h"
 #include "proxy/downstream_connection.h"
 #include "proxy/generation.h"
 #include "proxy/local_reply.h"
@@ -29,7 +29,7 @@
 #include "proxy/outbox.h"
 #include "proxy/proxy_header.h"
 #include "proxy/reason.h"
-#include "proxy/routes.h"
+#include "config/routes.h"
 #include "proxy/splice.h"
 #include "proxy/upstream.h"
 #include "proxy/upstream_connection.h"
@@ -142,7 +142,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   [[nodiscard]] size_t add_identity(std::span<http::AddedField> memory) const;
 
   // exchange_limits.cpp: what the limits say, and what they get back
-  void check_limits(Worker& worker, LimitStage stage);
+  void check_limits(Worker& worker, config::LimitStage stage);
   [[nodiscard]] bool claim(Worker& worker, uint16_t limit);
   void ask_limits(Worker& worker);
   [[nodiscard]] bool visit_owners(Worker& worker);
@@ -155,7 +155,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
     uint64_t hash = 0;
     uint32_t owner = 0;
   };
-  [[nodiscard]] std::optional<Key> key_of(Worker& worker, std::span<const KeyPart> parts, uint64_t id) const;
+  [[nodiscard]] std::optional<Key> key_of(Worker& worker, std::span<const config::KeyPart> parts, uint64_t id) const;
 
   // exchange_upstream.cpp: which endpoint, and another one where that does no harm
   void go_upstream(Worker& worker);
@@ -216,7 +216,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   [[nodiscard]] bool admits_address() const;
   [[nodiscard]] bool answer_preflight(Worker& worker);
   void redirect(Worker& worker);
-  static void drop_edited(http::Fields& fields, const HeaderEdits& edits);
+  static void drop_edited(http::Fields& fields, const config::HeaderEdits& edits);
   void edit_response();
   [[nodiscard]] std::string_view rewritten_target(std::span<char> memory) const;
   [[nodiscard]] std::string_view host_for_endpoint() const;
@@ -237,9 +237,9 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
 
   [[nodiscard]] std::span<std::byte> request_area() const { return request_buffer_.receive_area(); }
   [[nodiscard]] bool response_begun() const { return response_status_ != 0; }
-  [[nodiscard]] const Config& config() const { return share_->config(); }
-  [[nodiscard]] const Route& route() const { return config().routes[route_]; }
-  [[nodiscard]] const UpstreamTimeouts& patience() const { return plan_->config().timeouts; }
+  [[nodiscard]] const config::Config& config() const { return share_->config(); }
+  [[nodiscard]] const config::Route& route() const { return config().routes[route_]; }
+  [[nodiscard]] const config::UpstreamTimeouts& patience() const { return plan_->config().timeouts; }
   void arm(Worker& worker, core::Duration phase);
   void note_request_received(Worker& worker);
 
@@ -288,7 +288,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
 
   // The limits.
   LimitCheck limits_;
-  LimitStage limit_stage_ = LimitStage::before_auth;
+  config::LimitStage limit_stage_ = config::LimitStage::before_auth;
   limiter::Holding hold_place_ = limiter::Holding::full;  // allowed: one of the worker's places is ours
   core::Instant release_at_{};                            // shaped: not before
 
@@ -298,7 +298,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   Report* report_ = nullptr;
 
   // What the log says.
-  uint16_t route_ = no_route;                  // index into Config::routes
+  uint16_t route_ = config::no_route;                  // index into Config::routes
   uint16_t route_label_ = NameTable::none;     // in Labels::routes
   uint16_t endpoint_label_ = NameTable::none;  // in Labels::endpoints
   uint64_t body_max_ = 0;                      // bytes of the request's body; 0: no bound

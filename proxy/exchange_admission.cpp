@@ -105,12 +105,12 @@ void Exchange::note_request_received(Worker& worker) {
 void Exchange::admit(Worker& worker) {
   client_ = client_address(config(), client_, request_.fields);
   if (request_.method == http::Method::connect || request_.method == http::Method::trace) {
-    refuse_method(worker, method_bit(http::Method::connect) - 1);
+    refuse_method(worker, config::method_bit(http::Method::connect) - 1);
     return;
   }
   if (answer_preflight(worker)) return;
-  const Found found = share_->routes().find(request_.method, request_.authority, request_.path, request_.query, request_.fields);
-  if (found.route == no_route) {
+  const config::Found found = share_->routes().find(request_.method, request_.authority, request_.path, request_.query, request_.fields);
+  if (found.route == config::no_route) {
     if (found.methods != 0) {
       refuse_method(worker, found.methods);
     } else {
@@ -132,7 +132,7 @@ void Exchange::admit(Worker& worker) {
   if (route().limits_before.empty()) {
     check_token(worker);
   } else {
-    check_limits(worker, LimitStage::before_auth);
+    check_limits(worker, config::LimitStage::before_auth);
   }
 }
 
@@ -142,7 +142,7 @@ void Exchange::refuse_method(Worker& worker, uint16_t allowed) {
 
 void Exchange::proceed(Worker& worker) {
   switch (route().kind) {
-    case RouteKind::upstream:
+    case config::RouteKind::upstream:
       protocol_ = choose_protocol();
       if (!protocol_.empty() && !has_room_for_tunnel(worker)) {
         refuse_tunnel(worker);
@@ -150,13 +150,13 @@ void Exchange::proceed(Worker& worker) {
       }
       go_upstream(worker);
       break;
-    case RouteKind::redirect: redirect(worker); break;
-    case RouteKind::respond: {
-      const Respond& with = route().respond;
+    case config::RouteKind::redirect: redirect(worker); break;
+    case config::RouteKind::respond: {
+      const config::Respond& with = route().respond;
       reply(worker, {.status = with.status, .persistence = persistence_, .content_type = with.content_type, .long_body = with.body});
       break;
     }
-    case RouteKind::health:
+    case config::RouteKind::health:
       if (worker.is_leaving()) {
         reply(worker,
               {.status = 503, .reason = Event::drain, .persistence = http::Persistence::close, .retry_after = std::chrono::seconds{1}});
@@ -164,8 +164,8 @@ void Exchange::proceed(Worker& worker) {
         reply(worker, {.persistence = persistence_, .body = "{\"status\":\"ok\"}\n"});
       }
       break;
-    case RouteKind::metrics: submit_job(worker, Job::render_metrics, 0); break;
-    case RouteKind::demo_work: serve_demo_work(worker); break;
+    case config::RouteKind::metrics: submit_job(worker, Job::render_metrics, 0); break;
+    case config::RouteKind::demo_work: serve_demo_work(worker); break;
   }
 }
 

@@ -21,7 +21,7 @@ auth::Acceptance Exchange::acceptance() const { return {route().providers, route
 
 void Exchange::check_token(Worker& worker) {
   using Progress = auth::Authenticator::Progress;
-  if (route().auth == AuthMode::none) {
+  if (route().auth == config::AuthMode::none) {
     apply_token(worker);
     return;
   }
@@ -100,10 +100,10 @@ void Exchange::on_signature_checked(Worker& worker) {
 
 // The token is judged.
 void Exchange::apply_token(Worker& worker) {
-  const Route& of = route();
-  const auth::Refusal refusal = of.auth == AuthMode::none ? auth::Refusal::none : attempt_.examined.refusal;
+  const config::Route& of = route();
+  const auth::Refusal refusal = of.auth == config::AuthMode::none ? auth::Refusal::none : attempt_.examined.refusal;
   // Optional means that there may be no token, not that there may be a bad one.
-  const bool is_absent = refusal == auth::Refusal::missing && of.auth == AuthMode::optional;
+  const bool is_absent = refusal == auth::Refusal::missing && of.auth == config::AuthMode::optional;
   if (refusal != auth::Refusal::none && !is_absent) {
     const bool comes_back = auth::status_of(refusal) == 503;
     refuse_token(worker, refusal, comes_back ? core::Duration{std::chrono::seconds{1}} : core::Duration{0});
@@ -115,10 +115,10 @@ void Exchange::apply_token(Worker& worker) {
     return;
   }
   if (of.limits_after.empty()) {
-    limit_stage_ = LimitStage::after_auth;
+    limit_stage_ = config::LimitStage::after_auth;
     hold_or_proceed(worker);
   } else {
-    check_limits(worker, LimitStage::after_auth);
+    check_limits(worker, config::LimitStage::after_auth);
   }
 }
 
@@ -132,22 +132,22 @@ void Exchange::refuse_token(Worker& worker, auth::Refusal refusal, core::Duratio
 // Fields that speak of who calls are ours alone, in every spelling of theirs; those with '_' are gone already. What the
 // caller showed goes no further where the configuration says so, and a token in the query never does.
 void Exchange::drop_identity() {
-  for (const AuthConfig& entry : config().auth) {
+  for (const config::AuthConfig& entry : config().auth) {
     for (http::Field& field : request_.fields) {
       const std::string_view name = request_.fields.name(field);
-      const auto is_named = [&](const ClaimField& ours) { return http::equals_ignoring_case(ours.name, name); };
+      const auto is_named = [&](const config::ClaimField& ours) { return http::equals_ignoring_case(ours.name, name); };
       if (std::any_of(entry.claim_fields.begin(), entry.claim_fields.end(), is_named) ||
           http::equals_ignoring_case(entry.payload_field, name)) {
         field.disposition = http::Disposition::drop;
       }
     }
   }
-  if (attempt_.source == nullptr || route().auth == AuthMode::none) return;
+  if (attempt_.source == nullptr || route().auth == config::AuthMode::none) return;
   if (attempt_.source->kind == auth::TokenSource::Kind::query) {
     char* bytes = reinterpret_cast<char*>(request_area().data());
     http::remove_parameter(request_, bytes, attempt_.source->name);
   }
-  if (config().auth[attempt_.examined.provider].credential != Credential::strip) return;
+  if (config().auth[attempt_.examined.provider].credential != config::Credential::strip) return;
   for (http::Field& field : request_.fields) {
     const bool is_token = attempt_.source->kind == auth::TokenSource::Kind::header && field.id == http::FieldName::authorization;
     const bool is_key = attempt_.source->kind == auth::TokenSource::Kind::api_key &&
@@ -158,9 +158,9 @@ void Exchange::drop_identity() {
 
 size_t Exchange::add_identity(std::span<http::AddedField> memory) const {
   size_t count = 0;
-  if (attempt_.source == nullptr || route().auth == AuthMode::none) return 0;
-  const AuthConfig& entry = config().auth[attempt_.examined.provider];
-  for (const ClaimField& field : entry.claim_fields) {
+  if (attempt_.source == nullptr || route().auth == config::AuthMode::none) return 0;
+  const config::AuthConfig& entry = config().auth[attempt_.examined.provider];
+  for (const config::ClaimField& field : entry.claim_fields) {
     const std::string_view value = attempt_.examined.principal.claim(field.claim);
     if (!value.empty() && count < memory.size()) memory[count++] = {field.name, value};
   }

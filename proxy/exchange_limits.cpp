@@ -11,11 +11,11 @@ constexpr core::Duration soon = std::chrono::seconds{1};
 
 }  // namespace
 
-void Exchange::check_limits(Worker& worker, LimitStage stage) {
+void Exchange::check_limits(Worker& worker, config::LimitStage stage) {
   limit_stage_ = stage;
   limits_.begin_stage();
-  const Route& of = route();
-  for (const uint16_t limit : stage == LimitStage::before_auth ? of.limits_before : of.limits_after) {
+  const config::Route& of = route();
+  for (const uint16_t limit : stage == config::LimitStage::before_auth ? of.limits_before : of.limits_after) {
     if (!claim(worker, limit)) {
       reply_error(worker, 403, Event::limit_key_missing);
       return;
@@ -28,27 +28,27 @@ void Exchange::check_limits(Worker& worker, LimitStage stage) {
 
 // Adds what the request claims of this limit; false if its key has a part that the request lacks, and that matters.
 bool Exchange::claim(Worker& worker, uint16_t limit) {
-  const NamedLimit& named = config().limits[limit];
+  const config::NamedLimit& named = config().limits[limit];
   const auto key = key_of(worker, named.key, named.id);
-  if (!key) return named.on_missing == OnMissing::skip;
+  if (!key) return named.on_missing == config::OnMissing::skip;
   limits_.add({.hash = key->hash, .limit = named.number}, config().limit_rules[limit].kind, key->owner);
   return true;
 }
 
-std::optional<Exchange::Key> Exchange::key_of(Worker& worker, std::span<const KeyPart> parts, uint64_t id) const {
+std::optional<Exchange::Key> Exchange::key_of(Worker& worker, std::span<const config::KeyPart> parts, uint64_t id) const {
   limiter::KeyHash key = worker.ownership().key(id);
   const limiter::Network network = worker.ownership().network_of(client_);
   bool has_address = false;
-  for (const KeyPart& part : parts) {
+  for (const config::KeyPart& part : parts) {
     std::string_view text;
     switch (part.kind) {
-      case KeyPart::Kind::address:
+      case config::KeyPart::Kind::address:
         has_address = true;
         key.add(network);
         continue;
-      case KeyPart::Kind::route: text = route().name; break;
-      case KeyPart::Kind::claim: text = attempt_.examined.principal.claim(part.claim); break;
-      case KeyPart::Kind::header:
+      case config::KeyPart::Kind::route: text = route().name; break;
+      case config::KeyPart::Kind::claim: text = attempt_.examined.principal.claim(part.claim); break;
+      case config::KeyPart::Kind::header:
         // Several fields of a name are one list (RFC 9110 5.3); which of them counts must not be the client's choice.
         for (const http::Field& field : request_.fields) {
           if (!http::equals_ignoring_case(request_.fields.name(field), part.name)) continue;
@@ -107,7 +107,7 @@ void Exchange::apply_limits(Worker& worker) {
     return;
   }
   release_at_ = std::max(release_at_, verdict.release_at);
-  if (limit_stage_ == LimitStage::before_auth) {
+  if (limit_stage_ == config::LimitStage::before_auth) {
     // Looking at the token may take long; only who will be held keeps a place for it.
     if (release_at_ <= worker.now()) give_up_hold_place(worker);
     check_token(worker);
@@ -117,8 +117,8 @@ void Exchange::apply_limits(Worker& worker) {
 }
 
 void Exchange::refuse_by_limit(Worker& worker, const limiter::Verdict& verdict) {
-  const std::vector<NamedLimit>& all = config().limits;
-  const auto named = std::find_if(all.begin(), all.end(), [&](const NamedLimit& limit) { return limit.number == verdict.refused_by; });
+  const std::vector<config::NamedLimit>& all = config().limits;
+  const auto named = std::find_if(all.begin(), all.end(), [&](const config::NamedLimit& limit) { return limit.number == verdict.refused_by; });
   SLUICE_ASSERT(named != all.end());
   reply(worker, {.status = 429,
                  .reason = Reason::limit(verdict.refused_by),

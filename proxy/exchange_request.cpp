@@ -18,7 +18,7 @@ void Exchange::build_first_flight(Worker& worker) {
   if (!has_trace) worker.make_traceparent(trace);
   const bool complete = request_parser_.body_complete();
   http::Writer writer{complete ? request_buffer_.send_area_behind(received_) : request_buffer_.send_area()};
-  std::array<char, limits::target_bytes_max + rewrite_bytes_max> target;
+  std::array<char, limits::target_bytes_max + config::rewrite_bytes_max> target;
   const core::SocketAddress& peer = downstream_->address();
   http::write_request_head(writer, request_,
                            {.client_address = {address.data(), peer.format_address(address.data())},
@@ -61,20 +61,20 @@ void Exchange::build_first_flight(Worker& worker) {
 // What the caller may not say in a field it may not say in a trailer either.
 std::string_view Exchange::request_trailers() {
   if (request_parser_.trailers().empty()) return {};
-  for (const AuthConfig& entry : config().auth) {
-    for (const ClaimField& ours : entry.claim_fields) request_parser_.drop_trailer(ours.name);
+  for (const config::AuthConfig& entry : config().auth) {
+    for (const config::ClaimField& ours : entry.claim_fields) request_parser_.drop_trailer(ours.name);
     request_parser_.drop_trailer(entry.payload_field);
     for (const auth::TokenSource& source : entry.sources) request_parser_.drop_trailer(source.name);
   }
-  const HeaderEdits& edits = route().request_edits;
+  const config::HeaderEdits& edits = route().request_edits;
   for (const std::string& name : edits.remove) request_parser_.drop_trailer(name);
-  for (const HeaderEdits::NamedValue& field : edits.set) request_parser_.drop_trailer(field.name);
+  for (const config::HeaderEdits::NamedValue& field : edits.set) request_parser_.drop_trailer(field.name);
   return request_parser_.trailers();
 }
 
 // What goes out on a new try: the same bytes each time.
 void Exchange::start_flight(Worker& worker) {
-  if (plan_->config().proxy_header == ProxyHeaderOut::none) return;
+  if (plan_->config().proxy_header == config::ProxyHeaderOut::none) return;
   const core::SocketAddress here = worker.kernel().local_address(downstream_->socket()).value_or(core::SocketAddress::of_unix_peer());
   const size_t size = write_proxy_header(proxy_header_, plan_->config().proxy_header, client_, here);
   to_upstream_.add_front({proxy_header_.data(), size});

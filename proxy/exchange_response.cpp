@@ -116,7 +116,7 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
   // Bytes beyond the response answer nothing that was asked.
   upstream_reusable_ = response_.persistence == http::Persistence::keep_alive && piece.consumed == available;
   if (const auto limit = idle_limit_of(response_.fields)) upstream_->limit_idle(*limit);
-  upstream_->limit_idle(plan_->config().proxy_header == ProxyHeaderOut::none ? patience().idle : core::Duration{0});
+  upstream_->limit_idle(plan_->config().proxy_header == config::ProxyHeaderOut::none ? patience().idle : core::Duration{0});
 
   response_framing_ = response_.framing;
   if (response_framing_ == http::Framing::until_close || response_framing_ == http::Framing::chunked) {

@@ -34,18 +34,18 @@ http::Method method_named(std::string_view name) {
   return http::Method::other;
 }
 
-bool allows(const Cors& cors, std::string_view origin) {
+bool allows(const config::Cors& cors, std::string_view origin) {
   return std::any_of(cors.origins.begin(), cors.origins.end(), [&](const std::string& one) { return one == "*" || one == origin; });
 }
 
-bool allows_all(const Cors& cors) { return cors.origins.front() == "*" && !cors.credentials; }
+bool allows_all(const config::Cors& cors) { return cors.origins.front() == "*" && !cors.credentials; }
 
 }  // namespace
 
 // --- who may come ------------------------------------------------------------------------------------------------------------
 
 bool Exchange::admits_address() const {
-  const AddressRules& rules = route().addresses;
+  const config::AddressRules& rules = route().addresses;
   const auto has = [&](const std::vector<core::Cidr>& networks) {
     return std::any_of(networks.begin(), networks.end(), [&](const core::Cidr& network) { return network.contains(client_); });
   };
@@ -60,8 +60,8 @@ bool Exchange::answer_preflight(Worker& worker) {
   const std::string_view method = value_of(request_.fields, asked_method_field);
   const std::string_view origin = value_of(request_.fields, origin_field);
   if (method.empty() || origin.empty()) return false;
-  const Found found = share_->routes().find(method_named(method), request_.authority, request_.path, request_.query, request_.fields);
-  if (found.route == no_route || !config().routes[found.route].cors) return false;
+  const config::Found found = share_->routes().find(method_named(method), request_.authority, request_.path, request_.query, request_.fields);
+  if (found.route == config::no_route || !config().routes[found.route].cors) return false;
   route_ = found.route;
   route_label_ = route().label;
   if (!route().addresses.empty() && !admits_address()) {
@@ -74,7 +74,7 @@ bool Exchange::answer_preflight(Worker& worker) {
 
 size_t Exchange::add_cors(std::span<http::AddedField> memory) const {
   const std::string_view origin = value_of(request_.fields, origin_field);
-  const Cors& cors = *route().cors;
+  const config::Cors& cors = *route().cors;
   size_t count = 0;
   if (!allows_all(cors)) memory[count++] = {"Vary", origin_field};
   if (origin.empty() || origin.size() > origin_bytes_max || !allows(cors, origin)) return count;
@@ -86,11 +86,11 @@ size_t Exchange::add_cors(std::span<http::AddedField> memory) const {
 
 std::span<const http::AddedField> Exchange::added_to_reply(std::span<http::AddedField> memory, const LocalReply& answer) const {
   size_t count = 0;
-  if (route_ == no_route) return {};
+  if (route_ == config::no_route) return {};
   const bool has_cors = route().cors.has_value();
   if (has_cors) count = add_cors(memory);
   if (answer.preflight) {
-    const Cors& cors = *route().cors;
+    const config::Cors& cors = *route().cors;
     const std::string_view asked = value_of(request_.fields, asked_headers_field);
     memory[count++] = {"Access-Control-Allow-Methods", value_of(request_.fields, asked_method_field)};
     const bool any = !cors.headers.empty() && cors.headers.front() == "*";
@@ -106,11 +106,11 @@ std::span<const http::AddedField> Exchange::added_to_reply(std::span<http::Added
 
 // The query is passed on unless the destination has one of its own.
 void Exchange::redirect(Worker& worker) {
-  const Redirect& to = route().redirect;
-  std::array<char, core::limits::target_bytes_max + rewrite_bytes_max> memory;
+  const config::Redirect& to = route().redirect;
+  std::array<char, core::limits::target_bytes_max + config::rewrite_bytes_max> memory;
   http::Writer location{std::as_writable_bytes(std::span{memory})};
   location.put(to.to);
-  if (to.rest == Redirect::Rest::keep) {
+  if (to.rest == config::Redirect::Rest::keep) {
     const std::string_view prefix = route().match.path;
     std::string_view rest = prefix == "/" ? request_.path : request_.path.substr(prefix.size());
     if (to.to.ends_with('/') && rest.starts_with('/')) rest.remove_prefix(1);
@@ -122,7 +122,7 @@ void Exchange::redirect(Worker& worker) {
 
 // --- on the way ------------------------------------------------------------------------------------------------------------------
 
-void Exchange::drop_edited(http::Fields& fields, const HeaderEdits& edits) {
+void Exchange::drop_edited(http::Fields& fields, const config::HeaderEdits& edits) {
   if (edits.remove.empty() && edits.set.empty()) return;
   for (http::Field& field : fields) {
     const std::string_view name = fields.name(field);
@@ -146,7 +146,7 @@ void Exchange::edit_response() {
 }
 
 std::string_view Exchange::rewritten_target(std::span<char> memory) const {
-  const Rewrite& rewrite = route().rewrite;
+  const config::Rewrite& rewrite = route().rewrite;
   if (rewrite.empty() || request_.path.front() != '/') return {};
   http::Writer target{std::as_writable_bytes(memory)};
   std::string_view path = rewrite.path.empty() ? request_.path : std::string_view{rewrite.path};
@@ -160,19 +160,19 @@ std::string_view Exchange::rewritten_target(std::span<char> memory) const {
 
 std::string_view Exchange::host_for_endpoint() const {
   switch (route().host_mode) {
-    case HostMode::preserve: return {};
-    case HostMode::endpoint: return plan_->config().endpoints.front().authority;
-    case HostMode::name: return route().host;
+    case config::HostMode::preserve: return {};
+    case config::HostMode::endpoint: return plan_->config().endpoints.front().authority;
+    case config::HostMode::name: return route().host;
   }
   SLUICE_UNREACHABLE();
 }
 
 namespace {
 
-size_t add_edits(const HeaderEdits& edits, std::span<http::AddedField> memory) {
+size_t add_edits(const config::HeaderEdits& edits, std::span<http::AddedField> memory) {
   size_t count = 0;
   for (const auto* list : {&edits.set, &edits.add}) {
-    for (const HeaderEdits::NamedValue& field : *list) memory[count++] = {field.name, field.value};
+    for (const config::HeaderEdits::NamedValue& field : *list) memory[count++] = {field.name, field.value};
   }
   return count;
 }

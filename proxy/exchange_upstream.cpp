@@ -37,13 +37,13 @@ void Exchange::go_upstream(Worker& worker) {
 
 // By weight: by chance, or by a key, so that the same caller meets the same upstream.
 void Exchange::choose_upstream(Worker& worker) {
-  const Destinations& to = route().to;
+  const config::Destinations& to = route().to;
   uint16_t chosen = to.parts.front().upstream;
   if (to.parts.size() > 1) {
     const auto key = to.sticky.empty() ? std::nullopt : key_of(worker, to.sticky, sticky_id);
     const uint64_t drawn = key ? key->hash : worker.random().next();
     auto place = static_cast<uint64_t>((static_cast<unsigned __int128>(drawn) * to.weights) >> 64);
-    for (const Destinations::Part& part : to.parts) {
+    for (const config::Destinations::Part& part : to.parts) {
       chosen = part.upstream;
       if (place < part.weight) break;
       place -= part.weight;
@@ -52,7 +52,7 @@ void Exchange::choose_upstream(Worker& worker) {
   plan_ = &share_->upstream(chosen);
   body_patience_ = patience().body;
   tunnel_patience_ = patience().tunnel;
-  if (plan_->config().balance != Balance::hash) return;
+  if (plan_->config().balance != config::Balance::hash) return;
   const auto key = key_of(worker, plan_->config().hash_key, balance_id);
   balance_key_ = key ? key->hash : worker.random().next();
 }

@@ -24,14 +24,14 @@ uint64_t random_seed() {
 
 }  // namespace
 
-Gateway::Gateway(Config config)
+Gateway::Gateway(config::Config config)
     : config_(std::move(config)), parts_(std::make_unique<Parts>(static_cast<uint32_t>(config_.cores.size()))) {}
 
 Gateway::~Gateway() {
   if (parts_ != nullptr && !parts_->threads.empty()) stop();
 }
 
-const Config& Gateway::config() const { return parts_->generations.empty() ? config_ : parts_->newest().config(); }
+const config::Config& Gateway::config() const { return parts_->generations.empty() ? config_ : parts_->newest().config(); }
 
 uint64_t Gateway::remote_checks() const {
   uint64_t sum = 0;
@@ -71,7 +71,7 @@ std::optional<StartFailure> Gateway::fit_descriptors() {
 }
 
 uint64_t Gateway::memory_bound_bytes() const {
-  const Bounds& bounds = config().bounds;
+  const config::Bounds& bounds = config().bounds;
   const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) + uint64_t{bounds.connections} * sizeof(DownstreamConnection) +
                         uint64_t{bounds.exchanges} * sizeof(Exchange) + uint64_t{bounds.upstream_connections} * sizeof(UpstreamConnection) +
                         auth::TokenCache::size_bytes(bounds.token_cache_entries + auth::AuthenticatorOptions{}.refused_entries) +
@@ -84,10 +84,10 @@ uint64_t Gateway::memory_bound_bytes() const {
 std::optional<StartFailure> Gateway::give_up_privileges() {
   if (config_.user) {
     if (const auto why = core::become(*config_.user)) return StartFailure{exit_usage, "user: " + *why};
-  } else if (core::is_root() && config_.sandbox == Sandbox::on) {
+  } else if (core::is_root() && config_.sandbox == config::Sandbox::on) {
     notices_.emplace_back("warning: this runs as root; say user: NAME, and it becomes that user once it listens");
   }
-  if (config_.sandbox == Sandbox::off) return std::nullopt;
+  if (config_.sandbox == config::Sandbox::off) return std::nullopt;
   for (const std::string& missing : core::enter_sandbox(sandbox_plan(config_))) notices_.push_back("warning: " + missing);
   return std::nullopt;
 }

@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-#include "proxy/config.h"
+#include "config/config.h"
 #include "proxy/listener.h"
 
 namespace sluice::proxy {
@@ -42,7 +42,7 @@ struct DrainReport {
 
 class Gateway {
  public:
-  explicit Gateway(Config config);
+  explicit Gateway(config::Config config);
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
@@ -51,7 +51,7 @@ class Gateway {
   // The port that was bound, which for ":0" is one that was free.
   [[nodiscard]] uint16_t port() const { return port_; }
   // The one that runs; until the next reload.
-  [[nodiscard]] const Config& config() const;
+  [[nodiscard]] const config::Config& config() const;
   // Bytes that the bounds allow for, all cores together; most of it is never touched.
   [[nodiscard]] uint64_t memory_bound_bytes() const;
 
@@ -60,7 +60,7 @@ class Gateway {
 
   // A new configuration takes the place of the running one, for whatever begins from now on; nothing that is under way is
   // touched. What is wrong, and nothing has changed.
-  [[nodiscard]] std::optional<std::string> reload(Config config);
+  [[nodiscard]] std::optional<std::string> reload(config::Config config);
   // A reload did not get so far as to have a configuration.
   void note_failed_reload();
   // All listening sockets, in their order, for the process that takes this one's place.
@@ -97,7 +97,7 @@ class Gateway {
  private:
   struct Parts;
 
-  [[nodiscard]] std::optional<std::string> open_listeners(const Config& config, std::vector<ListenerSet>& sets);
+  [[nodiscard]] std::optional<std::string> open_listeners(const config::Config& config, std::vector<ListenerSet>& sets);
   [[nodiscard]] std::optional<StartFailure> prepare_first();
   void look_after_steering();
   void sweep_generations();
@@ -112,7 +112,7 @@ class Gateway {
   void send(std::vector<struct ControlMessage>& messages);
   void fail(StartFailure failure);
 
-  Config config_;  // until start()
+  config::Config config_;  // until start()
   InheritedListeners inherited_;
   bool leaves_names_ = false;
   std::vector<std::string> notices_;

@@ -12,7 +12,7 @@ namespace sluice::proxy {
 namespace {
 
 // What is made once, at start: a change of it needs a new process. In words; empty if nothing is.
-std::string changed_for_good(const Config& old, const Config& now) {
+std::string changed_for_good(const config::Config& old, const config::Config& now) {
   std::string all;
   const auto note = [&](bool changed, const char* what) {
     if (changed) all += (all.empty() ? "" : ", ") + std::string{what};
@@ -32,9 +32,9 @@ std::string changed_for_good(const Config& old, const Config& now) {
 
 // --- listeners ---------------------------------------------------------------------------------------------------------------
 
-std::optional<std::string> Gateway::open_listeners(const Config& config, std::vector<ListenerSet>& sets) {
+std::optional<std::string> Gateway::open_listeners(const config::Config& config, std::vector<ListenerSet>& sets) {
   std::vector<ListenerSet> opened;
-  for (const ListenerConfig& listener : config.listeners) {
+  for (const config::ListenerConfig& listener : config.listeners) {
     const auto is_there = [&](const ListenerSet& set) { return set.wanted == listener.address; };
     const auto kept = std::find_if(parts_->listeners.begin(), parts_->listeners.end(), is_there);
     if (kept != parts_->listeners.end()) {
@@ -64,7 +64,7 @@ std::vector<int> Gateway::listeners() const {
 // Which worker listens where. A group that was handed over may have more sockets than there are workers: none is left out, or
 // who waits in it would be lost.
 void Gateway::fill_messages(Generation& generation) {
-  const Config& config = generation.config();
+  const config::Config& config = generation.config();
   const size_t workers = config.cores.size();
   for (uint32_t worker = 0; worker < workers; ++worker) {
     AdoptMessage& message = generation.share(worker).message();
@@ -131,7 +131,7 @@ void Gateway::note_loaded() {
   parts_->config_state.generations.set(parts_->generations.size());
 }
 
-std::optional<std::string> Gateway::reload(Config next) {
+std::optional<std::string> Gateway::reload(config::Config next) {
   Parts& parts = *parts_;
   const auto fail = [&](std::string text) {
     note_failed_reload();

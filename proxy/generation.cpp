@@ -17,7 +17,7 @@ std::shared_ptr<UpstreamRecord> Registry::upstream(const std::string& name) {
   return record;
 }
 
-std::shared_ptr<EndpointRecord> Registry::endpoint(const std::shared_ptr<UpstreamRecord>& of, const EndpointConfig& config) {
+std::shared_ptr<EndpointRecord> Registry::endpoint(const std::shared_ptr<UpstreamRecord>& of, const config::EndpointConfig& config) {
   const std::lock_guard lock{mutex_};
   const std::string text = config.destination.text();
   auto& record = endpoints_[of->name + " " + config.authority + " " + text];
@@ -36,7 +36,7 @@ void Registry::sweep() {
 
 // --- one core's part -----------------------------------------------------------------------------------------------------------
 
-Share::Share(const Config& config, const RouteTable& routes, const auth::KeySnapshot& keys, KeyKeeper* keeper, auth::AuthCounters& counters,
+Share::Share(const config::Config& config, const config::RouteTable& routes, const auth::KeySnapshot& keys, KeyKeeper* keeper, auth::AuthCounters& counters,
              uint64_t seed)
     : config_(config),
       routes_(routes),
@@ -110,23 +110,23 @@ bool Share::wait_for_keys(Exchange& exchange) {
 
 // --- one configuration -----------------------------------------------------------------------------------------------------------
 
-Generation::Generation(Registry& registry, Config config, uint64_t seed)
+Generation::Generation(Registry& registry, config::Config config, uint64_t seed)
     : config_(std::move(config)), routes_(config_.routes), seed_(seed) {
   Labels& labels = registry.labels();
-  for (Route& route : config_.routes) route.label = labels.routes.number_of(route.name);
+  for (config::Route& route : config_.routes) route.label = labels.routes.number_of(route.name);
   for (size_t index = 0; index < config_.limits.size(); ++index) {
-    NamedLimit& limit = config_.limits[index];
+    config::NamedLimit& limit = config_.limits[index];
     const bool is_rate = config_.limit_rules[index].kind == limiter::Limit::Kind::bucket;
     limit.number = labels.limits.number_of(limit.name, is_rate ? "rate" : "concurrent");
     if (limit.number == NameTable::none) {
-      complaint_ = "limits: more than " + std::to_string(limits_max) +
+      complaint_ = "limits: more than " + std::to_string(config::limits_max) +
                    " names of limits since the start; their counters live as long as the process, which must start anew";
     }
   }
-  for (const UpstreamConfig& upstream : config_.upstreams) {
+  for (const config::UpstreamConfig& upstream : config_.upstreams) {
     upstreams_.push_back(registry.upstream(upstream.name));
     auto& endpoints = endpoints_.emplace_back();
-    for (const EndpointConfig& endpoint : upstream.endpoints) endpoints.push_back(registry.endpoint(upstreams_.back(), endpoint));
+    for (const config::EndpointConfig& endpoint : upstream.endpoints) endpoints.push_back(registry.endpoint(upstreams_.back(), endpoint));
   }
 }
 
@@ -138,7 +138,7 @@ void Generation::make_shares(const GenerationKeys& keys, std::span<auth::AuthCou
   for (uint32_t worker = 0; worker < counters.size(); ++worker) {
     shares_.push_back(std::make_unique<Share>(config_, routes_, keys.first, keys.keeper, *counters[worker], seed_));
     for (size_t index = 0; index < config_.upstreams.size(); ++index) {
-      const UpstreamConfig& upstream = config_.upstreams[index];
+      const config::UpstreamConfig& upstream = config_.upstreams[index];
       UpstreamPlan& plan = shares_.back()->upstreams().emplace_back(upstream, *upstreams_[index]->cores[worker]);
       for (size_t endpoint = 0; endpoint < upstream.endpoints.size(); ++endpoint) {
         plan.add(*endpoints_[index][endpoint]->cores[worker], upstream.endpoints[endpoint]);

@@ -20,10 +20,10 @@
 #include "auth/authenticator.h"
 #include "core/intrusive_list.h"
 #include "core/mailbox.h"
-#include "proxy/config.h"
+#include "config/config.h"
 #include "proxy/endpoint.h"
 #include "proxy/labels.h"
-#include "proxy/route_table.h"
+#include "config/route_table.h"
 #include "proxy/upstream.h"
 
 namespace sluice::proxy {
@@ -39,7 +39,7 @@ inline constexpr size_t generations_max = 8;  // alive at once; a reload beyond 
 struct AdoptMessage : core::Message {
   struct Listener {
     int descriptor = -1;  // the worker closes it
-    ListenerConfig config;
+    config::ListenerConfig config;
   };
   Share* share = nullptr;
   std::vector<Listener> listeners;  // all that it shall have
@@ -53,7 +53,7 @@ class Registry {
 
   // Those that have this identity; made if there are none.
   [[nodiscard]] std::shared_ptr<UpstreamRecord> upstream(const std::string& name);
-  [[nodiscard]] std::shared_ptr<EndpointRecord> endpoint(const std::shared_ptr<UpstreamRecord>& of, const EndpointConfig& config);
+  [[nodiscard]] std::shared_ptr<EndpointRecord> endpoint(const std::shared_ptr<UpstreamRecord>& of, const config::EndpointConfig& config);
   // Frees what no generation names any more and no core has a connection to.
   void sweep();
 
@@ -79,11 +79,11 @@ class Registry {
 
 class Share {
  public:
-  Share(const Config& config, const RouteTable& routes, const auth::KeySnapshot& keys, KeyKeeper* keeper, auth::AuthCounters& counters,
+  Share(const config::Config& config, const config::RouteTable& routes, const auth::KeySnapshot& keys, KeyKeeper* keeper, auth::AuthCounters& counters,
         uint64_t seed);
 
-  [[nodiscard]] const Config& config() const { return config_; }
-  [[nodiscard]] const RouteTable& routes() const { return routes_; }
+  [[nodiscard]] const config::Config& config() const { return config_; }
+  [[nodiscard]] const config::RouteTable& routes() const { return routes_; }
   [[nodiscard]] auth::Authenticator& authenticator() { return authenticator_; }
   [[nodiscard]] UpstreamPlan& upstream(uint16_t index) { return upstreams_[index]; }
   [[nodiscard]] std::vector<UpstreamPlan>& upstreams() { return upstreams_; }
@@ -117,8 +117,8 @@ class Share {
   void acknowledge_keys();
   void release_if_unused();
 
-  const Config& config_;
-  const RouteTable& routes_;
+  const config::Config& config_;
+  const config::RouteTable& routes_;
   auth::Authenticator authenticator_;
   std::vector<UpstreamPlan> upstreams_;
   std::vector<UpstreamPlan*> capped_;
@@ -145,7 +145,7 @@ struct GenerationKeys {
 class Generation {
  public:
   // `config` is complete. `counters` are one a worker.
-  Generation(Registry& registry, Config config, uint64_t seed);
+  Generation(Registry& registry, config::Config config, uint64_t seed);
   ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -153,8 +153,8 @@ class Generation {
   // After the keys are there: what the workers get. `counters` are one a worker and outlive the generation.
   void make_shares(const GenerationKeys& keys, std::span<auth::AuthCounters* const> counters);
 
-  [[nodiscard]] const Config& config() const { return config_; }
-  [[nodiscard]] Config& config() { return config_; }
+  [[nodiscard]] const config::Config& config() const { return config_; }
+  [[nodiscard]] config::Config& config() { return config_; }
   [[nodiscard]] Share& share(uint32_t worker) { return *shares_[worker]; }
   [[nodiscard]] const std::vector<std::shared_ptr<EndpointRecord>>& endpoints(size_t upstream) const { return endpoints_[upstream]; }
   // What the limits' numbers would be, if there is no room for them all.
@@ -163,8 +163,8 @@ class Generation {
   [[nodiscard]] bool has_acknowledged_keys(uint64_t sequence) const;
 
  private:
-  Config config_;
-  RouteTable routes_;
+  config::Config config_;
+  config::RouteTable routes_;
   uint64_t seed_;
   std::optional<std::string> complaint_;
   std::vector<std::shared_ptr<UpstreamRecord>> upstreams_;               // by their place in the configuration

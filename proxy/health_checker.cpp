@@ -28,7 +28,7 @@ struct Asking {
 };
 
 // The name in the URL is for the Host field only: the connection goes to the address that requests go to.
-void prepare(Asking& asking, const EndpointRecord& endpoint, const HealthCheck& rules) {
+void prepare(Asking& asking, const EndpointRecord& endpoint, const config::HealthCheck& rules) {
   asking.easy = ::curl_easy_init();
   const bool is_unix = endpoint.destination.is_unix();
   const std::string host = !rules.host.empty() ? rules.host : is_unix ? "localhost" : endpoint.authority;
@@ -56,7 +56,7 @@ void prepare(Asking& asking, const EndpointRecord& endpoint, const HealthCheck& 
 
 }  // namespace
 
-bool HealthJudge::observe(Outcome outcome, const HealthCheck& rules, Health& verdict) {
+bool HealthJudge::observe(Outcome outcome, const config::HealthCheck& rules, Health& verdict) {
   in_a_row_ = outcome == last_ ? in_a_row_ + 1 : 1;
   last_ = outcome;
   const Health said = outcome == Outcome::success ? Health::up : Health::down;
@@ -84,7 +84,7 @@ void HealthChecker::watch(Generation& generation) {
   std::vector<std::unique_ptr<Target>> next;
   const std::lock_guard lock{mutex_};
   for (size_t upstream = 0; upstream < generation.config().upstreams.size(); ++upstream) {
-    const HealthCheck& rules = generation.config().upstreams[upstream].health;
+    const config::HealthCheck& rules = generation.config().upstreams[upstream].health;
     for (const auto& endpoint : generation.endpoints(upstream)) {
       const auto known =
           std::find_if(targets_.begin(), targets_.end(), [&](const auto& one) { return one != nullptr && one->endpoint == endpoint; });

@@ -23,7 +23,7 @@ class Generation;
 class HealthJudge {
  public:
   // Whether the verdict changed. `verdict` is what it was, and becomes what it is.
-  [[nodiscard]] bool observe(Outcome outcome, const HealthCheck& rules, Health& verdict);
+  [[nodiscard]] bool observe(Outcome outcome, const config::HealthCheck& rules, Health& verdict);
 
  private:
   uint32_t in_a_row_ = 0;
@@ -48,7 +48,7 @@ class HealthChecker {
   using Clock = std::chrono::steady_clock;
   struct Target {
     std::shared_ptr<EndpointRecord> endpoint;
-    HealthCheck rules;
+    config::HealthCheck rules;
     HealthJudge judge;
     Clock::time_point due{};
   };

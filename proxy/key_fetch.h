@@ -22,7 +22,4 @@ void prepare_fetching();
 // `authorities`: a PEM file, or empty for the system's.
 [[nodiscard]] Fetched fetch_keys(const std::string& url, const std::string& authorities);
 
-// Whether keys may come from there unencrypted: nobody is between us and this machine.
-[[nodiscard]] bool is_loopback_url(const std::string& url);
-
 }  // namespace sluice::proxy

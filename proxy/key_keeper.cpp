@@ -82,9 +82,9 @@ std::vector<auth::ApiKey> read_api_keys(std::string_view text, std::string& comp
   return keys;
 }
 
-KeyKeeper::KeyKeeper(const Config& config, KeyCounters* counters) : KeyKeeper(config, World{}, counters) {}
+KeyKeeper::KeyKeeper(const config::Config& config, KeyCounters* counters) : KeyKeeper(config, World{}, counters) {}
 
-KeyKeeper::KeyKeeper(const Config& config, World world, KeyCounters* counters)
+KeyKeeper::KeyKeeper(const config::Config& config, World world, KeyCounters* counters)
     : config_(config),
       counters_(counters != nullptr ? *counters : own_counters_),
       world_(std::move(world)),
@@ -157,8 +157,8 @@ bool KeyKeeper::look(Reason reason) {
 bool KeyKeeper::refresh(Reason reason) {
   bool changed = false;
   const auto note = [&](Outcome outcome) { changed |= outcome == Outcome::changed; };
-  for (const AuthConfig& entry : config_.auth) {
-    const KeySources& from = entry.key_sources;
+  for (const config::AuthConfig& entry : config_.auth) {
+    const config::KeySources& from = entry.key_sources;
     if (!from.jwks_file.empty()) {
       note(refresh_file(from.jwks_file, [&](const std::string& text) { return check_keys(entry, text, false); }));
     }
@@ -202,7 +202,7 @@ KeyKeeper::Outcome KeyKeeper::refresh_file(const std::string& path, const std::f
   return changed ? Outcome::changed : Outcome::unchanged;
 }
 
-KeyKeeper::Outcome KeyKeeper::refresh_url(const AuthConfig& entry, Reason reason) {
+KeyKeeper::Outcome KeyKeeper::refresh_url(const config::AuthConfig& entry, Reason reason) {
   const std::string& url = entry.key_sources.jwks_url;
   Source& source = sources_[url];
   const auto now = world_.now();
@@ -233,7 +233,7 @@ KeyKeeper::Outcome KeyKeeper::refresh_url(const AuthConfig& entry, Reason reason
 }
 
 // A cold start while nobody answers: the last good answer will do.
-void KeyKeeper::use_copy(const AuthConfig& entry, Source& source) {
+void KeyKeeper::use_copy(const config::AuthConfig& entry, Source& source) {
   const std::string& path = entry.key_sources.jwks_copy;
   if (path.empty()) return;
   const auto text = read_file(path);
@@ -243,7 +243,7 @@ void KeyKeeper::use_copy(const AuthConfig& entry, Source& source) {
   notice(path + ": using the keys of an earlier run, because " + entry.key_sources.jwks_url + " does not answer");
 }
 
-std::string KeyKeeper::check_keys(const AuthConfig& entry, const std::string& text, bool is_url) const {
+std::string KeyKeeper::check_keys(const config::AuthConfig& entry, const std::string& text, bool is_url) const {
   const auto reading = auth::read_jwks(text, entry.provider.algorithms, is_url ? auth::KeySetOrigin::url : auth::KeySetOrigin::file);
   std::string all;
   for (const std::string& complaint : reading.complaints) all += (all.empty() ? "" : "; ") + complaint;
@@ -254,7 +254,7 @@ void KeyKeeper::rebuild() {
   auto made = std::make_unique<auth::KeySnapshot>();
   made->generation = current_ == nullptr ? 1 : current_->generation + 1;
   uint64_t count = 0;
-  for (const AuthConfig& entry : config_.auth) {
+  for (const config::AuthConfig& entry : config_.auth) {
     auto& keys = made->keys.emplace_back(entry.fixed_keys);
     auto& api_keys = made->api_keys.emplace_back();
     for (const auto& [name, origin] :

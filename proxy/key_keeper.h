@@ -19,7 +19,7 @@
 #include "auth/key_snapshot.h"
 #include "core/counter.h"
 #include "core/random.h"
-#include "proxy/config.h"
+#include "config/config.h"
 #include "proxy/key_fetch.h"
 
 namespace sluice::proxy {
@@ -51,8 +51,8 @@ class KeyKeeper {
   };
 
   // `counters`, if given, outlive it.
-  explicit KeyKeeper(const Config& config, KeyCounters* counters = nullptr);
-  KeyKeeper(const Config& config, World world, KeyCounters* counters = nullptr);
+  explicit KeyKeeper(const config::Config& config, KeyCounters* counters = nullptr);
+  KeyKeeper(const config::Config& config, World world, KeyCounters* counters = nullptr);
   ~KeyKeeper();
   KeyKeeper(const KeyKeeper&) = delete;
   KeyKeeper& operator=(const KeyKeeper&) = delete;
@@ -89,16 +89,16 @@ class KeyKeeper {
   void run();
   [[nodiscard]] bool refresh(Reason reason);
   Outcome refresh_file(const std::string& path, const std::function<std::string(const std::string& text)>& check);
-  Outcome refresh_url(const AuthConfig& entry, Reason reason);
-  void use_copy(const AuthConfig& entry, Source& source);
-  [[nodiscard]] std::string check_keys(const AuthConfig& entry, const std::string& text, bool is_url) const;
+  Outcome refresh_url(const config::AuthConfig& entry, Reason reason);
+  void use_copy(const config::AuthConfig& entry, Source& source);
+  [[nodiscard]] std::string check_keys(const config::AuthConfig& entry, const std::string& text, bool is_url) const;
   void rebuild();
   void publish();
   void complain(const std::string& text);
   [[nodiscard]] std::vector<std::string> take_complaints();
   void notice(const std::string& text);
 
-  const Config& config_;
+  const config::Config& config_;
   KeyCounters own_counters_;
   KeyCounters& counters_;
   World world_;

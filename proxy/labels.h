@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "config/config.h"
+
 namespace sluice::proxy {
 
 class NameTable {
@@ -46,9 +48,6 @@ class NameTable {
   std::atomic<size_t> count_{0};
 };
 
-// A reason has eight bits for the number of a limit.
-inline constexpr size_t limits_max = 250;
-
 // Limits are known by name and by what they count: `rate` and `concurrent` of one name are two.
 class LimitTable {
  public:
@@ -68,7 +67,7 @@ class LimitTable {
     return which == 0 ? whole.substr(0, end) : whole.substr(end + 1);
   }
   static inline const std::string prefix = "limit.";
-  NameTable table_{limits_max};
+  NameTable table_{config::limits_max};
 };
 
 struct Labels {

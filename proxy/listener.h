@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "proxy/config.h"
+#include "config/config.h"
 
 namespace sluice::proxy {
 

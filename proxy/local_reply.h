@@ -16,7 +16,6 @@
 namespace sluice::proxy {
 
 inline constexpr size_t local_reply_bytes_max = 4096;
-inline constexpr size_t limit_name_bytes_max = 64;
 
 struct LocalReply {
   uint16_t status = 200;

@@ -143,10 +143,10 @@ size_t write_binary(std::span<std::byte> out, const core::SocketAddress& source,
 
 }  // namespace
 
-size_t write_proxy_header(std::span<std::byte> out, ProxyHeaderOut version, const core::SocketAddress& source,
+size_t write_proxy_header(std::span<std::byte> out, config::ProxyHeaderOut version, const core::SocketAddress& source,
                           const core::SocketAddress& destination) {
   const bool has_addresses = !source.is_unix_peer() && source.family() == destination.family();
-  return version == ProxyHeaderOut::v1 ? write_line(out, source, destination, has_addresses)
+  return version == config::ProxyHeaderOut::v1 ? write_line(out, source, destination, has_addresses)
                                        : write_binary(out, source, destination, has_addresses);
 }
 

@@ -7,12 +7,9 @@
 #include <span>
 
 #include "core/address.h"
-#include "proxy/upstream_config.h"
+#include "config/upstream_config.h"
 
 namespace sluice::proxy {
-
-// Whether connections of a listener begin with one, from somebody who is trusted; all of them do, or none.
-enum class ProxyProtocol : uint8_t { off, required };
 
 struct ProxyHeader {
   enum class State : uint8_t { incomplete, complete, broken };
@@ -30,7 +27,7 @@ inline constexpr size_t proxy_header_bytes_max = 4096;
 // Writes a header for a connection of `source` to `destination`; returns its size. Where either is no IP address, the header
 // says that nothing is known.
 inline constexpr size_t proxy_header_out_bytes_max = 108;
-[[nodiscard]] size_t write_proxy_header(std::span<std::byte> out, ProxyHeaderOut version, const core::SocketAddress& source,
+[[nodiscard]] size_t write_proxy_header(std::span<std::byte> out, config::ProxyHeaderOut version, const core::SocketAddress& source,
                                         const core::SocketAddress& destination);
 
 }  // namespace sluice::proxy

@@ -17,7 +17,7 @@ constexpr std::chrono::seconds retry_interval{2};
 constexpr std::chrono::milliseconds look_interval{200};
 
 struct Channel {
-  explicit Channel(const ResolverConfig& config) {
+  explicit Channel(const config::ResolverConfig& config) {
     static const int prepared = ::ares_library_init(ARES_LIB_INIT_ALL);
     ares_options options{};
     options.timeout = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(config.timeout).count()) / 2;
@@ -117,7 +117,7 @@ core::Destination with_port(const core::SocketAddress& address, uint16_t port) {
 
 }  // namespace
 
-std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names, const ResolverConfig& config) {
+std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names, const config::ResolverConfig& config) {
   std::map<std::string, Resolved> all;
   for (const std::string& name : names) all[name];
   if (names.empty()) return all;
@@ -136,28 +136,28 @@ std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names
   return all;
 }
 
-std::set<std::string> names_of(const Config& config) {
+std::set<std::string> names_of(const config::Config& config) {
   std::set<std::string> names;
-  for (const UpstreamConfig& upstream : config.upstreams) {
-    for (const EndpointConfig& endpoint : upstream.endpoints) {
+  for (const config::UpstreamConfig& upstream : config.upstreams) {
+    for (const config::EndpointConfig& endpoint : upstream.endpoints) {
       if (!endpoint.host.empty()) names.insert(endpoint.host);
     }
   }
   return names;
 }
 
-std::vector<std::string> resolve_endpoints(Config& config, const std::map<std::string, Resolved>& names) {
+std::vector<std::string> resolve_endpoints(config::Config& config, const std::map<std::string, Resolved>& names) {
   std::vector<std::string> complaints;
-  for (UpstreamConfig& upstream : config.upstreams) {
-    std::vector<EndpointConfig> all;
-    for (const EndpointConfig& endpoint : upstream.endpoints) {
+  for (config::UpstreamConfig& upstream : config.upstreams) {
+    std::vector<config::EndpointConfig> all;
+    for (const config::EndpointConfig& endpoint : upstream.endpoints) {
       if (endpoint.host.empty()) {
         all.push_back(endpoint);
         continue;
       }
       // A name that was resolved before stands here once for each address it had.
       const bool is_again =
-          std::any_of(all.begin(), all.end(), [&](const EndpointConfig& one) { return one.authority == endpoint.authority; });
+          std::any_of(all.begin(), all.end(), [&](const config::EndpointConfig& one) { return one.authority == endpoint.authority; });
       if (is_again) continue;
       const auto found = names.find(endpoint.host);
       if (found == names.end() || found->second.addresses.empty()) {
@@ -166,7 +166,7 @@ std::vector<std::string> resolve_endpoints(Config& config, const std::map<std::s
         continue;
       }
       for (const core::SocketAddress& address : found->second.addresses) {
-        if (all.size() == endpoints_max) break;
+        if (all.size() == config::endpoints_max) break;
         all.push_back(endpoint);
         all.back().destination = with_port(address, endpoint.port);
       }
@@ -176,18 +176,18 @@ std::vector<std::string> resolve_endpoints(Config& config, const std::map<std::s
   return complaints;
 }
 
-std::vector<std::string> resolve_endpoints(Config& config) {
+std::vector<std::string> resolve_endpoints(config::Config& config) {
   return resolve_endpoints(config, resolve_names(names_of(config), config.resolver));
 }
 
 // --- again and again -----------------------------------------------------------------------------------------------------------
 
-void NameWatcher::watch(const Config& config) {
+void NameWatcher::watch(const config::Config& config) {
   const std::lock_guard lock{mutex_};
   config_ = config.resolver;
   std::map<std::string, Name> next;
-  for (const UpstreamConfig& upstream : config.upstreams) {
-    for (const EndpointConfig& endpoint : upstream.endpoints) {
+  for (const config::UpstreamConfig& upstream : config.upstreams) {
+    for (const config::EndpointConfig& endpoint : upstream.endpoints) {
       if (endpoint.host.empty()) continue;
       Name& name = next[endpoint.host];
       if (const auto known = names_.find(endpoint.host); known != names_.end() && name.last.addresses.empty()) name = known->second;
@@ -226,7 +226,7 @@ void NameWatcher::run() {
   while (!stopping_) {
     static_cast<void>(wake_.try_acquire_for(look_interval));
     std::set<std::string> due;
-    ResolverConfig config;
+    config::ResolverConfig config;
     {
       const std::lock_guard lock{mutex_};
       config = config_;

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/address.h"
-#include "proxy/config.h"
+#include "config/config.h"
 
 namespace sluice::proxy {
 
@@ -24,14 +24,14 @@ struct Resolved {
 };
 
 // All names at once; at most `timeout`.
-[[nodiscard]] std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names, const ResolverConfig& config);
+[[nodiscard]] std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names, const config::ResolverConfig& config);
 
 // The names of endpoints that are no addresses yet.
-[[nodiscard]] std::set<std::string> names_of(const Config& config);
+[[nodiscard]] std::set<std::string> names_of(const config::Config& config);
 // Gives every endpoint with a name an address: one with several becomes several. Complaints, a line each, about names without
 // any.
-[[nodiscard]] std::vector<std::string> resolve_endpoints(Config& config, const std::map<std::string, Resolved>& names);
-[[nodiscard]] std::vector<std::string> resolve_endpoints(Config& config);
+[[nodiscard]] std::vector<std::string> resolve_endpoints(config::Config& config, const std::map<std::string, Resolved>& names);
+[[nodiscard]] std::vector<std::string> resolve_endpoints(config::Config& config);
 
 // Looks the names up again, each when its time has come, and says when one of them has other addresses than before.
 class NameWatcher {
@@ -41,7 +41,7 @@ class NameWatcher {
   NameWatcher(const NameWatcher&) = delete;
   NameWatcher& operator=(const NameWatcher&) = delete;
 
-  void watch(const Config& config);
+  void watch(const config::Config& config);
   void stop();
   // Whether something changed since the last call.
   [[nodiscard]] bool take_change() { return changed_.exchange(false); }
@@ -57,7 +57,7 @@ class NameWatcher {
   void run();
 
   std::mutex mutex_;  // of what follows; the control thread and the watcher's
-  ResolverConfig config_;
+  config::ResolverConfig config_;
   std::map<std::string, Name> names_;
   std::atomic<bool> changed_{false};
   std::atomic<bool> stopping_{false};

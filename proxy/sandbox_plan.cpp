@@ -18,12 +18,12 @@ void add_folder_of(std::vector<std::string>& paths, const std::string& file) {
 
 }  // namespace
 
-core::SandboxPlan sandbox_plan(const Config& config) {
+core::SandboxPlan sandbox_plan(const config::Config& config) {
   core::SandboxPlan plan;
   plan.readable = {"/proc/self", "/dev/null", "/dev/urandom"};
   bool asks_others = false;
-  for (const AuthConfig& entry : config.auth) {
-    const KeySources& sources = entry.key_sources;
+  for (const config::AuthConfig& entry : config.auth) {
+    const config::KeySources& sources = entry.key_sources;
     add_folder_of(plan.readable, sources.jwks_file);
     add_folder_of(plan.readable, sources.api_keys_file);
     add_folder_of(plan.readable, sources.jwks_ca);
@@ -34,7 +34,7 @@ core::SandboxPlan sandbox_plan(const Config& config) {
   // A configuration that is read again may have other listeners.
   plan.may_bind = !config.files.empty();
   for (const std::string& file : config.files) add_folder_of(plan.readable, file);
-  for (const ListenerConfig& listener : config.listeners) {
+  for (const config::ListenerConfig& listener : config.listeners) {
     if (listener.address.is_unix() && listener.address.path().front() != '@') add_folder_of(plan.writable, listener.address.path());
   }
   add_folder_of(plan.writable, config.control_path);

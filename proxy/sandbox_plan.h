@@ -2,10 +2,10 @@
 #pragma once
 
 #include "core/sandbox.h"
-#include "proxy/config.h"
+#include "config/config.h"
 
 namespace sluice::proxy {
 
-[[nodiscard]] core::SandboxPlan sandbox_plan(const Config& config);
+[[nodiscard]] core::SandboxPlan sandbox_plan(const config::Config& config);
 
 }  // namespace sluice::proxy

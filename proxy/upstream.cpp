@@ -30,7 +30,7 @@ UpstreamRecord::UpstreamRecord(std::string of, uint32_t workers, uint16_t number
 // --- a connection for an exchange --------------------------------------------------------------------------------------------
 
 Upstream::Acquired Upstream::acquire(Worker& worker, UpstreamPlan& plan, Exchange& exchange, Freshness freshness) {
-  const UpstreamConfig& config = plan.config();
+  const config::UpstreamConfig& config = plan.config();
   Endpoint* endpoint = plan.choose(worker.now(), worker.random(), exchange.balance_key(), exchange.tried());
   if (endpoint == nullptr) {
     refused.add();
@@ -80,7 +80,7 @@ Upstream::Acquired Upstream::open(Worker& worker, Endpoint& endpoint, Exchange& 
   return Acquired::failed;
 }
 
-Upstream::Acquired Upstream::enqueue(Worker& worker, const UpstreamConfig& config, Exchange& exchange) {
+Upstream::Acquired Upstream::enqueue(Worker& worker, const config::UpstreamConfig& config, Exchange& exchange) {
   if (waiting_count_ >= config.queue) {
     refused.add();
     return Acquired::busy;
@@ -170,7 +170,7 @@ void Upstream::note_request(Worker& worker) {
   ++requests_this_second_;
 }
 
-bool Upstream::may_retry(Worker& worker, const UpstreamConfig& config) {
+bool Upstream::may_retry(Worker& worker, const config::UpstreamConfig& config) {
   roll_budget(worker);
   constexpr uint32_t always = 3;
   if (retries_this_second_ >= std::max(always, requests_this_second_ * config.retry_percent / 100)) return false;

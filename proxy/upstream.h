@@ -71,7 +71,7 @@ class Upstream : public core::ListNode<HungryTag> {
 
   // At most a share of the requests is tried again, and always three a second.
   void note_request(Worker& worker);
-  [[nodiscard]] bool may_retry(Worker& worker, const UpstreamConfig& config);
+  [[nodiscard]] bool may_retry(Worker& worker, const config::UpstreamConfig& config);
 
   [[nodiscard]] CircuitBreaker& circuit() { return circuit_; }
   [[nodiscard]] const CircuitBreaker& circuit() const { return circuit_; }
@@ -84,7 +84,7 @@ class Upstream : public core::ListNode<HungryTag> {
 
  private:
   [[nodiscard]] Acquired open(Worker& worker, Endpoint& endpoint, Exchange& exchange);
-  [[nodiscard]] Acquired enqueue(Worker& worker, const UpstreamConfig& config, Exchange& exchange);
+  [[nodiscard]] Acquired enqueue(Worker& worker, const config::UpstreamConfig& config, Exchange& exchange);
   void roll_budget(Worker& worker);
 
   ConnectionPermits& permits_;
@@ -111,12 +111,12 @@ struct UpstreamRecord {
 class UpstreamPlan {
  public:
   // `config` outlives the plan.
-  UpstreamPlan(const UpstreamConfig& config, Upstream& upstream) : config_(&config), upstream_(&upstream) {}
-  void add(Endpoint& endpoint, const EndpointConfig& config);
+  UpstreamPlan(const config::UpstreamConfig& config, Upstream& upstream) : config_(&config), upstream_(&upstream) {}
+  void add(Endpoint& endpoint, const config::EndpointConfig& config);
   // After the last add().
   void complete();
 
-  [[nodiscard]] const UpstreamConfig& config() const { return *config_; }
+  [[nodiscard]] const config::UpstreamConfig& config() const { return *config_; }
   [[nodiscard]] Upstream& upstream() { return *upstream_; }
   // By the rules of the upstream, one that may be used; not `except` where there is another. `key` is that of Balance::hash.
   [[nodiscard]] Endpoint* choose(core::Instant now, core::Random& random, uint64_t key, const Endpoint* except);
@@ -133,7 +133,7 @@ class UpstreamPlan {
   struct Choice {
     Endpoint* endpoint = nullptr;
     uint32_t weight = 1;
-    EndpointUse use = EndpointUse::serving;
+    config::EndpointUse use = config::EndpointUse::serving;
     int64_t credit = 0;  // of round_robin
   };
   struct Point {
@@ -146,7 +146,7 @@ class UpstreamPlan {
   [[nodiscard]] Endpoint* better_of_two(core::Instant now, core::Random& random, const Endpoint* except);
   [[nodiscard]] Endpoint* at_point(core::Instant now, uint64_t key, const Endpoint* except);
 
-  const UpstreamConfig* config_;
+  const config::UpstreamConfig* config_;
   Upstream* upstream_;
   std::vector<Choice> choices_;
   std::vector<Point> points_;  // of Balance::hash, sorted

@@ -17,12 +17,12 @@ constexpr int64_t slow_start_share = 10;  // of `whole`, to begin with
 
 }  // namespace
 
-void UpstreamPlan::add(Endpoint& endpoint, const EndpointConfig& config) {
+void UpstreamPlan::add(Endpoint& endpoint, const config::EndpointConfig& config) {
   choices_.push_back({.endpoint = &endpoint, .weight = config.weight, .use = config.use});
 }
 
 void UpstreamPlan::complete() {
-  if (config_->balance != Balance::hash) return;
+  if (config_->balance != config::Balance::hash) return;
   uint64_t weights = 0;
   for (const Choice& choice : choices_) weights += choice.weight;
   const uint64_t points = std::max<uint64_t>(1, std::min<uint64_t>(points_a_weight, points_max / std::max<uint64_t>(1, weights)));
@@ -41,7 +41,7 @@ bool UpstreamPlan::has(const Endpoint& endpoint) const {
 }
 
 bool UpstreamPlan::may_be_used(const Choice& choice, core::Instant now) const {
-  return choice.use == EndpointUse::serving && !choice.endpoint->health().is_down() && !choice.endpoint->is_ejected(now);
+  return choice.use == config::EndpointUse::serving && !choice.endpoint->health().is_down() && !choice.endpoint->is_ejected(now);
 }
 
 // In hundredths, less while it starts slowly.
@@ -59,9 +59,9 @@ Endpoint* UpstreamPlan::choose(core::Instant now, core::Random& random, uint64_t
   if (choices_.size() == 1) return may_be_used(choices_.front(), now) ? choices_.front().endpoint : nullptr;
   const auto by_rule = [&](const Endpoint* without) -> Endpoint* {
     switch (config_->balance) {
-      case Balance::round_robin: return next_in_turn(now, without);
-      case Balance::least_requests: return better_of_two(now, random, without);
-      case Balance::hash: return at_point(now, key, without);
+      case config::Balance::round_robin: return next_in_turn(now, without);
+      case config::Balance::least_requests: return better_of_two(now, random, without);
+      case config::Balance::hash: return at_point(now, key, without);
     }
     SLUICE_UNREACHABLE();
   };

@@ -31,7 +31,7 @@ void put_hex(char* out, uint64_t value) {
 }
 
 // Keys are spread over the cores by chance: each has room for a tenth more than its share.
-uint64_t keys_of_one_core(const Config& config) {
+uint64_t keys_of_one_core(const config::Config& config) {
   const uint64_t cores = std::max<size_t>(1, config.cores.size());
   const uint64_t share = config.bounds.limiter_keys / cores + 1;
   return cores == 1 ? share : share + share / 10;
@@ -59,7 +59,7 @@ Worker::Worker(WorkerOptions options)
       exchanges_(config().bounds.exchanges + slack, core::Backing::huge),
       pipes_(kernel(), config().bounds.pipes),
       ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed, config().network_bits),
-      shard_(keys_of_one_core(config()), limits_max, config().limits_on_full),
+      shard_(keys_of_one_core(config()), config::limits_max, config().limits_on_full),
       failures_(failing_addresses_max, 1, limiter::OnFull::admit),
       doorbells_(options_.peers.size()) {
   shard_.keep_journal(options_.journal);

@@ -21,7 +21,7 @@
 #include "metrics/access_log.h"
 #include "metrics/log_ring.h"
 #include "proxy/acceptor.h"
-#include "proxy/config.h"
+#include "config/config.h"
 #include "proxy/counters.h"
 #include "proxy/exchange.h"
 #include "proxy/generation.h"
@@ -78,7 +78,7 @@ class Worker {
   // What new exchanges begin with.
   [[nodiscard]] Share& share() { return *share_; }
   // The newest. What is the same in all of them (bounds, cores), and what may change for who is there already.
-  [[nodiscard]] const Config& config() const { return share_->config(); }
+  [[nodiscard]] const config::Config& config() const { return share_->config(); }
   [[nodiscard]] const Labels& labels() const { return *options_.labels; }
   [[nodiscard]] uint32_t index() const { return options_.index; }
   [[nodiscard]] Counters& counters() { return counters_; }
@@ -233,7 +233,7 @@ class Worker {
   Stage stage_ = Stage::serving;
   std::vector<bool> doorbells_;  // peers that were posted to in this turn
   uint32_t hold_places_taken_ = 0;
-  std::array<http::AddedField, auth::claims_max + 1 + header_edits_max + cors_fields_max> added_fields_;
+  std::array<http::AddedField, auth::claims_max + 1 + config::header_edits_max + config::cors_fields_max> added_fields_;
   int64_t date_second_ = -1;
   std::array<char, 32> date_{};
 };

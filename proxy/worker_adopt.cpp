@@ -26,7 +26,7 @@ void Worker::adopt(AdoptMessage& message) {
 
 // A limit that is gone keeps its rule: requests that began with it may still give something back.
 void Worker::adopt_limits() {
-  const Config& of = config();
+  const config::Config& of = config();
   for (size_t index = 0; index < of.limits.size(); ++index) shard_.set_limit(of.limits[index].number, of.limit_rules[index], now());
   failures_.set_limit(0, of.failed_tokens, now());
 }

@@ -17,7 +17,7 @@ const std::string ask = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
 class Flows : public ::testing::Test {
  protected:
   void start() {
-    proxy::complete(config_);
+    config::complete(config_);
     gateway_ = std::make_unique<simulation::OneWorker>(world_, config_);
   }
   void pass(core::Duration time) { gateway_->run_for(time); }
@@ -26,7 +26,7 @@ class Flows : public ::testing::Test {
 
   World world_{11, {}};
   RecordingOrigin origin_{world_};
-  proxy::Config config_ = simulation::open_config();
+  config::Config config_ = simulation::open_config();
   std::unique_ptr<simulation::OneWorker> gateway_;
 };
 
@@ -193,7 +193,7 @@ std::string version_2(unsigned command, unsigned family, const std::string& addr
 class ProxyProtocol : public Flows {
  protected:
   void start() {
-    config_.listeners.front().proxy_protocol = proxy::ProxyProtocol::required;
+    config_.listeners.front().proxy_protocol = config::ProxyProtocol::required;
     if (config_.trusted.empty()) config_.trusted.push_back(*core::Cidr::parse("10.0.0.0/8"));  // the client of the rig is in it
     Flows::start();
   }

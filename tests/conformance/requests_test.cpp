@@ -306,7 +306,7 @@ class Requests : public ::testing::Test {
 
   World world_{7, {}};
   RecordingOrigin origin_{world_};
-  proxy::Config config_;
+  config::Config config_;
   simulation::OneWorker gateway_{world_, config_};
 };
 

@@ -208,7 +208,7 @@ class Responses : public ::testing::Test {
 
   World world_{9, {}};
   RecordingOrigin origin_{world_};
-  proxy::Config config_;
+  config::Config config_;
   simulation::OneWorker gateway_{world_, config_};
 };
 

@@ -3,7 +3,7 @@
 
 #include <cstdlib>
 
-#include "proxy/config_reader.h"
+#include "config/reader.h"
 #include "tests/conformance/rig.h"
 #include "tests/simulation/one_worker.h"
 
@@ -17,13 +17,13 @@ using std::chrono::seconds;
 class Routes : public ::testing::Test {
  protected:
   // `text` is all but the upstream "one", which is the origin's.
-  proxy::Config read(const std::string& text) {
+  config::Config read(const std::string& text) {
     ::setenv("ROUTES_TEST_SECRET", "a secret of the tests that is long enough even for HS512, as the warning would say", 1);
     const std::string upstreams =
         text.find("upstreams:") != std::string::npos ? "" : "upstreams: { one: { endpoints: [http://127.0.0.1:9001] } }\n";
-    proxy::ConfigReading reading = proxy::read_config_text("test.yaml", upstreams + text);
+    config::ConfigReading reading = config::read_config_text("test.yaml", upstreams + text);
     for (const std::string& complaint : reading.complaints) ADD_FAILURE() << complaint;
-    proxy::Config config = reading.config.value_or(proxy::Config{});
+    config::Config config = reading.config.value_or(config::Config{});
     config.cores = {-1};
     config.bounds = {.connections = 300, .exchanges = 32, .upstream_connections = 16, .limiter_keys = 100, .request_body_bytes = 1000};
     return config;

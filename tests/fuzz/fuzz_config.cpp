@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "proxy/config_reader.h"
+#include "config/reader.h"
 #include "tests/fuzz/require.h"
 
 // No name has an address here: a fuzzer asks nobody.
@@ -12,7 +12,7 @@ extern "C" int getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > 20'000) return 0;
-  const auto reading = sluice::proxy::read_config_text("f", std::string{reinterpret_cast<const char*>(data), size});
+  const auto reading = sluice::config::read_config_text("f", std::string{reinterpret_cast<const char*>(data), size});
   sluice::require(reading.config.has_value() == reading.complaints.empty(), "neither good nor bad");
   for (const std::string& complaint : reading.complaints) sluice::require(complaint.starts_with("f:"), "a complaint without a place");
   return 0;

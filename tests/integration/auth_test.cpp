@@ -391,8 +391,8 @@ TEST_F(AuthTest, what_cannot_be_used_stops_the_start_and_says_why) {
   KeyServer server;
   const auto refusal = [&](const std::string& entry) {
     ::setenv("GATEWAY_TEST_SECRET", std::string{secret}.c_str(), 1);
-    proxy::ConfigReading reading =
-        proxy::read_config_text("test.yaml", "auth: { main: " + entry +
+    config::ConfigReading reading =
+        config::read_config_text("test.yaml", "auth: { main: " + entry +
                                                  " }\nlisten: 127.0.0.1:0\nupstreams: { a: { endpoints: [http://127.0.0.1:1] } }\nroutes: "
                                                  "[ { auth: main, upstream: a } ]\nlog: none\nsandbox: off\n");
     if (!reading.config) return reading.complaints.front();

@@ -16,7 +16,7 @@
 #include "auth/mint.h"
 #include "cli/example_service.h"
 #include "core/affinity.h"
-#include "proxy/config_reader.h"
+#include "config/reader.h"
 #include "proxy/gateway.h"
 
 namespace sluice {
@@ -91,12 +91,12 @@ class GatewayTest : public ::testing::Test {
     ASSERT_FALSE(service_.listen(core::SocketAddress::ipv4(0x7f000001, 0)));
     service_.start();
     config_.listeners.front().address = core::SocketAddress::ipv4(0x7f000001, 0);
-    proxy::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, service_.port()),
+    config::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, service_.port()),
                         "127.0.0.1:" + std::to_string(service_.port()));
-    proxy::add_secret_auth(config_, "main", std::string{secret});
+    config::add_secret_auth(config_, "main", std::string{secret});
     config_.log_path = "none";
-    config_.sandbox = proxy::Sandbox::off;  // the test's own process would be in it
-    config_.demo_routes = proxy::DemoRoutes::on;
+    config_.sandbox = config::Sandbox::off;  // the test's own process would be in it
+    config_.demo_routes = config::DemoRoutes::on;
     config_.bounds = {.connections = 600, .exchanges = 128, .upstream_connections = 64, .limiter_keys = 1000};
     const auto cores = core::available_cores();
     config_.cores = {cores.front(), cores.back()};
@@ -109,10 +109,10 @@ class GatewayTest : public ::testing::Test {
     const auto at = yaml.find("UPSTREAM");
     if (at != std::string::npos) yaml.replace(at, 8, "http://127.0.0.1:" + std::to_string(service_.port()));
     ::setenv("GATEWAY_TEST_SECRET", std::string{secret}.c_str(), 1);
-    proxy::ConfigReading reading = proxy::read_config_text("test.yaml", yaml);
+    config::ConfigReading reading = config::read_config_text("test.yaml", yaml);
     for (const std::string& complaint : reading.complaints) ADD_FAILURE() << complaint;
     ASSERT_TRUE(reading.config);
-    const proxy::Config mine = config_;
+    const config::Config mine = config_;
     config_ = *reading.config;
     config_.listeners = mine.listeners;
     config_.log_path = mine.log_path;
@@ -122,8 +122,8 @@ class GatewayTest : public ::testing::Test {
     run_gateway();
   }
   void start() {
-    proxy::add_default_routes(config_, policy_);
-    proxy::complete(config_);
+    config::add_default_routes(config_, policy_);
+    config::complete(config_);
     run_gateway();
   }
   void run_gateway() {
@@ -156,7 +156,7 @@ class GatewayTest : public ::testing::Test {
   std::string url(const std::string& path) { return "http://127.0.0.1:" + std::to_string(gateway_->port()) + path; }
 
   cli::ExampleService service_;
-  proxy::Config config_;
+  config::Config config_;
   limiter::Policy policy_{.rate = {1, 100}, .burst = 1'000'000, .delay = 1'000'000};
   std::unique_ptr<proxy::Gateway> gateway_;
 };

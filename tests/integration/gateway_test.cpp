@@ -40,7 +40,7 @@ TEST_F(GatewayTest, request_goes_through_and_is_refused_without_a_token) {
 }
 
 TEST_F(GatewayTest, load_balancer_says_who_the_client_is) {
-  config_.listeners.front().proxy_protocol = proxy::ProxyProtocol::required;
+  config_.listeners.front().proxy_protocol = config::ProxyProtocol::required;
   config_.trusted.push_back(*core::Cidr::parse("127.0.0.0/8"));
   start();
   const std::string command = "curl -sf --haproxy-protocol -H 'Authorization: Bearer " + token() + "' " + url("/echo") + " -d hello";

@@ -17,14 +17,14 @@ class Control {
   }
 
   // `config` is complete. With the keys that it names itself.
-  proxy::Generation& make(const proxy::Config& config, uint64_t seed = 0) {
+  proxy::Generation& make(const config::Config& config, uint64_t seed = 0) {
     Life& life = begin(config, seed);
     life.keeper = std::make_unique<proxy::KeyKeeper>(life.generation->config());
     static_cast<void>(life.keeper->load());
     return finish(life, {life.keeper->snapshot()});
   }
   // With others, which `keys.keeper` may be asked for.
-  proxy::Generation& make(const proxy::Config& config, uint64_t seed, const proxy::GenerationKeys& keys) {
+  proxy::Generation& make(const config::Config& config, uint64_t seed, const proxy::GenerationKeys& keys) {
     return finish(begin(config, seed), keys);
   }
 
@@ -47,7 +47,7 @@ class Control {
     std::unique_ptr<proxy::Generation> generation;
     std::unique_ptr<proxy::KeyKeeper> keeper;
   };
-  Life& begin(const proxy::Config& config, uint64_t seed) {
+  Life& begin(const config::Config& config, uint64_t seed) {
     lives_.push_back(std::make_unique<Life>());
     lives_.back()->generation = std::make_unique<proxy::Generation>(registry_, config, seed);
     return *lives_.back();

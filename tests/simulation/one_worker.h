@@ -15,25 +15,25 @@ inline constexpr uint16_t one_worker_port = 8000;
 inline constexpr uint16_t one_worker_origin_port = 9001;
 
 // No token is asked for, nothing is limited; the endpoint is one_worker_origin_port. Not complete yet.
-[[nodiscard]] inline proxy::Config open_config(uint32_t pipes = 64) {
-  proxy::Config config;
-  proxy::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, one_worker_origin_port), "127.0.0.1:9001");
+[[nodiscard]] inline config::Config open_config(uint32_t pipes = 64) {
+  config::Config config;
+  config::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, one_worker_origin_port), "127.0.0.1:9001");
   config.cores = {-1};
   config.bounds = {.connections = 300, .exchanges = 32, .upstream_connections = 16, .pipes = pipes, .limiter_keys = 100};
-  config.routes.push_back({.name = "default", .auth = proxy::AuthMode::none});
+  config.routes.push_back({.name = "default", .auth = config::AuthMode::none});
   return config;
 }
 
-[[nodiscard]] inline proxy::Config complete_config(uint32_t pipes) {
-  proxy::Config config = open_config(pipes);
-  proxy::complete(config);
+[[nodiscard]] inline config::Config complete_config(uint32_t pipes) {
+  config::Config config = open_config(pipes);
+  config::complete(config);
   return config;
 }
 
 class OneWorker {
  public:
   // `config` is complete.
-  OneWorker(World& world, const proxy::Config& config) : world_(world) {
+  OneWorker(World& world, const config::Config& config) : world_(world) {
     core::KernelUnavailable unavailable;
     kernel_ = core::Kernel::open({}, unavailable);
     listener_ = adopt(*kernel_, world.listen(one_worker_port, nullptr));
@@ -76,7 +76,7 @@ class OneWorker {
   // What was logged last, one line or several.
   [[nodiscard]] const std::string& last_log() const { return last_log_; }
   // From now on with this configuration; the listener stays.
-  void reload(const proxy::Config& config) {
+  void reload(const config::Config& config) {
     proxy::AdoptMessage& message = control_.make(config).share(0).message();
     message.listeners = {{listener_, config.listeners.front()}};
     send(message, proxy::MessageKind::adopt);

@@ -40,10 +40,10 @@ Faults choose_faults(core::Random& random) {
   return faults;
 }
 
-void add_limit(proxy::Config& config, core::Random& random, uint64_t number);
+void add_limit(config::Config& config, core::Random& random, uint64_t number);
 
 // Small enough that the bounds are met. Endpoints beside the first are other ports of the same origin, or nobody.
-void choose_upstream(proxy::UpstreamConfig& upstream, core::Random& random) {
+void choose_upstream(config::UpstreamConfig& upstream, core::Random& random) {
   upstream.timeouts = {.connect = std::chrono::seconds{1},
                        .head = std::chrono::seconds{3},
                        .body = std::chrono::seconds{3},
@@ -60,8 +60,8 @@ void choose_upstream(proxy::UpstreamConfig& upstream, core::Random& random) {
                                   .destination = core::SocketAddress::ipv4(0x7f000001, port),
                                   .weight = 1 + static_cast<uint32_t>(random.below(3))});
   }
-  upstream.balance = static_cast<proxy::Balance>(random.below(3));
-  if (upstream.balance == proxy::Balance::hash) upstream.hash_key = {{.kind = proxy::KeyPart::Kind::address}};
+  upstream.balance = static_cast<config::Balance>(random.below(3));
+  if (upstream.balance == config::Balance::hash) upstream.hash_key = {{.kind = config::KeyPart::Kind::address}};
   upstream.ejection = {.failures = static_cast<uint32_t>(random.below(4)), .time = std::chrono::milliseconds{500}};
   if (random.chance(30))
     upstream.circuit = {.failure_percent = 50, .requests_min = 3, .open_time = std::chrono::milliseconds{300}, .probes = 1};
@@ -69,10 +69,10 @@ void choose_upstream(proxy::UpstreamConfig& upstream, core::Random& random) {
   upstream.retries = 1 + static_cast<uint32_t>(random.below(3));
 }
 
-proxy::Config choose_config(core::Random& random) {
-  proxy::Config config;
-  proxy::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, origin_port), "127.0.0.1:9001");
-  proxy::add_secret_auth(config, "main", "mysecret");
+config::Config choose_config(core::Random& random) {
+  config::Config config;
+  config::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, origin_port), "127.0.0.1:9001");
+  config::add_secret_auth(config, "main", "mysecret");
   // A key whose checks take long, so that another thread makes them.
   const auto slow = auth::make_secret_key(auth::Algorithm::hs256, "slowsecret", "slow");
   auto costly = std::make_shared<auth::Key>();
@@ -82,7 +82,7 @@ proxy::Config choose_config(core::Random& random) {
   costly->cost = std::chrono::milliseconds{1};
   for (auto& key : config.auth.front().fixed_keys) key = auth::make_secret_key(key->algorithm, key->secret, "plain");
   config.auth.front().fixed_keys.push_back(std::move(costly));
-  config.demo_routes = proxy::DemoRoutes::on;
+  config.demo_routes = config::DemoRoutes::on;
   config.cores.assign(1 + random.below(3), -1);
   config.timeouts = {.head = std::chrono::seconds{2},
                      .idle = std::chrono::seconds{5},
@@ -106,33 +106,33 @@ proxy::Config choose_config(core::Random& random) {
                    .request_body_bytes = 1 << 20,
                    .discard_bytes = 20'000};
   if (random.chance(20)) {
-    config.listeners.front().proxy_protocol = proxy::ProxyProtocol::required;
+    config.listeners.front().proxy_protocol = config::ProxyProtocol::required;
     config.trusted.push_back(*core::Cidr::parse("127.0.0.0/8"));
   }
   config.limits_on_full = random.chance(50) ? limiter::OnFull::refuse : limiter::OnFull::admit;
   if (random.chance(40)) {
-    proxy::add_default_routes(config, {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000});
+    config::add_default_routes(config, {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000});
   } else {
     config.routes.push_back({.name = "default", .providers = 1});
     const uint64_t count = 1 + random.below(random.chance(50) ? 1 : 5);
     for (uint64_t number = 0; number < count; ++number) add_limit(config, random, number);
   }
-  proxy::complete(config);
+  config::complete(config);
   return config;
 }
 
 // One of any kind: a limit by anything, before the token is looked at or after, enforced or not.
-void add_limit(proxy::Config& config, core::Random& random, uint64_t number) {
-  using Part = proxy::KeyPart;
-  proxy::NamedLimit named{.name = "limit" + std::to_string(number)};
+void add_limit(config::Config& config, core::Random& random, uint64_t number) {
+  using Part = config::KeyPart;
+  config::NamedLimit named{.name = "limit" + std::to_string(number)};
   const uint64_t by = random.below(6);
   if (by == 0 || by >= 4) named.key.push_back({.kind = Part::Kind::address});
   if (by == 1 || by == 4) named.key.push_back({.kind = Part::Kind::claim, .claim = auth::subject_claim});
   if (by == 2) named.key.push_back({.kind = Part::Kind::route});
   if (by == 3) named.key.push_back({.kind = Part::Kind::header, .name = "X-Tag"});
   const bool needs_token = by == 1 || by == 4;
-  named.stage = !needs_token && random.chance(40) ? proxy::LimitStage::before_auth : proxy::LimitStage::after_auth;
-  named.on_missing = proxy::OnMissing::skip;
+  named.stage = !needs_token && random.chance(40) ? config::LimitStage::before_auth : config::LimitStage::after_auth;
+  named.on_missing = config::OnMissing::skip;
   limiter::Limit limit;
   limit.enforcement = random.chance(20) ? limiter::Enforcement::dry_run : limiter::Enforcement::enforce;
   if (random.chance(30)) {
@@ -144,8 +144,8 @@ void add_limit(proxy::Config& config, core::Random& random, uint64_t number) {
                     .hold_max = std::chrono::seconds{2}};
     limit.policy.delay = static_cast<uint32_t>(random.below(limit.policy.burst + 1));
   }
-  proxy::Route& route = config.routes.front();
-  (named.stage == proxy::LimitStage::before_auth ? route.limits_before : route.limits_after).push_back(config.add_limit(named, limit));
+  config::Route& route = config.routes.front();
+  (named.stage == config::LimitStage::before_auth ? route.limits_before : route.limits_after).push_back(config.add_limit(named, limit));
 }
 
 class Run {
@@ -254,7 +254,7 @@ class Run {
       options.first_number = 1 + index * 1000;
       options.address = 0x0a000001 + static_cast<uint32_t>(choice_.below(addresses));
       options.port = gateway_port;
-      options.is_announced = config_.listeners.front().proxy_protocol == proxy::ProxyProtocol::required;
+      options.is_announced = config_.listeners.front().proxy_protocol == config::ProxyProtocol::required;
       options.mood = choice_.chance(50) ? (choice_.chance(50) ? Mood::patient : Mood::pipelining) : static_cast<Mood>(choice_.below(moods));
       options.requests = 1 + static_cast<unsigned>(choice_.below(8));
       options.play_count = harmless ? harmless_plays : plays;
@@ -347,15 +347,15 @@ class Run {
     if (!world_.happens(reload_percent_) || !world_.happens(10) || !keys_are_acknowledged()) return;
     control_->sweep();
     if (control_->alive() >= proxy::generations_max) return;
-    proxy::Config next = config_;
-    proxy::UpstreamConfig& upstream = next.upstreams.front();
+    config::Config next = config_;
+    config::UpstreamConfig& upstream = next.upstreams.front();
     const uint32_t retries = upstream.retries;
     if (world_.happens(50)) {
-      upstream = proxy::UpstreamConfig{.name = upstream.name, .endpoints = {upstream.endpoints.front()}};
+      upstream = config::UpstreamConfig{.name = upstream.name, .endpoints = {upstream.endpoints.front()}};
       choose_upstream(upstream, world_.random());
       upstream.retries = retries;
     }
-    for (proxy::EndpointConfig& endpoint : upstream.endpoints) endpoint.weight = 1 + static_cast<uint32_t>(world_.random().below(5));
+    for (config::EndpointConfig& endpoint : upstream.endpoints) endpoint.weight = 1 + static_cast<uint32_t>(world_.random().below(5));
     // The keys of the generation before stay as long as anybody may use them.
     first_snapshot_ = snapshots_.size();
     snapshots_.push_back(make_snapshot(has_later_ ? HasLater::yes : HasLater::no));
@@ -493,10 +493,10 @@ class Run {
     }
     uint64_t full_admitted = 0;
     for (const auto& worker : workers_) full_admitted += worker->shard().counters().full_admitted.get();
-    const std::vector<proxy::Route>& routes = config_.routes;
+    const std::vector<config::Route>& routes = config_.routes;
     for (const auto& list : {routes.back().limits_before, routes.back().limits_after}) {
       for (const uint16_t limit : list) {
-        const bool is_for_all = config_.limits[limit].key.front().kind == proxy::KeyPart::Kind::address;
+        const bool is_for_all = config_.limits[limit].key.front().kind == config::KeyPart::Kind::address;
         const bool is_enforced_rate = config_.limit_rules[limit].kind == limiter::Limit::Kind::bucket &&
                                       config_.limit_rules[limit].enforcement == limiter::Enforcement::enforce;
         if (!is_for_all || !is_enforced_rate) continue;
@@ -507,7 +507,7 @@ class Run {
 
   core::Random choice_;
   World world_;
-  proxy::Config config_;
+  config::Config config_;
   Origin origin_;
   Tally tally_;
   std::unique_ptr<Control> control_;

@@ -37,7 +37,7 @@ std::vector<fs::path> sources(const std::vector<std::string>& folders) {
   return found;
 }
 
-const std::vector<std::string> production = {"core", "http", "auth", "limiter", "metrics", "proxy", "cli"};
+const std::vector<std::string> production = {"core", "http", "auth", "limiter", "metrics", "config", "proxy", "cli"};
 
 // A folder, and what it may include of others: folders, or single headers.
 const std::map<std::string, std::set<std::string>>& allowed() {
@@ -47,8 +47,9 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"auth", {"core", "http/message.h", "http/field.h"}},
       {"limiter", {"core"}},
       {"metrics", {"core"}},
-      {"proxy", {"core", "http", "auth", "limiter", "metrics"}},
-      {"cli", {"core", "http", "auth", "limiter", "metrics", "proxy"}},
+      {"config", {"core", "http", "auth", "limiter", "metrics"}},
+      {"proxy", {"core", "http", "auth", "limiter", "metrics", "config"}},
+      {"cli", {"core", "http", "auth", "limiter", "metrics", "config", "proxy"}},
   };
   return table;
 }

@@ -56,12 +56,12 @@ TEST(Allocations, warm_request_path_makes_none) {
   Responder responder{world};
   Asker asker{world};
   world.listen(9001, &responder);
-  proxy::Config config;
-  proxy::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
-  proxy::add_secret_auth(config, "main", "mysecret");
+  config::Config config;
+  config::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
+  config::add_secret_auth(config, "main", "mysecret");
   config.cores = {-1};
-  proxy::add_default_routes(config, {.rate = {1, 1}, .burst = 1'000'000, .delay = 1'000'000});
-  proxy::complete(config);
+  config::add_default_routes(config, {.rate = {1, 1}, .burst = 1'000'000, .delay = 1'000'000});
+  config::complete(config);
   config.bounds.limiter_keys = 1000;
   core::KernelUnavailable unavailable;
   auto kernel = core::Kernel::open({}, unavailable);

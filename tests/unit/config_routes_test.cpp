@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <fstream>
 
-#include "proxy/config_reader.h"
+#include "config/reader.h"
 #include "tests/unit/broken_config.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 namespace {
 
 using tests::with;
@@ -239,4 +239,4 @@ TEST_F(ConfigIncludes, circles_and_files_that_are_named_twice_are_found) {
 }
 
 }  // namespace
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -3,11 +3,11 @@
 
 #include <cstdlib>
 
-#include "proxy/config_reader.h"
-#include "proxy/route_table.h"
+#include "config/reader.h"
+#include "config/route_table.h"
 #include "tests/unit/broken_config.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 namespace {
 
 using tests::with;
@@ -203,4 +203,4 @@ TEST_F(ConfigTest, file_that_is_none_or_deep_or_huge_is_refused_in_a_line) {
 }
 
 }  // namespace
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -22,7 +22,7 @@ std::string key_set(const std::string& kid) {
 class KeeperTest : public ::testing::Test {
  protected:
   KeeperTest() {
-    AuthConfig entry;
+    config::AuthConfig entry;
     entry.provider.algorithms = {auth::Algorithm::eddsa};
     entry.key_sources.jwks_url = "https://id.example/keys";
     entry.key_sources.refresh = seconds{300};
@@ -55,7 +55,7 @@ class KeeperTest : public ::testing::Test {
   }
   [[nodiscard]] std::string kid() { return keeper().snapshot().keys[0].empty() ? "" : keeper().snapshot().keys[0][0]->kid; }
 
-  Config config_;
+  config::Config config_;
   KeyKeeper::Clock::time_point now_{seconds{1'000'000}};
   Fetched answer_;
   unsigned fetched_ = 0;

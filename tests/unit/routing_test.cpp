@@ -6,7 +6,7 @@
 
 #include "core/random.h"
 #include "proxy/health_checker.h"
-#include "proxy/route_table.h"
+#include "config/route_table.h"
 #include "proxy/upstream.h"
 
 namespace sluice::proxy {
@@ -17,27 +17,27 @@ using std::chrono::seconds;
 
 // --- routes ------------------------------------------------------------------------------------------------------------------
 
-Route route(RouteMatch match) { return {.name = match.host + match.path, .match = std::move(match)}; }
+config::Route route(config::RouteMatch match) { return {.name = match.host + match.path, .match = std::move(match)}; }
 
 bool host_fits(const std::string& pattern, const std::string& host) {
   if (pattern.empty()) return true;
   if (pattern.starts_with("*.")) return host.size() > pattern.size() - 1 && host.ends_with(pattern.substr(1));
   return pattern == host;
 }
-bool path_fits(const RouteMatch& match, const std::string& path) {
-  if (match.path_kind == RouteMatch::Path::exact) return path == match.path;
+bool path_fits(const config::RouteMatch& match, const std::string& path) {
+  if (match.path_kind == config::RouteMatch::Path::exact) return path == match.path;
   return match.path == "/" || path == match.path || path.starts_with(match.path + "/");
 }
 
 // Looks at all of them, one after the other.
-Found look_at_all(const std::vector<Route>& routes, http::Method method, const std::string& host, const std::string& path) {
-  Found found;
-  const RouteMatch* best = nullptr;
+config::Found look_at_all(const std::vector<config::Route>& routes, http::Method method, const std::string& host, const std::string& path) {
+  config::Found found;
+  const config::RouteMatch* best = nullptr;
   for (uint16_t index = 0; index < routes.size(); ++index) {
-    const RouteMatch& match = routes[index].match;
+    const config::RouteMatch& match = routes[index].match;
     if (!host_fits(match.host, host) || !path_fits(match, path)) continue;
     found.methods = static_cast<uint16_t>(found.methods | match.methods);
-    if ((match.methods & method_bit(method)) == 0 || (best != nullptr && !RouteTable::comes_before(match, *best))) continue;
+    if ((match.methods & config::method_bit(method)) == 0 || (best != nullptr && !config::RouteTable::comes_before(match, *best))) continue;
     best = &match;
     found.route = index;
   }
@@ -47,10 +47,10 @@ Found look_at_all(const std::vector<Route>& routes, http::Method method, const s
 TEST(RouteTable, ten_thousand_routes_are_found_as_if_all_were_looked_at) {
   core::Random random{5};
   const auto word = [&](uint64_t of) { return std::string(1, static_cast<char>('a' + random.below(of))); };
-  std::vector<Route> routes;
-  std::set<std::tuple<std::string, std::string, RouteMatch::Path>> seen;
+  std::vector<config::Route> routes;
+  std::set<std::tuple<std::string, std::string, config::RouteMatch::Path>> seen;
   while (routes.size() < 10'000) {
-    RouteMatch match;
+    config::RouteMatch match;
     const uint64_t kind = random.below(4);
     if (kind == 1) match.host = word(20) + "." + word(20) + ".test";
     if (kind == 2) match.host = "*." + word(20) + ".test";
@@ -58,40 +58,40 @@ TEST(RouteTable, ten_thousand_routes_are_found_as_if_all_were_looked_at) {
     match.path = "";
     for (uint64_t depth = random.below(5); depth > 0; --depth) match.path += "/" + word(6);
     if (match.path.empty()) match.path = "/";
-    match.path_kind = random.chance(30) ? RouteMatch::Path::exact : RouteMatch::Path::prefix;
+    match.path_kind = random.chance(30) ? config::RouteMatch::Path::exact : config::RouteMatch::Path::prefix;
     if (random.chance(40)) match.methods = static_cast<uint16_t>(1 + random.below(100));
     if (!seen.insert({match.host, match.path, match.path_kind}).second) continue;
     routes.push_back(route(match));
   }
-  const RouteTable table{routes};
+  const config::RouteTable table{routes};
   for (int number = 0; number < 5'000; ++number) {
     const std::string host = random.chance(20) ? word(20) + ".elsewhere" : word(20) + "." + word(20) + ".test";
     std::string path;
     for (uint64_t depth = 1 + random.below(6); depth > 0; --depth) path += "/" + word(6);
     if (random.chance(10)) path += "/";
     const auto method = static_cast<http::Method>(random.below(7));
-    const Found wanted = look_at_all(routes, method, host, path);
-    const Found found = table.find(method, host, path, "", http::Fields{});
+    const config::Found wanted = look_at_all(routes, method, host, path);
+    const config::Found found = table.find(method, host, path, "", http::Fields{});
     ASSERT_EQ(found.route, wanted.route) << host << path;
-    if (wanted.route == no_route) {
+    if (wanted.route == config::no_route) {
       ASSERT_EQ(found.methods, wanted.methods) << host << path;
     }
   }
 }
 
 TEST(RouteTable, more_specific_wins_by_the_documented_order) {
-  const FieldMatch two{.place = FieldMatch::Place::query, .name = "v", .value = "2"};
-  const FieldMatch any{.place = FieldMatch::Place::query, .name = "v"};
-  const std::vector<Route> routes{route({.path = "/a"}),
-                                  route({.path = "/a", .methods = method_bit(http::Method::post)}),
+  const config::FieldMatch two{.place = config::FieldMatch::Place::query, .name = "v", .value = "2"};
+  const config::FieldMatch any{.place = config::FieldMatch::Place::query, .name = "v"};
+  const std::vector<config::Route> routes{route({.path = "/a"}),
+                                  route({.path = "/a", .methods = config::method_bit(http::Method::post)}),
                                   route({.path = "/a", .fields = {two}}),
-                                  route({.path = "/a/b", .path_kind = RouteMatch::Path::exact}),
+                                  route({.path = "/a/b", .path_kind = config::RouteMatch::Path::exact}),
                                   route({.path = "/a/b"}),
                                   route({.host = "*.test", .path = "/"}),
                                   route({.host = "*.x.test", .path = "/"}),
                                   route({.host = "a.x.test", .path = "/only"}),
                                   route({.path = "/any", .fields = {any}})};
-  const RouteTable table{routes};
+  const config::RouteTable table{routes};
   const auto find = [&](const char* host, const char* path, const char* query = "", http::Method method = http::Method::get) {
     return table.find(method, host, path, query, http::Fields{}).route;
   };
@@ -101,14 +101,14 @@ TEST(RouteTable, more_specific_wins_by_the_documented_order) {
   EXPECT_EQ(find("h", "/a", "v=22"), 0);
   EXPECT_EQ(find("h", "/a/b"), 3);
   EXPECT_EQ(find("h", "/a/b/c"), 4);
-  EXPECT_EQ(find("h", "/ab"), no_route) << "prefixes are whole segments";
+  EXPECT_EQ(find("h", "/ab"), config::no_route) << "prefixes are whole segments";
   EXPECT_EQ(find("A.TEST:8000", "/a"), 5) << "a host before any";
   EXPECT_EQ(find("b.x.test", "/a"), 6) << "the longer suffix";
   EXPECT_EQ(find("a.x.test", "/only"), 7);
   EXPECT_EQ(find("a.x.test", "/other"), 6) << "where the path does not fit, the next host is asked";
-  EXPECT_EQ(find("test", "/zz"), no_route) << "a suffix is what is below it";
+  EXPECT_EQ(find("test", "/zz"), config::no_route) << "a suffix is what is below it";
   EXPECT_EQ(find("h", "/any", "v"), 8);
-  EXPECT_EQ(find("h", "/any", "w"), no_route);
+  EXPECT_EQ(find("h", "/any", "w"), config::no_route);
 }
 
 // --- endpoints ---------------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ class Balancing : public ::testing::Test {
 
   core::Random random_{3};
   core::Instant now_{seconds{1000}};
-  UpstreamConfig config_;
+  config::UpstreamConfig config_;
   std::shared_ptr<UpstreamRecord> upstream_ = std::make_shared<UpstreamRecord>("u", 1, 0);
   std::vector<std::unique_ptr<EndpointRecord>> records_;
   std::unique_ptr<UpstreamPlan> plan_;
@@ -149,7 +149,7 @@ class Balancing : public ::testing::Test {
 
 TEST_F(Balancing, round_robin_gives_each_its_weight_and_mixes_well) {
   config_.endpoints[1].weight = 3;
-  config_.endpoints[3].use = EndpointUse::draining;
+  config_.endpoints[3].use = config::EndpointUse::draining;
   UpstreamPlan& all = plan();
   EXPECT_EQ(choose(500), (std::vector<size_t>{100, 300, 100, 0}));
   size_t in_a_row = 0;
@@ -177,7 +177,7 @@ TEST_F(Balancing, nobody_who_is_down_is_chosen_and_one_who_comes_up_starts_slowl
 }
 
 TEST_F(Balancing, least_requests_prefers_who_has_less_to_do) {
-  config_.balance = Balance::least_requests;
+  config_.balance = config::Balance::least_requests;
   plan();
   for (int number = 0; number < 20; ++number) endpoint(2).note_opened();
   const auto counts = choose(1000);
@@ -187,7 +187,7 @@ TEST_F(Balancing, least_requests_prefers_who_has_less_to_do) {
 }
 
 TEST_F(Balancing, hash_keeps_its_endpoint_and_few_move_when_one_leaves) {
-  config_.balance = Balance::hash;
+  config_.balance = config::Balance::hash;
   UpstreamPlan& all = plan();
   std::map<uint64_t, uint16_t> before;
   std::vector<size_t> shares(4);
@@ -254,7 +254,7 @@ TEST_F(Balancing, idle_lifetime_is_learnt_and_forgotten) {
 // --- circuit -----------------------------------------------------------------------------------------------------------------
 
 TEST(CircuitBreaker, opens_on_a_share_of_failures_and_closes_by_probes) {
-  const Circuit rules{.failure_percent = 50, .requests_min = 10, .window = seconds{10}, .open_time = seconds{5}, .probes = 2};
+  const config::Circuit rules{.failure_percent = 50, .requests_min = 10, .window = seconds{10}, .open_time = seconds{5}, .probes = 2};
   core::Instant now{seconds{1000}};
   CircuitBreaker circuit;
   for (int number = 0; number < 9; ++number) circuit.note(rules, true, now);
@@ -300,7 +300,7 @@ TEST(ConnectionPermits, never_give_more_than_there_are) {
 // --- health ------------------------------------------------------------------------------------------------------------------
 
 TEST(HealthJudge, first_answer_counts_at_once_then_so_many_in_a_row) {
-  const HealthCheck rules{.path = "/", .down_after = 3, .up_after = 2};
+  const config::HealthCheck rules{.path = "/", .down_after = 3, .up_after = 2};
   HealthJudge judge;
   Health verdict = Health::unchecked;
   EXPECT_TRUE(judge.observe(Outcome::failure, rules, verdict));

@@ -31,11 +31,11 @@ TEST(Destination, text_and_address_are_one) {
 TEST(HostSettings, each_bound_that_is_in_the_way_is_named_and_no_other) {
   using cli::HostSettings;
   using cli::HugePages;
-  proxy::Config config;
+  config::Config config;
   config.cores = {0, 1, 2, 3};
   config.bounds.connections = 8192;
   config.bounds.upstream_connections = 8000;
-  proxy::add_upstream(config, "u", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
+  config::add_upstream(config, "u", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
   const HostSettings enough{.listen_backlog_max = 4096, .local_ports = 32'000, .huge_pages = HugePages::available};
   EXPECT_TRUE(cli::host_warnings(config, 8192, enough).empty());
   EXPECT_TRUE(cli::host_warnings(config, 8192, {}).empty()) << "what can't be read is no reason to complain";
@@ -68,7 +68,7 @@ TEST(HostSettings, are_read_from_this_host) {
 
 TEST(ProxyHeaderOut, says_what_the_parser_reads) {
   using proxy::ProxyHeader;
-  using proxy::ProxyHeaderOut;
+  using config::ProxyHeaderOut;
   const auto written = [](ProxyHeaderOut version, const core::SocketAddress& from, const core::SocketAddress& to) {
     std::array<std::byte, proxy::proxy_header_out_bytes_max> out;
     const size_t size = proxy::write_proxy_header(out, version, from, to);

@@ -65,13 +65,13 @@ struct Client : simulation::Actor {
 class Shaping : public ::testing::Test {
  protected:
   void start(const limiter::Policy& policy, uint32_t held_max = 100) {
-    proxy::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
+    config::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
     config_.cores = {-1};
     config_.bounds.limiter_keys = 100;
     config_.bounds.held = held_max;
-    proxy::add_default_routes(config_, policy);
-    config_.routes.front().auth = proxy::AuthMode::none;
-    proxy::complete(config_);
+    config::add_default_routes(config_, policy);
+    config_.routes.front().auth = config::AuthMode::none;
+    config::complete(config_);
     core::KernelUnavailable unavailable;
     kernel_ = core::Kernel::open({}, unavailable);
     control_.make(config_);
@@ -111,7 +111,7 @@ class Shaping : public ::testing::Test {
 
   World world_{1, {}};
   Origin origin_{world_};
-  proxy::Config config_;
+  config::Config config_;
   core::Postbox postbox_{4, 64};
   std::unique_ptr<core::Kernel> kernel_;
   simulation::Control control_{1};

@@ -5,10 +5,9 @@
 #include <cstdlib>
 
 #include "auth/jwks.h"
-#include "proxy/config_sections.h"
-#include "proxy/key_fetch.h"
+#include "config/sections.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -252,7 +251,7 @@ void read_entry(Document& document, Config& config, const std::string& name, con
 
 bool is_token(std::string_view text) {
   const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; };
-  return !text.empty() && text.size() <= limit_name_bytes_max && std::all_of(text.begin(), text.end(), fits);
+  return !text.empty() && text.size() <= name_bytes_max && std::all_of(text.begin(), text.end(), fits);
 }
 
 std::optional<uint16_t> claim_index(Document& document, Config& config, const YAML::Node& node, const std::string& name) {
@@ -320,4 +319,4 @@ void read_require(Document& document, Config& config, const YAML::Node& node, Ro
   }
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -5,10 +5,10 @@
 #include <tuple>
 
 #include "http/uri.h"
-#include "proxy/config_sections.h"
-#include "proxy/route_table.h"
+#include "config/sections.h"
+#include "config/route_table.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -193,7 +193,7 @@ void read_upgrade(Document& document, const YAML::Node& node, Route& route) {
     const bool is_http =
         http::equals_ignoring_case(protocol, "h2c") || lower(protocol).starts_with("http/") || lower(protocol).starts_with("tls/");
     const std::string_view name = std::string_view{protocol}.substr(0, protocol.find('/'));
-    if (!is_token(name) || protocol.size() > limit_name_bytes_max || is_http) {
+    if (!is_token(name) || protocol.size() > name_bytes_max || is_http) {
       document.complain(
           node, "\"" + protocol + "\" can't be tunnelled; write protocols like websocket" + (is_http ? "; HTTP itself never is" : ""));
     } else {
@@ -239,9 +239,9 @@ bool exclude_each_other(const RouteMatch& a, const RouteMatch& b) {
 }
 
 void check_name(Document& document, const YAML::Node& node, const Config& config, const Route& route, Seen& seen) {
-  if (route.name.size() > limit_name_bytes_max || route.name.find_first_of("\"\\\n") != std::string::npos) {
+  if (route.name.size() > name_bytes_max || route.name.find_first_of("\"\\\n") != std::string::npos) {
     document.complain(node,
-                      "a route's name has at most " + std::to_string(limit_name_bytes_max) + " characters and no quotes; write name: NAME");
+                      "a route's name has at most " + std::to_string(name_bytes_max) + " characters and no quotes; write name: NAME");
   }
   const auto [known, is_new] = seen.names.emplace(route.name, static_cast<uint16_t>(config.routes.size()));
   if (!is_new && !(config.routes[known->second].match == route.match))
@@ -334,4 +334,4 @@ void read_routes(std::span<const Sourced> lists, Config& config, const RouteName
   check_circles(main, config, nodes);
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -6,11 +6,11 @@
 #include <variant>
 #include <vector>
 
-#include "proxy/config_values.h"
+#include "config/values.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
-// JSON Schema, 2020-12; proxy/config_schema.json in the tree.
+// JSON Schema, 2020-12; config/schema.json in the tree.
 [[nodiscard]] std::string_view config_schema();
 
 // A value that something else than the file decides: a flag.
@@ -23,4 +23,4 @@ struct Override {
 // origin. The file must be good.
 [[nodiscard]] std::variant<std::string, Complaint> effective_config(const std::string& path, const std::vector<Override>& overrides);
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

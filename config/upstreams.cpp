@@ -1,9 +1,9 @@
 // upstreams: of the configuration file.
 #include <algorithm>
 
-#include "proxy/config_sections.h"
+#include "config/sections.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -200,4 +200,4 @@ void read_upstreams(Document& document, Config& config, const YAML::Node& node) 
   });
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -1,4 +1,4 @@
-#include "proxy/config_document.h"
+#include "config/document.h"
 
 #include <yaml-cpp/anchor.h>
 #include <yaml-cpp/eventhandler.h>
@@ -7,9 +7,8 @@
 #include <set>
 #include <sstream>
 
-#include "proxy/local_reply.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -33,7 +32,7 @@ std::string joined(std::span<const std::string_view> words) {
 
 bool is_name(const std::string& text) {
   const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; };
-  return !text.empty() && text.size() <= limit_name_bytes_max && std::all_of(text.begin(), text.end(), fits);
+  return !text.empty() && text.size() <= name_bytes_max && std::all_of(text.begin(), text.end(), fits);
 }
 
 // Sees where documents begin, and nothing else.
@@ -170,7 +169,7 @@ void for_each_named(Document& document, const YAML::Node& node, const std::strin
     const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
     if (!is_name(name)) {
       document.complain(entry.first, "\"" + name + "\" is no name; letters, digits, _ and - are accepted, at most " +
-                                         std::to_string(limit_name_bytes_max));
+                                         std::to_string(name_bytes_max));
     } else if (!seen.insert(name).second) {
       document.complain(entry.first, "\"" + name + "\" is here twice");
     } else {
@@ -179,4 +178,4 @@ void for_each_named(Document& document, const YAML::Node& node, const std::strin
   }
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -17,9 +17,9 @@
 #include <vector>
 
 #include "http/message.h"
-#include "proxy/routes.h"
+#include "config/routes.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 inline constexpr uint16_t no_route = UINT16_MAX;
 inline constexpr size_t routes_max = 20'000;
@@ -69,4 +69,4 @@ class RouteTable {
   size_t depth_max_ = 0;  // segments of the deepest prefix
 };
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

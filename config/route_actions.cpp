@@ -4,9 +4,9 @@
 #include "http/field.h"
 #include "http/hygiene.h"
 #include "http/uri.h"
-#include "proxy/config_sections.h"
+#include "config/sections.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -35,7 +35,7 @@ bool may_be_edited(std::string_view name) {
 }
 
 bool check_edited_name(Document& document, const YAML::Node& node, const std::string& name) {
-  if (!is_token(name) || name.size() > limit_name_bytes_max) {
+  if (!is_token(name) || name.size() > name_bytes_max) {
     document.complain(node, "\"" + name + "\" is no name of a field");
   } else if (name.find('_') != std::string::npos) {
     document.complain(node, "field \"" + name + "\" has a '_', which many servers can't tell from '-'; write it with '-'");
@@ -285,4 +285,4 @@ void read_route_actions(Document& document, Config& config, const Section& secti
   }
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -1,4 +1,4 @@
-#include "proxy/config_reader.h"
+#include "config/reader.h"
 
 #include <glob.h>
 
@@ -7,9 +7,9 @@
 #include <memory>
 #include <span>
 
-#include "proxy/config_sections.h"
+#include "config/sections.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -320,4 +320,4 @@ ConfigReading read_config(const std::string& path) {
   return reading;
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "proxy/config.h"
+#include "config/config.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 struct ConfigReading {
   std::optional<Config> config;         // complete(); nothing if there are complaints
@@ -24,4 +24,4 @@ inline constexpr size_t config_files_max = 1000;
 // The same from memory; `name` stands where the file's would.
 [[nodiscard]] ConfigReading read_config_text(const std::string& name, const std::string& text);
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -1,4 +1,4 @@
-#include "proxy/config_values.h"
+#include "config/values.h"
 
 #include <unistd.h>
 
@@ -12,7 +12,7 @@
 #include "core/limits.h"
 #include "http/uri.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -175,4 +175,19 @@ std::string in_words(const limiter::Limit& limit) {
          std::to_string(limit.policy.burst) + ", delay " + std::to_string(limit.policy.delay) + dry;
 }
 
-}  // namespace sluice::proxy
+bool is_loopback_url(const std::string& url) {
+  const size_t begin = url.find("://");
+  if (begin == std::string::npos) return false;
+  const std::string_view authority = std::string_view{url}.substr(begin + 3, url.find('/', begin + 3) - begin - 3);
+  if (authority.find('@') != std::string_view::npos) return false;
+  const bool has_brackets = authority.starts_with('[');
+  const std::string_view host = authority.substr(0, has_brackets ? authority.find(']') + 1 : authority.find(':'));
+  if (host == "localhost") return true;
+  const auto address = core::SocketAddress::parse_host(host, 0);
+  if (!address) return false;
+  const auto network = address->prefix();
+  if (!network.is_ipv6) return network.bits >> 24 == 127;
+  return address->text().starts_with("[::1]");
+}
+
+}  // namespace sluice::config

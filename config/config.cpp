@@ -1,11 +1,11 @@
-#include "proxy/config.h"
+#include "config/config.h"
 
 #include <algorithm>
 #include <chrono>
 
-#include "proxy/route_table.h"
+#include "config/route_table.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 uint16_t Config::add_limit(NamedLimit limit, const limiter::Limit& rule) {
   const auto index = static_cast<uint16_t>(limits.size());
@@ -94,4 +94,4 @@ void complete(Config& config) {
   }
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -5,13 +5,11 @@
 #include <memory>
 #include <span>
 
-#include "proxy/config_document.h"
-#include "proxy/labels.h"
-#include "proxy/local_reply.h"
+#include "config/document.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
-// config_auth.cpp
+// config/auth.cpp
 void read_auth(Document& document, Config& config, const YAML::Node& node);
 void read_revoked(Document& document, Config& config, const YAML::Node& node);
 void read_failed_tokens(Document& document, Config& config, const YAML::Node& node);
@@ -22,7 +20,7 @@ void read_require(Document& document, Config& config, const YAML::Node& node, Ro
 // A word of letters, digits, '-', '_' and '.': a claim, a field, a cookie.
 [[nodiscard]] bool is_token(std::string_view text);
 
-// config_limits.cpp
+// config/limits.cpp
 void read_limits(Document& document, Config& config, const YAML::Node& node);
 // address, route, claim:NAME or header:NAME, or a list of them.
 [[nodiscard]] std::vector<KeyPart> read_key(Document& document, Config& config, const YAML::Node& node);
@@ -30,7 +28,7 @@ void read_limits(Document& document, Config& config, const YAML::Node& node);
 void read_policy(Document& document, const Section& section, limiter::Policy& policy);
 void read_limiter(Document& document, Config& config, const YAML::Node& node);
 
-// config_routes.cpp; after limits, auth and upstreams
+// config/routes.cpp; after limits, auth and upstreams
 struct RouteNames {
   std::vector<std::string> auth;
 };
@@ -44,14 +42,14 @@ void read_routes(std::span<const Sourced> lists, Config& config, const RouteName
 void read_path(Document& document, const YAML::Node& node, std::string& into);
 [[nodiscard]] std::optional<std::string> read_host_name(Document& document, const YAML::Node& node);
 
-// config_route_actions.cpp
+// config/route_actions.cpp
 void read_route_actions(Document& document, Config& config, const Section& section, Route& route);
 
-// config_upstreams.cpp
+// config/upstreams.cpp
 void read_upstreams(Document& document, Config& config, const YAML::Node& node);
 
-// config_reader.cpp; what can't be read is left out, with a complaint in the first.
+// config/reader.cpp; what can't be read is left out, with a complaint in the first.
 [[nodiscard]] std::vector<std::unique_ptr<Document>> read_document_and_includes(const std::string& path);
 [[nodiscard]] std::optional<core::Cidr> read_network(Document& document, const YAML::Node& node);
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -7,9 +7,9 @@
 
 #include "core/clock.h"
 #include "core/destination.h"
-#include "proxy/key_part.h"
+#include "config/key_part.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 struct UpstreamTimeouts {
   core::Duration connect = std::chrono::seconds{3};
@@ -95,4 +95,4 @@ struct UpstreamConfig {
 inline constexpr uint32_t retries_max = 5;
 inline constexpr size_t upstreams_max = 1024;
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -7,9 +7,9 @@
 #include <string_view>
 #include <variant>
 
-#include "proxy/config.h"
+#include "config/config.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 struct Complaint {
   std::string text;
@@ -35,6 +35,8 @@ using Parsed = std::variant<T, Complaint>;
 // "NAME" or "NAME:GROUP" of the system's users.
 [[nodiscard]] Parsed<std::optional<core::User>> parse_user(const std::string& text);
 [[nodiscard]] Parsed<limiter::Rate> parse_rate(std::string_view text);
+// Whether keys may come from there unencrypted: nobody is between us and this machine.
+[[nodiscard]] bool is_loopback_url(const std::string& url);
 
 // What the limiter would need for this many keys, if that is more than the machine has.
 [[nodiscard]] std::optional<Complaint> check_limiter_memory(uint64_t keys);
@@ -45,4 +47,4 @@ using Parsed = std::variant<T, Complaint>;
 // "1 request each 100 ms, burst 5, delay 0"
 [[nodiscard]] std::string in_words(const limiter::Limit& limit);
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

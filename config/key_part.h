@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 struct KeyPart {
   enum class Kind : uint8_t { address, route, claim, header };
@@ -13,4 +13,4 @@ struct KeyPart {
   uint16_t claim = 0;  // index into Config::claims
 };
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -20,12 +20,11 @@
 #include "limiter/owner.h"
 #include "limiter/shard.h"
 #include "limiter/steering.h"
-#include "proxy/key_part.h"
-#include "proxy/proxy_header.h"
-#include "proxy/routes.h"
-#include "proxy/upstream_config.h"
+#include "config/key_part.h"
+#include "config/routes.h"
+#include "config/upstream_config.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 // Towards clients; UpstreamTimeouts are those towards endpoints.
 struct Timeouts {
@@ -90,12 +89,19 @@ struct AuthConfig {
 // GET /demo/work: whether the route exists.
 enum class DemoRoutes : uint8_t { off, on };
 
+// Whether connections of a listener begin with a PROXY protocol header, from a trusted peer; all of them do, or none.
+enum class ProxyProtocol : uint8_t { off, required };
+
 // Where connections come in.
 struct ListenerConfig {
   core::Destination address = core::SocketAddress::ipv4(0, 8000);
   ProxyProtocol proxy_protocol = ProxyProtocol::off;
 };
 inline constexpr size_t listeners_max = 32;
+
+// A reason has eight bits for the number of a limit.
+inline constexpr size_t limits_max = 250;
+inline constexpr size_t name_bytes_max = 64;  // of a limit, a route, a field that the configuration names
 
 // When a limit is asked. Before the token is looked at, refused tokens pay as well.
 enum class LimitStage : uint8_t { before_auth, after_auth };
@@ -177,4 +183,4 @@ void add_default_routes(Config& config, const limiter::Policy& policy);
 // Adds the routes that Sluice answers itself, and puts the most specific first. Once.
 void complete(Config& config);
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

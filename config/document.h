@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/config_values.h"
+#include "config/values.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 class Document {
  public:
@@ -34,7 +34,7 @@ class Document {
 
   // The text of a scalar; a complaint and nothing if it is none. `what` is what is accepted.
   [[nodiscard]] std::optional<std::string> text(const YAML::Node& node, const std::string& what);
-  // The value of a scalar, by one of the parsers of config_values.h.
+  // The value of a scalar, by one of the parsers of config/values.h.
   template <typename T, typename Parse>
   [[nodiscard]] std::optional<T> value(const YAML::Node& node, const std::string& what, Parse&& parse) {
     const auto found = text(node, what);
@@ -99,4 +99,4 @@ class Section {
 void for_each_named(Document& document, const YAML::Node& node, const std::string& what,
                     const std::function<void(const std::string& name, const YAML::Node& value)>& visit);
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -1,4 +1,4 @@
-#include "proxy/route_table.h"
+#include "config/route_table.h"
 
 #include <xxhash.h>
 
@@ -11,7 +11,7 @@
 #include "http/field.h"
 #include "http/uri.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -186,4 +186,4 @@ Found RouteTable::find(http::Method method, std::string_view host, std::string_v
   return found;
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "proxy/config_reader.h"
-#include "proxy/config_schema.h"
-#include "proxy/config_sections.h"
+#include "config/reader.h"
+#include "config/schema.h"
+#include "config/sections.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -194,4 +194,4 @@ std::variant<std::string, Complaint> effective_config(const std::string& path, c
   return Printer{schema, overrides}.print(places);
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

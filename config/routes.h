@@ -1,4 +1,4 @@
-// What a route says: which requests it is for, and what becomes of them. Which route wins, proxy/route_table.h says.
+// What a route says: which requests it is for, and what becomes of them. Which route wins, config/route_table.h says.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@
 #include "core/cidr.h"
 #include "core/clock.h"
 #include "http/message.h"
-#include "proxy/key_part.h"
+#include "config/key_part.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 enum class RouteKind : uint8_t {
   upstream,   // token and limits, then an endpoint
@@ -148,4 +148,4 @@ struct Route {
   uint16_t label = 0;  // by the generation
 };
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config

@@ -1,9 +1,9 @@
 // limits: and limiter: of the configuration file.
 #include <algorithm>
 
-#include "proxy/config_sections.h"
+#include "config/sections.h"
 
-namespace sluice::proxy {
+namespace sluice::config {
 
 namespace {
 
@@ -127,4 +127,4 @@ void read_limiter(Document& document, Config& config, const YAML::Node& node) {
   if (const auto complaint = check_limiter_memory(config.bounds.limiter_keys)) document.complain(section.get("keys"), complaint->text);
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::config
