@@ -16,7 +16,8 @@
 #include "limiter/shard.h"
 #include "metrics/access_log.h"
 #include "config/route_table.h"
-#include "proxy/upstream.h"
+#include "gateway/endpoint.h"
+#include "proxy/upstream/core_upstream.h"
 
 namespace {
 
@@ -229,12 +230,12 @@ void route_found(benchmark::State& state) {
 BENCHMARK(route_found)->ArgName("routes")->Arg(10)->Arg(10'000);
 
 void endpoint_chosen(benchmark::State& state) {
-  const auto record = std::make_shared<proxy::UpstreamRecord>("u", 1, 0);
+  const auto record = std::make_shared<gateway::Upstream>("u", 1, 0);
   config::UpstreamConfig config{.balance = static_cast<config::Balance>(state.range(0))};
-  std::vector<std::unique_ptr<proxy::EndpointRecord>> endpoints;
+  std::vector<std::unique_ptr<gateway::Endpoint>> endpoints;
   for (uint16_t number = 0; number < 8; ++number) {
     config.endpoints.push_back({.authority = std::to_string(number), .destination = core::SocketAddress::ipv4(0x7f000001, number)});
-    endpoints.push_back(std::make_unique<proxy::EndpointRecord>(record, config.endpoints.back(), number));
+    endpoints.push_back(std::make_unique<gateway::Endpoint>(record, config.endpoints.back(), number));
   }
   proxy::UpstreamPlan plan{config, *record->cores[0]};
   for (size_t number = 0; number < endpoints.size(); ++number) plan.add(*endpoints[number]->cores[0], config.endpoints[number]);

@@ -2,11 +2,11 @@
 #include <fmt/core.h>
 
 #include "cli/commands.h"
-#include "cli/serve.h"
+#include "gateway/service.h"
 #include "config/reader.h"
 #include "config/schema.h"
-#include "proxy/gateway.h"
-#include "proxy/resolver.h"
+#include "gateway/gateway.h"
+#include "gateway/resolver.h"
 
 namespace sluice::cli {
 
@@ -61,12 +61,12 @@ std::string what_in_words(const config::Config& config, const config::Route& rou
 int check_command(const std::string& path, Resolving resolving) {
   config::ConfigReading reading = config::read_config(path);
   if (reading.config && resolving == Resolving::yes) {
-    reading.complaints = proxy::resolve_endpoints(*reading.config);
+    reading.complaints = gateway::resolve_endpoints(*reading.config);
     if (!reading.complaints.empty()) reading.config.reset();
   }
-  for (const std::string& complaint : reading.complaints) say(complaint);
-  for (const std::string& warning : reading.warnings) say("warning: " + warning);
-  if (!reading.config) return proxy::exit_usage;
+  for (const std::string& complaint : reading.complaints) gateway::say(complaint);
+  for (const std::string& warning : reading.warnings) gateway::say("warning: " + warning);
+  if (!reading.config) return gateway::exit_usage;
   const config::Config& config = *reading.config;
   fmt::print("{} is good.\n\n", path);
   for (const config::ListenerConfig& listener : config.listeners) fmt::print("listen {}\n", listener.address.text());
@@ -90,17 +90,17 @@ int check_command(const std::string& path, Resolving resolving) {
     const std::string what = what_in_words(config, route);
     fmt::print("  {:<32} {}\n", route.name, what);
   }
-  return proxy::exit_clean;
+  return gateway::exit_clean;
 }
 
 int config_command(const RunFlags& flags, Showing showing) {
   if (showing == Showing::schema) {
     fmt::print("{}", config::config_schema());
-    return proxy::exit_clean;
+    return gateway::exit_clean;
   }
   if (flags.config.empty()) {
-    say("write --config FILE, whose values are to be shown; or --schema");
-    return proxy::exit_usage;
+    gateway::say("write --config FILE, whose values are to be shown; or --schema");
+    return gateway::exit_usage;
   }
   std::vector<config::Override> overrides;
   const auto add = [&](const char* path, const char* flag, const std::string& value) {
@@ -114,11 +114,11 @@ int config_command(const RunFlags& flags, Showing showing) {
   add("workers.cores", "--cores", flags.cores);
   const auto text = config::effective_config(flags.config, overrides);
   if (const auto* complaint = std::get_if<config::Complaint>(&text)) {
-    say(complaint->text);
-    return proxy::exit_usage;
+    gateway::say(complaint->text);
+    return gateway::exit_usage;
   }
   fmt::print("{}", std::get<std::string>(text));
-  return proxy::exit_clean;
+  return gateway::exit_clean;
 }
 
 }  // namespace sluice::cli

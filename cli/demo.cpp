@@ -7,8 +7,8 @@
 #include "auth/mint.h"
 #include "cli/commands.h"
 #include "cli/example_service.h"
-#include "cli/serve.h"
-#include "proxy/gateway.h"
+#include "gateway/service.h"
+#include "gateway/gateway.h"
 
 namespace sluice::cli {
 
@@ -39,7 +39,7 @@ void print_commands(uint16_t port, const std::string& token) {
 }  // namespace
 
 int demo_command(const RunFlags& given) {
-  block_signals();
+  gateway::block_signals();
   RunFlags flags = given;
   flags.demo_routes = true;
   if (flags.upstream_timeout.empty()) flags.upstream_timeout = "5s";
@@ -49,20 +49,20 @@ int demo_command(const RunFlags& given) {
   ExampleService service;
   if (flags.upstream.empty()) {
     if (const auto complaint = service.listen(core::SocketAddress::ipv4(0x7f000001, 9001))) {
-      say("the example service " + *complaint);
-      return proxy::exit_cannot_bind;
+      gateway::say("the example service " + *complaint);
+      return gateway::exit_cannot_bind;
     }
     service.start();
   }
   auto config = make_config(flags);
   if (const auto* complaint = std::get_if<Complaint>(&config)) {
-    say(complaint->text);
-    return proxy::exit_usage;
+    gateway::say(complaint->text);
+    return gateway::exit_usage;
   }
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const std::string secret = std::get<std::string>(read_secret());
   const std::string token = auth::mint({.secret = secret, .subject = "demo", .issued_at = now, .expires = now + std::chrono::hours{12}});
-  return serve(std::move(std::get<config::Config>(config)), {.when_ready = [&](uint16_t port) { print_commands(port, token); }});
+  return gateway::serve(std::move(std::get<config::Config>(config)), {.when_ready = [&](uint16_t port) { print_commands(port, token); }});
 }
 
 }  // namespace sluice::cli

@@ -14,8 +14,8 @@
 #include "auth/jwks.h"
 #include "auth/mint.h"
 #include "cli/commands.h"
-#include "cli/serve.h"
-#include "proxy/gateway.h"
+#include "gateway/service.h"
+#include "gateway/gateway.h"
 
 namespace sluice::cli {
 
@@ -25,7 +25,7 @@ namespace {
 bool write_new(const std::string& path, const std::string& text, mode_t mode) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (file < 0) {
-    say(path + ": " + std::strerror(errno));
+    gateway::say(path + ": " + std::strerror(errno));
     return false;
   }
   const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
@@ -44,23 +44,23 @@ std::string hex(std::span<const unsigned char> bytes) {
 int keys_generate_command(const KeyFlags& flags) {
   const auto algorithm = auth::parse_algorithm(flags.algorithm);
   if (!algorithm) {
-    say("--alg \"" + flags.algorithm + "\" is none of RS256, PS256, ES256 (and 384, 512 of each), EdDSA");
-    return proxy::exit_usage;
+    gateway::say("--alg \"" + flags.algorithm + "\" is none of RS256, PS256, ES256 (and 384, 512 of each), EdDSA");
+    return gateway::exit_usage;
   }
   auto key = auth::generate_signing_key(*algorithm, flags.kid);
   if (const auto* complaint = std::get_if<auth::KeyComplaint>(&key)) {
-    say(complaint->text);
-    return proxy::exit_usage;
+    gateway::say(complaint->text);
+    return gateway::exit_usage;
   }
   const auth::SigningKey& made = std::get<auth::SigningKey>(key);
   constexpr mode_t secret = 0600, open = 0644;
   if (!write_new(flags.out + ".pem", auth::to_private_pem(made), secret) ||
       !write_new(flags.out + ".pub.pem", auth::to_public_pem(made), open)) {
-    return proxy::exit_usage;
+    return gateway::exit_usage;
   }
   fmt::print("{{\"keys\":[{}]}}\n", auth::to_jwk(made.algorithm, made.pkey.get(), made.kid));
-  say("wrote " + flags.out + ".pem, which signs and is secret, and " + flags.out + ".pub.pem; above is the key set to publish");
-  return proxy::exit_clean;
+  gateway::say("wrote " + flags.out + ".pem, which signs and is secret, and " + flags.out + ".pub.pem; above is the key set to publish");
+  return gateway::exit_clean;
 }
 
 int keys_jwks_command(const std::vector<std::string>& files) {
@@ -69,15 +69,15 @@ int keys_jwks_command(const std::vector<std::string>& files) {
     std::ifstream file{path};
     std::ostringstream pem;
     if (!file || !(pem << file.rdbuf())) {
-      say(path + ": this file can't be read");
-      return proxy::exit_usage;
+      gateway::say(path + ": this file can't be read");
+      return gateway::exit_usage;
     }
     std::vector<auth::Algorithm> all;
     for (const auto& of : auth::all_algorithms()) all.push_back(of.algorithm);
     auto key = auth::make_pem_key(pem.str(), all);
     if (const auto* complaint = std::get_if<auth::KeyComplaint>(&key)) {
-      say(path + ": " + complaint->text);
-      return proxy::exit_usage;
+      gateway::say(path + ": " + complaint->text);
+      return gateway::exit_usage;
     }
     const auth::SharedKey& shared = std::get<auth::SharedKey>(key);
     EVP_PKEY_up_ref(shared->pkey.get());
@@ -85,7 +85,7 @@ int keys_jwks_command(const std::vector<std::string>& files) {
     entries += (entries.empty() ? "" : ",") + auth::to_jwk(shared->algorithm, shared->pkey.get(), auth::thumbprint(named));
   }
   fmt::print("{{\"keys\":[{}]}}\n", entries);
-  return proxy::exit_clean;
+  return gateway::exit_clean;
 }
 
 int keys_api_command(const std::string& id, const std::string& subject) {
@@ -93,8 +93,8 @@ int keys_api_command(const std::string& id, const std::string& subject) {
     return !text.empty() && text.size() <= 64 && text.find_first_of(". \t\n#") == std::string::npos;
   };
   if (!is_word(id) || !is_word(subject)) {
-    say("an id and a subject are words of at most 64 characters, without dots and blanks");
-    return proxy::exit_usage;
+    gateway::say("an id and a subject are words of at most 64 characters, without dots and blanks");
+    return gateway::exit_usage;
   }
   std::array<unsigned char, 32> secret;
   std::array<unsigned char, 16> salt;
@@ -102,8 +102,8 @@ int keys_api_command(const std::string& id, const std::string& subject) {
   RAND_bytes(salt.data(), static_cast<int>(salt.size()));
   const std::string shown = auth::base64url_encode(secret);
   fmt::print("{} {} {} {}\n", id, hex(salt), hex(auth::hash_api_secret(salt, shown)), subject);
-  say("above is the line for the file of keys; the key, which is not kept anywhere: " + id + "." + shown);
-  return proxy::exit_clean;
+  gateway::say("above is the line for the file of keys; the key, which is not kept anywhere: " + id + "." + shown);
+  return gateway::exit_clean;
 }
 
 }  // namespace sluice::cli

@@ -3,9 +3,9 @@
 
 #include "cli/commands.h"
 #include "cli/limits_verify.h"
-#include "cli/serve.h"
+#include "gateway/service.h"
 #include "config/values.h"
-#include "proxy/gateway.h"
+#include "gateway/gateway.h"
 
 namespace sluice::cli {
 
@@ -42,8 +42,8 @@ std::optional<std::string> read_flags(const LimitsFlags& flags, VerifyOptions& o
 int limits_verify_command(const LimitsFlags& flags) {
   VerifyOptions options;
   if (const auto wrong = read_flags(flags, options)) {
-    say(*wrong);
-    return proxy::exit_usage;
+    gateway::say(*wrong);
+    return gateway::exit_usage;
   }
   fmt::print("A gateway with {} worker{} and the limit {}; {} clients with {} connections each ask as fast as they can for {} ms.\n",
              options.cores, options.cores == 1 ? "" : "s", config::in_words({.policy = options.policy}), options.addresses,
@@ -51,8 +51,8 @@ int limits_verify_command(const LimitsFlags& flags) {
   std::fflush(stdout);
   const VerifyReport report = verify_limits(options);
   if (report.failure) {
-    say(*report.failure);
-    return proxy::exit_usage;
+    gateway::say(*report.failure);
+    return gateway::exit_usage;
   }
   fmt::print("\n{:>6} {:>10} {:>10} {:>10} {:>7}\n", "client", "asked", "admitted", "expected", "error");
   unsigned number = 0;
@@ -67,7 +67,7 @@ int limits_verify_command(const LimitsFlags& flags) {
       report.admitted_by_owners, report.answers_200, report.answers_429, report.answers_else, report.remote_checks, report.error());
   if (!all_saturated)
     fmt::print("A client was never refused since its bucket was last empty: the rate is above what this load asks for. Try a lower one.\n");
-  return report.error() == 0 && all_saturated ? proxy::exit_clean : 1;
+  return report.error() == 0 && all_saturated ? gateway::exit_clean : 1;
 }
 
 }  // namespace sluice::cli

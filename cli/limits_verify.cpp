@@ -15,7 +15,7 @@
 #include "cli/example_service.h"
 #include "core/affinity.h"
 #include "limiter/journal.h"
-#include "proxy/gateway.h"
+#include "gateway/gateway.h"
 
 namespace sluice::cli {
 
@@ -224,7 +224,7 @@ VerifyReport verify_limits(const VerifyOptions& options) {
     journals.push_back(std::make_unique<limiter::Journal>(journal_entries));
     lent.push_back(journals.back().get());
   }
-  proxy::Gateway gateway{make_config(options, service.port())};
+  gateway::Gateway gateway{make_config(options, service.port())};
   gateway.keep_journals(lent);
   if (const auto failure = gateway.start()) {
     report.failure = failure->text;

@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "cli/commands.h"
-#include "proxy/gateway.h"
+#include "gateway/gateway.h"
 
 namespace {
 
@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
     return app.exit(asked_for_help_or_version);
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "sluice: %s; see sluice --help\n", error.what());
-    return sluice::proxy::exit_usage;
+    return sluice::gateway::exit_usage;
   }
   return line.chosen();
 }

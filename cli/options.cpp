@@ -4,10 +4,10 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cli/control_socket.h"
+#include "gateway/control_socket.h"
 
 #include "config/reader.h"
-#include "proxy/resolver.h"
+#include "gateway/resolver.h"
 
 namespace sluice::cli {
 
@@ -60,7 +60,7 @@ std::optional<Complaint> apply_flags(const RunFlags& flags, config::Config& conf
   if (!flags.log.empty()) config.log_path = flags.log;
   if (!flags.control.empty())
     config.control_path = flags.control.starts_with('@') ? flags.control : std::filesystem::absolute(flags.control).string();
-  if (config.control_path.empty()) config.control_path = default_control_path();
+  if (config.control_path.empty()) config.control_path = gateway::default_control_path();
   if (auto complaint = apply("--user", flags.user, config.user, [](const std::string& text) { return config::parse_user(text); }))
     return complaint;
   if (!flags.sandbox.empty() && flags.sandbox != "on" && flags.sandbox != "off")
@@ -72,7 +72,7 @@ std::optional<Complaint> apply_flags(const RunFlags& flags, config::Config& conf
 
 std::optional<Complaint> resolve(config::Config& config) {
   std::string text;
-  for (const std::string& complaint : proxy::resolve_endpoints(config)) text += (text.empty() ? "" : "\nsluice: ") + complaint;
+  for (const std::string& complaint : gateway::resolve_endpoints(config)) text += (text.empty() ? "" : "\nsluice: ") + complaint;
   if (text.empty()) return std::nullopt;
   return Complaint{text};
 }

@@ -12,18 +12,18 @@
 #include "auth/mint.h"
 #include "auth/token_verifier.h"
 #include "cli/commands.h"
-#include "cli/serve.h"
+#include "gateway/service.h"
 #include "config/reader.h"
-#include "proxy/gateway.h"
-#include "proxy/key_keeper.h"
+#include "gateway/gateway.h"
+#include "gateway/key_keeper.h"
 
 namespace sluice::cli {
 
 namespace {
 
 int complain(const std::string& text) {
-  say(text);
-  return proxy::exit_usage;
+  gateway::say(text);
+  return gateway::exit_usage;
 }
 
 auth::EpochSeconds now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
@@ -166,7 +166,7 @@ int token_mint_command(const MintFlags& flags) {
   }
   options.more = more;
   fmt::print("{}\n", auth::mint(options));
-  return proxy::exit_clean;
+  return gateway::exit_clean;
 }
 
 int token_inspect_command(const std::string& argument) {
@@ -176,25 +176,25 @@ int token_inspect_command(const std::string& argument) {
   fmt::print("Nothing of this is verified; see sluice token verify.\n\n");
   print_members("Header", parts->first);
   print_members("Payload", parts->second);
-  return proxy::exit_clean;
+  return gateway::exit_clean;
 }
 
 int token_verify_command(const VerifyFlags& flags) {
   const config::ConfigReading reading = config::read_config(flags.config);
-  for (const std::string& complaint : reading.complaints) say(complaint);
-  if (!reading.config) return proxy::exit_usage;
+  for (const std::string& complaint : reading.complaints) gateway::say(complaint);
+  if (!reading.config) return gateway::exit_usage;
   const config::Config& config = *reading.config;
   auth::ProviderSet providers = 0;
   for (size_t index = 0; index < config.auth.size(); ++index) {
     if (flags.auth.empty() || config.auth[index].provider.name == flags.auth) providers |= auth::ProviderSet{1} << index;
   }
   if (providers == 0) return complain("--auth \"" + flags.auth + "\": there is none of this name in " + flags.config);
-  proxy::KeyKeeper keeper{config};
+  gateway::KeyKeeper keeper{config};
   if (const auto complaints = keeper.load(); !complaints.empty()) {
-    for (const std::string& complaint : complaints) say(complaint);
-    return proxy::exit_usage;
+    for (const std::string& complaint : complaints) gateway::say(complaint);
+    return gateway::exit_usage;
   }
-  for (const std::string& notice : keeper.take_notices()) say(notice);
+  for (const std::string& notice : keeper.take_notices()) gateway::say(notice);
   auth::TokenVerifier verifier{{.providers = config.providers, .claims = config.claims, .requirements = config.requirements}};
   verifier.adopt(keeper.snapshot());
   const std::string token = read_token(flags.token);
@@ -208,7 +208,7 @@ int token_verify_command(const VerifyFlags& flags) {
   }
   fmt::print("  {:<11} {:<40} {}\n", "signature", "good", std::string{auth::to_string(verifier.key(examined, 0).algorithm)});
   fmt::print("\nGood: it is {}.\n", examined.principal.subject().empty() ? "nobody's by name" : examined.principal.subject());
-  return proxy::exit_clean;
+  return gateway::exit_clean;
 }
 
 }  // namespace sluice::cli

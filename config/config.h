@@ -14,7 +14,7 @@
 #include "core/cidr.h"
 #include "core/clock.h"
 #include "core/destination.h"
-#include "core/sandbox.h"
+#include "config/user.h"
 #include "http/message.h"
 #include "limiter/limit.h"
 #include "limiter/owner.h"
@@ -160,7 +160,7 @@ struct Config {
   std::vector<std::string> files;  // that the configuration was read from, those it names among them
   bool reloads_on_change = false;
   std::string control_path;        // of the control socket; empty: there is none
-  std::optional<core::User> user;  // whom root becomes once everything is open
+  std::optional<User> user;  // whom root becomes once everything is open
   Sandbox sandbox = Sandbox::on;
   DemoRoutes demo_routes = DemoRoutes::off;
   std::vector<Route> routes;  // most specific first, once complete

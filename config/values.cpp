@@ -130,8 +130,8 @@ Parsed<std::string> read_plain_file(const std::string& path, size_t most) {
   return text;
 }
 
-Parsed<std::optional<core::User>> parse_user(const std::string& text) {
-  if (auto user = core::find_user(text)) return std::optional{*user};
+Parsed<std::optional<User>> parse_user(const std::string& text) {
+  if (auto user = find_user(text)) return std::optional{*user};
   return Complaint{"this system has no user \"" + text + "\"; write NAME or NAME:GROUP"};
 }
 

@@ -33,7 +33,7 @@ using Parsed = std::variant<T, Complaint>;
 // What a file holds, if it is a plain one of at most `most` bytes: no device and no pipe is waited for.
 [[nodiscard]] Parsed<std::string> read_plain_file(const std::string& path, size_t most);
 // "NAME" or "NAME:GROUP" of the system's users.
-[[nodiscard]] Parsed<std::optional<core::User>> parse_user(const std::string& text);
+[[nodiscard]] Parsed<std::optional<User>> parse_user(const std::string& text);
 [[nodiscard]] Parsed<limiter::Rate> parse_rate(std::string_view text);
 // Whether keys may come from there unencrypted: nobody is between us and this machine.
 [[nodiscard]] bool is_loopback_url(const std::string& url);

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "proxy/client_address.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
 #include "proxy/proxy_header.h"
 #include "proxy/worker.h"
 

@@ -13,8 +13,8 @@
 namespace sluice::proxy {
 
 class Exchange;
-class Share;
-struct Report;
+class CoreGeneration;
+struct Report;  // proxy/report.h
 
 enum class MessageKind : uint16_t {
   limit_request,  // to the core that owns the keys
@@ -43,7 +43,7 @@ struct SignatureJob {
 
 // From the keeper of keys; one a worker, reused when the worker has acknowledged it.
 struct KeysMessage : core::Message {
-  Share* share = nullptr;                       // whose keys they are
+  CoreGeneration* generation = nullptr;                       // whose keys they are
   const auth::KeySnapshot* snapshot = nullptr;  // may be the one that the worker has: nothing new
   uint64_t sequence = 0;
 };

@@ -49,7 +49,7 @@ T& owner_of(const core::Timer& timer, core::Slab<T>& slab) {
 
 Worker::Worker(WorkerOptions options)
     : options_(std::move(options)),
-      share_(options_.share),
+      generation_(options_.generation),
       loop_(*options_.kernel, *options_.peers[options_.index].postbox),
       random_(options_.seed + options_.index + 1),
       request_buffers_(config().bounds.exchanges),
@@ -65,7 +65,7 @@ Worker::Worker(WorkerOptions options)
   shard_.keep_journal(options_.journal);
   for (Acceptor& acceptor : acceptors_) acceptor.timer.bind(token(Operation::accept_timer, acceptor));
   adopt_limits();
-  open_acceptors(share_->message());
+  open_acceptors(generation_->message());
 }
 
 Worker::~Worker() = default;
@@ -170,7 +170,7 @@ void Worker::after_batch() {
   downstreams_.reclaim();
   upstreams_.reclaim();
   exchanges_.reclaim();
-  if (!hungry_.empty() || !share_->capped_upstreams().empty()) serve_hungry();
+  if (!hungry_.empty() || !generation_->capped_upstreams().empty()) serve_hungry();
 
   while (!starved_downstreams_.empty() && request_buffers_.can_serve()) {
     DownstreamConnection& connection = *starved_downstreams_.front();
@@ -231,7 +231,10 @@ limiter::Holding Worker::take_hold_place() {
   return limiter::Holding::allowed;
 }
 
-bool Worker::submit(ExchangeMessage& job) { return options_.offload != nullptr && options_.offload->submit(index(), job); }
+bool Worker::submit(ExchangeMessage& job) {
+  job.sender = static_cast<uint16_t>(index());
+  return options_.offload != nullptr && options_.offload->submit(job);
+}
 
 void Worker::log(const metrics::AccessRecord& record) {
   if (options_.log == nullptr) return;

@@ -23,11 +23,11 @@
 #include "proxy/acceptor.h"
 #include "config/config.h"
 #include "proxy/counters.h"
-#include "proxy/exchange.h"
-#include "proxy/generation.h"
-#include "proxy/offload_pool.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/core_generation.h"
+#include "proxy/offload_queue.h"
 #include "proxy/operation.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/core_upstream.h"
 
 namespace sluice::metrics {
 class LogWriter;
@@ -46,11 +46,11 @@ struct Peer {
 
 struct WorkerOptions {
   uint32_t index = 0;
-  Share* share = nullptr;  // to begin with; its message has the listeners
+  CoreGeneration* generation = nullptr;  // to begin with; its message has the listeners
   const Labels* labels = nullptr;
   core::Kernel* kernel = nullptr;
   std::vector<Peer> peers;  // all workers, this one too, by index
-  OffloadPool* offload = nullptr;
+  OffloadQueue* offload = nullptr;
   metrics::LogRing* log = nullptr;           // nullptr: no log
   metrics::LogWriter* log_writer = nullptr;  // nullptr in tests
   uint64_t seed = 0;                         // the same for all workers
@@ -76,9 +76,9 @@ class Worker {
 
   // --- what the machines use ---------------------------------------------------------------------------------------------
   // What new exchanges begin with.
-  [[nodiscard]] Share& share() { return *share_; }
+  [[nodiscard]] CoreGeneration& generation() { return *generation_; }
   // The newest. What is the same in all of them (bounds, cores), and what may change for who is there already.
-  [[nodiscard]] const config::Config& config() const { return share_->config(); }
+  [[nodiscard]] const config::Config& config() const { return generation_->config(); }
   [[nodiscard]] const Labels& labels() const { return *options_.labels; }
   [[nodiscard]] uint32_t index() const { return options_.index; }
   [[nodiscard]] Counters& counters() { return counters_; }
@@ -96,11 +96,11 @@ class Worker {
   [[nodiscard]] core::Slab<Exchange>& exchanges() { return exchanges_; }
   [[nodiscard]] core::Slab<UpstreamConnection>& upstreams() { return upstreams_; }
   [[nodiscard]] core::Random& random() { return random_; }
-  [[nodiscard]] core::IntrusiveList<Upstream, HungryTag>& hungry_upstreams() { return hungry_; }
+  [[nodiscard]] core::IntrusiveList<CoreUpstream, HungryTag>& hungry_upstreams() { return hungry_; }
   void note_idle(UpstreamConnection& connection) { idle_upstreams_.push_front(connection); }
   void note_not_idle(UpstreamConnection& connection) { core::IntrusiveList<UpstreamConnection, IdleAgeTag>::remove(connection); }
   // There is no room for one more connection: the one that has been idle for longest goes, of this upstream or of any.
-  void make_room_upstream(const Upstream* of);
+  void make_room_upstream(const CoreUpstream* of);
   // Others may have what somebody here waits for, or wait for what was given up here.
   void wake_others();
   [[nodiscard]] core::PipePool& pipes() { return pipes_; }
@@ -108,7 +108,7 @@ class Worker {
   [[nodiscard]] const limiter::Ownership& ownership() const { return ownership_; }
   // Answers for keys that this core owns.
   void answer(LimitVisit& visit);
-  [[nodiscard]] bool submit_signature(ExchangeMessage& job, Share& share);
+  [[nodiscard]] bool submit_signature(ExchangeMessage& job, CoreGeneration& generation);
   // Wrong tokens of this address: whether there were too many, and one more.
   [[nodiscard]] limiter::Verdict judge_failures(const core::SocketAddress& client) { return visit_failures(client, limiter::Visit::probe); }
   void note_failure(const core::SocketAddress& client) { static_cast<void>(visit_failures(client, limiter::Visit::decide)); }
@@ -204,7 +204,7 @@ class Worker {
   [[nodiscard]] uint32_t connections_max() const { return config().bounds.connections; }
 
   WorkerOptions options_;
-  Share* share_;
+  CoreGeneration* generation_;
   core::Loop loop_;
   core::Random random_;
   core::BufferPool request_buffers_;
@@ -220,7 +220,7 @@ class Worker {
   metrics::LineFormatter formatter_;
 
   core::IntrusiveList<UpstreamConnection, IdleAgeTag> idle_upstreams_;  // longest idle last
-  core::IntrusiveList<Upstream, HungryTag> hungry_;                     // somebody waits for a connection
+  core::IntrusiveList<CoreUpstream, HungryTag> hungry_;                     // somebody waits for a connection
   core::IntrusiveList<DownstreamConnection, IdleTag> idle_;             // longest idle first
   core::IntrusiveList<DownstreamConnection, ReadyTag> ready_;
   core::IntrusiveList<DownstreamConnection, StarvedTag> starved_downstreams_;

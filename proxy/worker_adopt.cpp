@@ -7,17 +7,17 @@
 
 namespace sluice::proxy {
 
-// Nothing that is under way is touched: exchanges keep the share they began with.
+// Nothing that is under way is touched: exchanges keep the one they began with.
 void Worker::adopt(AdoptMessage& message) {
   SLUICE_ASSERT(!is_draining());  // the control thread sends no more of them then
-  Share* old = std::exchange(share_, message.share);
+  CoreGeneration* old = std::exchange(generation_, message.generation);
   adopt_limits();
   open_acceptors(message);
   // Nobody will ask for an idle connection to an endpoint that is gone.
   for (UpstreamPlan& plan : old->upstreams()) {
-    plan.for_each_endpoint([&](Endpoint& endpoint) {
+    plan.for_each_endpoint([&](CoreEndpoint& endpoint) {
       const bool stays =
-          std::any_of(share_->upstreams().begin(), share_->upstreams().end(), [&](const UpstreamPlan& one) { return one.has(endpoint); });
+          std::any_of(generation_->upstreams().begin(), generation_->upstreams().end(), [&](const UpstreamPlan& one) { return one.has(endpoint); });
       while (!stays && endpoint.idle() != nullptr) endpoint.idle()->begin_close(*this);
     });
   }
@@ -32,19 +32,19 @@ void Worker::adopt_limits() {
 }
 
 void Worker::on_keys(const KeysMessage& message) {
-  Share& share = *message.share;
+  CoreGeneration& generation = *message.generation;
   core::IntrusiveList<Exchange, KeyWaitTag> waiting;
-  waiting.splice_back(share.key_waiters());
-  share.use();
-  share.adopt_keys(*message.snapshot, message.sequence);
+  waiting.splice_back(generation.key_waiters());
+  generation.use();
+  generation.adopt_keys(*message.snapshot, message.sequence);
   while (Exchange* exchange = waiting.pop_front()) exchange->on_keys(*this);
-  share.let_go();
+  generation.release();
 }
 
-bool Worker::submit_signature(ExchangeMessage& job, Share& share) {
-  job.signature.generation = share.keys().generation;
+bool Worker::submit_signature(ExchangeMessage& job, CoreGeneration& generation) {
+  job.signature.generation = generation.keys().generation;
   if (!submit(job)) return false;
-  share.note_signature_out();
+  generation.note_signature_out();
   return true;
 }
 
@@ -57,7 +57,7 @@ limiter::Verdict Worker::visit_failures(const core::SocketAddress& client, limit
 
 // --- connections to endpoints --------------------------------------------------------------------------------------------------
 
-void Worker::make_room_upstream(const Upstream* of) {
+void Worker::make_room_upstream(const CoreUpstream* of) {
   UpstreamConnection* oldest = idle_upstreams_.find_from_back(
       [&](const UpstreamConnection& connection) { return of == nullptr || &connection.endpoint().upstream() == of; });
   if (oldest != nullptr) oldest->begin_close(*this);
@@ -72,13 +72,13 @@ void Worker::wake_others() {
 
 // Upstreams with a queue, in turn; and what other cores wait for.
 void Worker::serve_hungry() {
-  core::IntrusiveList<Upstream, HungryTag> turn;
+  core::IntrusiveList<CoreUpstream, HungryTag> turn;
   turn.splice_back(hungry_);
-  while (Upstream* upstream = turn.pop_front()) {
+  while (CoreUpstream* upstream = turn.pop_front()) {
     upstream->serve_waiting(*this);
     if (upstream->has_waiting() && !upstream->core::ListNode<HungryTag>::is_linked()) hungry_.push_back(*upstream);
   }
-  for (UpstreamPlan* plan : share_->capped_upstreams()) plan->upstream().share_permits(*this, *plan);
+  for (UpstreamPlan* plan : generation_->capped_upstreams()) plan->upstream().share_permits(*this, *plan);
 }
 
 }  // namespace sluice::proxy

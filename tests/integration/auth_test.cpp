@@ -396,7 +396,7 @@ TEST_F(AuthTest, what_cannot_be_used_stops_the_start_and_says_why) {
                                                  " }\nlisten: 127.0.0.1:0\nupstreams: { a: { endpoints: [http://127.0.0.1:1] } }\nroutes: "
                                                  "[ { auth: main, upstream: a } ]\nlog: none\nsandbox: off\n");
     if (!reading.config) return reading.complaints.front();
-    proxy::Gateway gateway{*reading.config};
+    gateway::Gateway gateway{*reading.config};
     const auto failure = gateway.start();
     return failure ? failure->text : std::string{"it started"};
   };

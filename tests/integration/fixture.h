@@ -17,7 +17,7 @@
 #include "cli/example_service.h"
 #include "core/affinity.h"
 #include "config/reader.h"
-#include "proxy/gateway.h"
+#include "gateway/gateway.h"
 
 namespace sluice {
 
@@ -127,7 +127,7 @@ class GatewayTest : public ::testing::Test {
     run_gateway();
   }
   void run_gateway() {
-    gateway_ = std::make_unique<proxy::Gateway>(config_);
+    gateway_ = std::make_unique<gateway::Gateway>(config_);
     const auto failure = gateway_->start();
     ASSERT_FALSE(failure) << failure->text;
   }
@@ -158,7 +158,7 @@ class GatewayTest : public ::testing::Test {
   cli::ExampleService service_;
   config::Config config_;
   limiter::Policy policy_{.rate = {1, 100}, .burst = 1'000'000, .delay = 1'000'000};
-  std::unique_ptr<proxy::Gateway> gateway_;
+  std::unique_ptr<gateway::Gateway> gateway_;
 };
 
 }  // namespace sluice

@@ -235,10 +235,10 @@ TEST_F(GatewayTest, cut_refuses_what_waits_and_counts_it) {
 TEST_F(GatewayTest, second_gateway_on_the_port_is_told) {
   start();
   config_.listeners.front().address = core::SocketAddress::ipv4(0x7f000001, gateway_->port());
-  proxy::Gateway second{config_};
+  gateway::Gateway second{config_};
   const auto failure = second.start();
   ASSERT_TRUE(failure);
-  EXPECT_EQ(failure->exit_code, proxy::exit_cannot_bind);
+  EXPECT_EQ(failure->exit_code, gateway::exit_cannot_bind);
   EXPECT_NE(failure->text.find("another program uses this port"), std::string::npos);
 }
 

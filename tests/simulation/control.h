@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "proxy/generation.h"
-#include "proxy/key_keeper.h"
+#include "gateway/generation.h"
+#include "gateway/key_keeper.h"
 
 namespace sluice::simulation {
 
@@ -17,20 +17,20 @@ class Control {
   }
 
   // `config` is complete. With the keys that it names itself.
-  proxy::Generation& make(const config::Config& config, uint64_t seed = 0) {
+  gateway::Generation& make(const config::Config& config, uint64_t seed = 0) {
     Life& life = begin(config, seed);
-    life.keeper = std::make_unique<proxy::KeyKeeper>(life.generation->config());
+    life.keeper = std::make_unique<gateway::KeyKeeper>(life.generation->config());
     static_cast<void>(life.keeper->load());
     return finish(life, {life.keeper->snapshot()});
   }
-  // With others, which `keys.keeper` may be asked for.
-  proxy::Generation& make(const config::Config& config, uint64_t seed, const proxy::GenerationKeys& keys) {
+  // With others, which `keys.wish` may be asked for.
+  gateway::Generation& make(const config::Config& config, uint64_t seed, const gateway::GenerationKeys& keys) {
     return finish(begin(config, seed), keys);
   }
 
-  [[nodiscard]] proxy::Registry& registry() { return registry_; }
+  [[nodiscard]] gateway::Registry& registry() { return registry_; }
   [[nodiscard]] const proxy::Labels& labels() { return registry_.labels(); }
-  [[nodiscard]] proxy::Generation& newest() { return *lives_.back()->generation; }
+  [[nodiscard]] gateway::Generation& newest() { return *lives_.back()->generation; }
   // Of the configurations so far, how many nothing uses any more.
   [[nodiscard]] size_t released() const {
     return static_cast<size_t>(std::count_if(lives_.begin(), lives_.end(), [](const auto& one) { return one->generation->is_released(); }));
@@ -44,31 +44,31 @@ class Control {
 
  private:
   struct Life {
-    std::unique_ptr<proxy::Generation> generation;
-    std::unique_ptr<proxy::KeyKeeper> keeper;
+    std::unique_ptr<gateway::Generation> generation;
+    std::unique_ptr<gateway::KeyKeeper> keeper;
   };
   Life& begin(const config::Config& config, uint64_t seed) {
     lives_.push_back(std::make_unique<Life>());
-    lives_.back()->generation = std::make_unique<proxy::Generation>(registry_, config, seed);
+    lives_.back()->generation = std::make_unique<gateway::Generation>(registry_, config, seed);
     return *lives_.back();
   }
-  proxy::Generation& finish(Life& life, const proxy::GenerationKeys& keys) {
+  gateway::Generation& finish(Life& life, const gateway::GenerationKeys& keys) {
     std::vector<auth::AuthCounters*> counters;
     for (const auto& one : counters_) counters.push_back(one.get());
-    life.generation->make_shares(keys, counters);
+    life.generation->make_cores(keys, counters);
     return *life.generation;
   }
 
-  proxy::Registry registry_;
+  gateway::Registry registry_;
   std::vector<std::unique_ptr<auth::AuthCounters>> counters_;
   std::vector<std::unique_ptr<Life>> lives_;
 };
 
-// A worker's first options: this share, and one listener for each of the configuration's.
+// A worker's first options: this generation, and one listener for each of the configuration's.
 inline proxy::WorkerOptions worker_options(Control& control, uint32_t index, core::Kernel& kernel, int listener) {
-  proxy::Share& share = control.newest().share(index);
-  share.message().listeners = {{listener, control.newest().config().listeners.front()}};
-  return {.index = index, .share = &share, .labels = &control.labels(), .kernel = &kernel};
+  proxy::CoreGeneration& generation = control.newest().core(index);
+  generation.message().listeners = {{listener, control.newest().config().listeners.front()}};
+  return {.index = index, .generation = &generation, .labels = &control.labels(), .kernel = &kernel};
 }
 
 }  // namespace sluice::simulation

@@ -77,7 +77,7 @@ class OneWorker {
   [[nodiscard]] const std::string& last_log() const { return last_log_; }
   // From now on with this configuration; the listener stays.
   void reload(const config::Config& config) {
-    proxy::AdoptMessage& message = control_.make(config).share(0).message();
+    proxy::AdoptMessage& message = control_.make(config).core(0).message();
     message.listeners = {{listener_, config.listeners.front()}};
     send(message, proxy::MessageKind::adopt);
   }

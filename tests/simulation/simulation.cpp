@@ -4,7 +4,8 @@
 #include <vector>
 
 #include "auth/mint.h"
-#include "proxy/key_keeper.h"
+#include "gateway/key_keeper.h"
+#include "gateway/offload_pool.h"
 #include "proxy/worker.h"
 #include "tests/journal_oracle.h"
 #include "tests/simulation/client.h"
@@ -211,12 +212,12 @@ class Run {
   void make_workers(uint64_t seed) {
     const auto count = static_cast<uint32_t>(config_.cores.size());
     offload_ =
-        std::make_unique<proxy::OffloadPool>(count, config_.bounds.offload_jobs, static_cast<uint16_t>(count + 1), [](std::span<char> out) {
+        std::make_unique<gateway::OffloadPool>(count, config_.bounds.offload_jobs, static_cast<uint16_t>(count + 1), [](std::span<char> out) {
           out[0] = '\n';
           return size_t{1};
         });
     control_ = std::make_unique<Control>(count);
-    control_->make(config_, seed, {*snapshots_.back(), &keeper_});
+    control_->make(config_, seed, {*snapshots_.back(), &keeper_.wish()});
     core::KernelUnavailable unavailable;
     for (uint32_t index = 0; index < count; ++index) {
       postboxes_.push_back(std::make_unique<core::Postbox>(count + 3, 4096));
@@ -231,7 +232,7 @@ class Run {
       listeners_.push_back(adopt(*kernels_[index], world_.listen(gateway_port, nullptr)));
       proxy::WorkerOptions options = worker_options(*control_, index, *kernels_[index], listeners_.back());
       for (uint32_t peer = 0; peer < count; ++peer) options.peers.push_back({postboxes_[peer].get(), kernels_[peer].get()});
-      options.offload = offload_.get();
+      options.offload = &offload_->queue(index);
       options.log = logs_.back().get();
       options.seed = seed;
       journals_.push_back(std::make_unique<limiter::Journal>(4096));
@@ -346,7 +347,7 @@ class Run {
   void maybe_reload() {
     if (!world_.happens(reload_percent_) || !world_.happens(10) || !keys_are_acknowledged()) return;
     control_->sweep();
-    if (control_->alive() >= proxy::generations_max) return;
+    if (control_->alive() >= gateway::generations_max) return;
     config::Config next = config_;
     config::UpstreamConfig& upstream = next.upstreams.front();
     const uint32_t retries = upstream.retries;
@@ -360,10 +361,10 @@ class Run {
     first_snapshot_ = snapshots_.size();
     snapshots_.push_back(make_snapshot(has_later_ ? HasLater::yes : HasLater::no));
     keys_sequence_ = 0;
-    proxy::Generation& generation = control_->make(next, seed_, {*snapshots_.back(), &keeper_});
+    gateway::Generation& generation = control_->make(next, seed_, {*snapshots_.back(), &keeper_.wish()});
     ++reloads_;
     for (uint32_t index = 0; index < kernels_.size(); ++index) {
-      proxy::AdoptMessage& message = generation.share(index).message();
+      proxy::AdoptMessage& message = generation.core(index).message();
       message.kind = static_cast<uint16_t>(proxy::MessageKind::adopt);
       message.listeners = {{listeners_[index], next.listeners.front()}};
       SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(kernels_.size()), message));
@@ -384,7 +385,7 @@ class Run {
   [[nodiscard]] bool keys_are_acknowledged() const { return control_->newest().has_acknowledged_keys(keys_sequence_); }
   // News, or that there are none, when somebody asks and now and then by itself.
   void maybe_publish_keys() {
-    if (!keys_are_acknowledged() || (!world_.happens(1) && !(world_.happens(10) && keeper_.take_wanted()))) return;
+    if (!keys_are_acknowledged() || (!world_.happens(1) && !(world_.happens(10) && keeper_.wish().take()))) return;
     // What no core needs any more is gone, and whoever looks at it all the same is found out.
     if (snapshots_.size() > first_snapshot_ + 1) snapshots_[snapshots_.size() - 2].reset();
     if (world_.happens(50)) {
@@ -394,7 +395,7 @@ class Run {
     ++keys_sequence_;
     for (uint32_t index = 0; index < keys_messages_.size(); ++index) {
       keys_messages_[index].kind = static_cast<uint16_t>(proxy::MessageKind::keys);
-      keys_messages_[index].share = &control_->newest().share(index);
+      keys_messages_[index].generation = &control_->newest().core(index);
       keys_messages_[index].snapshot = snapshots_.back().get();
       keys_messages_[index].sequence = keys_sequence_;
       SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(keys_messages_.size() + 2), keys_messages_[index]));
@@ -405,7 +406,7 @@ class Run {
   // A worker that sleeps while there is mail, and whose doorbell nobody has rung or is about to ring, sleeps too long.
   void check_sleeper(uint32_t index) {
     if (is_asleep(*kernels_[index])) {
-      control_->registry().for_each_upstream([&](const proxy::UpstreamRecord& record) {
+      control_->registry().for_each_upstream([&](const gateway::Upstream& record) {
         const bool has_room = record.permits.has_room() && !workers_[index]->upstreams().full();
         if (record.cores[index]->has_waiting() && has_room)
           world_.violation("worker " + std::to_string(index) + " sleeps, and somebody waits for a connection that it might make");
@@ -471,7 +472,7 @@ class Run {
     }
     control_->sweep();
     want(control_->alive() == 1, std::to_string(control_->alive()) + " configurations are still in use");
-    control_->registry().for_each_upstream([&](const proxy::UpstreamRecord& record) {
+    control_->registry().for_each_upstream([&](const gateway::Upstream& record) {
       want(record.permits.taken() == 0, "permits for connections are missing");
       want(record.permits.starving.load() == 0, "somebody still waits for permits");
       for (const auto& core : record.cores) want(!core->has_waiting(), "somebody still waits for a connection");
@@ -514,13 +515,13 @@ class Run {
   std::vector<int> listeners_;
   std::vector<std::unique_ptr<core::Postbox>> postboxes_;
   std::vector<std::unique_ptr<core::Kernel>> kernels_;
-  std::unique_ptr<proxy::OffloadPool> offload_;
+  std::unique_ptr<gateway::OffloadPool> offload_;
   std::vector<std::unique_ptr<metrics::LogRing>> logs_;
   std::vector<std::unique_ptr<limiter::Journal>> journals_;
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
   std::vector<core::Duration> timeouts_;  // of the wait that each worker is in
   std::vector<std::unique_ptr<Client>> clients_;
-  proxy::KeyKeeper keeper_{config_};  // has no thread here
+  gateway::KeyKeeper keeper_{config_};  // has no thread here
   std::vector<std::unique_ptr<auth::KeySnapshot>> snapshots_;
   std::vector<proxy::KeysMessage> keys_messages_;
   uint64_t keys_sequence_ = 0;

@@ -6,9 +6,9 @@
 
 #include "auth/jwks.h"
 #include "auth/mint.h"
-#include "proxy/key_keeper.h"
+#include "gateway/key_keeper.h"
 
-namespace sluice::proxy {
+namespace sluice::gateway {
 namespace {
 
 using std::chrono::seconds;
@@ -151,4 +151,4 @@ TEST_F(KeeperTest, start_with_nonsense_is_refused) {
 }
 
 }  // namespace
-}  // namespace sluice::proxy
+}  // namespace sluice::gateway

@@ -5,9 +5,10 @@
 #include <set>
 
 #include "core/random.h"
-#include "proxy/health_checker.h"
+#include "gateway/health_checker.h"
 #include "config/route_table.h"
-#include "proxy/upstream.h"
+#include "gateway/endpoint.h"
+#include "proxy/upstream/core_upstream.h"
 
 namespace sluice::proxy {
 namespace {
@@ -119,7 +120,7 @@ class Balancing : public ::testing::Test {
     for (size_t index = 0; index < endpoints; ++index) {
       const auto port = static_cast<uint16_t>(9000 + index);
       config_.endpoints.push_back({.authority = std::to_string(port), .destination = core::SocketAddress::ipv4(0x7f000001, port)});
-      records_.push_back(std::make_unique<EndpointRecord>(upstream_, config_.endpoints.back(), static_cast<uint16_t>(index)));
+      records_.push_back(std::make_unique<gateway::Endpoint>(upstream_, config_.endpoints.back(), static_cast<uint16_t>(index)));
     }
   }
   UpstreamPlan& plan() {
@@ -128,12 +129,12 @@ class Balancing : public ::testing::Test {
     plan_->complete();
     return *plan_;
   }
-  Endpoint& endpoint(size_t index) { return *records_[index]->cores[0]; }
+  CoreEndpoint& endpoint(size_t index) { return *records_[index]->cores[0]; }
   // How often each was chosen.
   std::vector<size_t> choose(size_t times) {
     std::vector<size_t> counts(records_.size());
     for (size_t time = 0; time < times; ++time) {
-      const Endpoint* chosen = plan_->choose(now_, random_, random_.next(), nullptr);
+      const CoreEndpoint* chosen = plan_->choose(now_, random_, random_.next(), nullptr);
       if (chosen != nullptr) ++counts[chosen->label()];
     }
     return counts;
@@ -142,8 +143,8 @@ class Balancing : public ::testing::Test {
   core::Random random_{3};
   core::Instant now_{seconds{1000}};
   config::UpstreamConfig config_;
-  std::shared_ptr<UpstreamRecord> upstream_ = std::make_shared<UpstreamRecord>("u", 1, 0);
-  std::vector<std::unique_ptr<EndpointRecord>> records_;
+  std::shared_ptr<gateway::Upstream> upstream_ = std::make_shared<gateway::Upstream>("u", 1, 0);
+  std::vector<std::unique_ptr<gateway::Endpoint>> records_;
   std::unique_ptr<UpstreamPlan> plan_;
 };
 
@@ -239,7 +240,7 @@ TEST_F(Balancing, failures_in_a_row_eject_for_longer_each_time_and_never_more_th
 }
 
 TEST_F(Balancing, idle_lifetime_is_learnt_and_forgotten) {
-  Endpoint& one = endpoint(0);
+  CoreEndpoint& one = endpoint(0);
   EXPECT_EQ(one.idle_limit(seconds{60}, now_), seconds{60});
   one.learn_idle_limit(seconds{8}, now_);
   EXPECT_EQ(one.idle_limit(seconds{60}, now_), seconds{6});
@@ -301,7 +302,7 @@ TEST(ConnectionPermits, never_give_more_than_there_are) {
 
 TEST(HealthJudge, first_answer_counts_at_once_then_so_many_in_a_row) {
   const config::HealthCheck rules{.path = "/", .down_after = 3, .up_after = 2};
-  HealthJudge judge;
+  gateway::HealthJudge judge;
   Health verdict = Health::unchecked;
   EXPECT_TRUE(judge.observe(Outcome::failure, rules, verdict));
   EXPECT_EQ(verdict, Health::down);

@@ -16,10 +16,16 @@
 #include <functional>
 
 #include "core/ring_linux.h"
-#include "core/sandbox.h"
+#include "gateway/sandbox.h"
 
-namespace sluice::core {
+namespace sluice::gateway {
 namespace {
+
+using core::Error;
+using core::Kernel;
+using core::KernelUnavailable;
+using core::SocketAddress;
+using core::Token;
 
 class Sandbox : public ::testing::Test {
  protected:
@@ -88,10 +94,10 @@ TEST_F(Sandbox, nobody_binds_another_port) {
 
 TEST_F(Sandbox, root_does_not_come_back) {
   if (!is_root()) GTEST_SKIP() << "only root can become somebody";
-  const auto nobody = find_user("nobody");
+  const auto nobody = config::find_user("nobody");
   ASSERT_TRUE(nobody);
-  EXPECT_FALSE(find_user("no-such-user"));
-  EXPECT_FALSE(find_user("nobody:no-such-group"));
+  EXPECT_FALSE(config::find_user("no-such-user"));
+  EXPECT_FALSE(config::find_user("nobody:no-such-group"));
   const pid_t child = ::fork();
   if (child == 0) {
     const bool fine = !become(*nobody) && ::geteuid() == nobody->id && ::getegid() == nobody->group && ::getgroups(0, nullptr) == 0 &&
@@ -133,4 +139,4 @@ TEST(RestrictedRing, does_what_the_seam_asks_for_and_nothing_else) {
 }
 
 }  // namespace
-}  // namespace sluice::core
+}  // namespace sluice::gateway

@@ -2,8 +2,8 @@
 // names of what is counted.
 #include <gtest/gtest.h>
 
-#include "cli/host_settings.h"
-#include "cli/service_manager.h"
+#include "gateway/host_settings.h"
+#include "gateway/service_manager.h"
 #include "core/destination.h"
 #include "proxy/labels.h"
 #include "proxy/proxy_header.h"
@@ -29,18 +29,18 @@ TEST(Destination, text_and_address_are_one) {
 }
 
 TEST(HostSettings, each_bound_that_is_in_the_way_is_named_and_no_other) {
-  using cli::HostSettings;
-  using cli::HugePages;
+  using gateway::HostSettings;
+  using gateway::HugePages;
   config::Config config;
   config.cores = {0, 1, 2, 3};
   config.bounds.connections = 8192;
   config.bounds.upstream_connections = 8000;
   config::add_upstream(config, "u", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
   const HostSettings enough{.listen_backlog_max = 4096, .local_ports = 32'000, .huge_pages = HugePages::available};
-  EXPECT_TRUE(cli::host_warnings(config, 8192, enough).empty());
-  EXPECT_TRUE(cli::host_warnings(config, 8192, {}).empty()) << "what can't be read is no reason to complain";
+  EXPECT_TRUE(gateway::host_warnings(config, 8192, enough).empty());
+  EXPECT_TRUE(gateway::host_warnings(config, 8192, {}).empty()) << "what can't be read is no reason to complain";
   const auto only = [&](const HostSettings& host, uint32_t wanted = 8192) {
-    const auto warnings = cli::host_warnings(config, wanted, host);
+    const auto warnings = gateway::host_warnings(config, wanted, host);
     return warnings.size() == 1 ? warnings[0] : std::to_string(warnings.size()) + " warnings";
   };
   HostSettings host = enough;
@@ -51,17 +51,17 @@ TEST(HostSettings, each_bound_that_is_in_the_way_is_named_and_no_other) {
   host.local_ports = 31'999;
   EXPECT_NE(only(host).find("may get 32000 connections, and there are 31999 local ports"), std::string::npos);
   config.upstreams[0].connections = 100;
-  EXPECT_TRUE(cli::host_warnings(config, 8192, host).empty()) << "the upstream is bounded";
+  EXPECT_TRUE(gateway::host_warnings(config, 8192, host).empty()) << "the upstream is bounded";
   config.upstreams[0].connections = 0;
   config.upstreams[0].endpoints[0].destination = *core::Destination::parse("unix:/run/app.sock");
-  EXPECT_TRUE(cli::host_warnings(config, 8192, host).empty()) << "no ports that way";
+  EXPECT_TRUE(gateway::host_warnings(config, 8192, host).empty()) << "no ports that way";
   host = enough;
   host.huge_pages = HugePages::never;
   EXPECT_NE(only(host).find("transparent_hugepage"), std::string::npos);
 }
 
 TEST(HostSettings, are_read_from_this_host) {
-  const cli::HostSettings host = cli::read_host_settings();
+  const gateway::HostSettings host = gateway::read_host_settings();
   EXPECT_GT(host.listen_backlog_max, 0U);
   EXPECT_GT(host.local_ports, 0U);
 }
@@ -89,14 +89,14 @@ TEST(ProxyHeaderOut, says_what_the_parser_reads) {
 }
 
 TEST(Watchdog, core_that_stands_still_is_no_sign_of_life) {
-  cli::Watchdog watchdog{std::chrono::microseconds{400'000}};
+  gateway::Watchdog watchdog{std::chrono::microseconds{400'000}};
   EXPECT_EQ(watchdog.interval(), std::chrono::milliseconds{100});
   EXPECT_TRUE(watchdog.is_alive({1, 1}));
   EXPECT_TRUE(watchdog.is_alive({2, 5}));
   EXPECT_FALSE(watchdog.is_alive({3, 5}));
   EXPECT_FALSE(watchdog.is_alive({4, 5})) << "as long as it does";
   EXPECT_TRUE(watchdog.is_alive({4, 6}));
-  EXPECT_FALSE(cli::Watchdog{std::nullopt}.interval());
+  EXPECT_FALSE(gateway::Watchdog{std::nullopt}.interval());
 }
 
 TEST(Labels, numbers_stay_and_end) {

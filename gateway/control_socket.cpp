@@ -1,0 +1,206 @@
+#include "gateway/control_socket.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "core/destination.h"
+
+namespace sluice::gateway {
+
+namespace {
+
+constexpr size_t message_bytes_max = 4096;
+constexpr size_t clients_max = 16;
+constexpr size_t descriptors_a_message = 250;  // the kernel takes 253 (SCM_MAX_FD)
+constexpr std::chrono::seconds answer_timeout{60};
+
+bool send_text(int socket, const std::string& text) {
+  return ::send(socket, text.data(), std::min(text.size(), message_bytes_max), MSG_NOSIGNAL) >= 0;
+}
+
+bool send_descriptors(int socket, const std::string& text, const int* descriptors, size_t count) {
+  std::array<char, CMSG_SPACE(descriptors_a_message * sizeof(int))> control{};
+  iovec part{.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (count > 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(count * sizeof(int));
+    std::memcpy(CMSG_DATA(header), descriptors, count * sizeof(int));
+  }
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL) >= 0;
+}
+
+// One message; descriptors that come with it are added. Nothing if the other side is gone.
+std::optional<std::string> receive(int socket, std::vector<int>* descriptors) {
+  std::array<char, message_bytes_max> text;
+  std::array<char, CMSG_SPACE(descriptors_a_message * sizeof(int))> control{};
+  iovec part{.iov_base = text.data(), .iov_len = text.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  if (size <= 0) return std::nullopt;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = 0; at < (header->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++at) {
+      int descriptor = -1;
+      std::memcpy(&descriptor, CMSG_DATA(header) + at * sizeof(int), sizeof descriptor);
+      if (descriptors != nullptr)
+        descriptors->push_back(descriptor);
+      else
+        ::close(descriptor);
+    }
+  }
+  return std::string{text.data(), static_cast<size_t>(size)};
+}
+
+bool may_speak(int socket) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && (who.uid == 0 || who.uid == ::geteuid());
+}
+
+std::variant<int, Complaint> connect_to(const std::string& named) {
+  const std::string path = named.starts_with('@') ? named : std::filesystem::absolute(named).string();
+  const auto destination = core::Destination::unix_path(path);
+  if (!destination) return Complaint{"\"" + path + "\" is no path of a socket"};
+  const int socket = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (::connect(socket, destination->data(), destination->size()) != 0) {
+    const Complaint complaint{"no gateway answers at " + path + " (" + std::strerror(errno) +
+                              "); it says where it listens with control: PATH or --control PATH"};
+    ::close(socket);
+    return complaint;
+  }
+  const timeval timeout{.tv_sec = answer_timeout.count(), .tv_usec = 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  return socket;
+}
+
+}  // namespace
+
+ControlSocket::~ControlSocket() {
+  for (const int client : clients_) ::close(client);
+  if (listener_ >= 0) ::close(listener_);
+  if (!path_.empty() && path_.front() != '@') ::unlink(path_.c_str());
+}
+
+std::optional<Complaint> ControlSocket::listen(const std::string& path) {
+  const auto destination = core::Destination::unix_path(path);
+  if (!destination) return Complaint{"control: \"" + path + "\" is no path of a socket"};
+  listener_ = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  struct stat info {};
+  if (path.front() != '@' && ::stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
+  const mode_t before = ::umask(0177);
+  const bool is_bound = listener_ >= 0 && ::bind(listener_, destination->data(), destination->size()) == 0 && ::listen(listener_, 16) == 0;
+  ::umask(before);
+  if (!is_bound) return Complaint{"control: can't listen on " + path + ": " + std::strerror(errno)};
+  path_ = path;
+  return std::nullopt;
+}
+
+std::vector<int> ControlSocket::descriptors() const {
+  std::vector<int> all = clients_;
+  if (listener_ >= 0) all.push_back(listener_);
+  return all;
+}
+
+void ControlSocket::serve(const ControlHandlers& handlers) {
+  if (listener_ < 0) return;
+  for (int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC); client >= 0;
+       client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) {
+    if (clients_.size() < clients_max && may_speak(client))
+      clients_.push_back(client);
+    else
+      ::close(client);
+  }
+  std::erase_if(clients_, [&](int client) {
+    pollfd waiting{.fd = client, .events = POLLIN, .revents = 0};
+    if (::poll(&waiting, 1, 0) <= 0) return false;
+    const bool stays = answer(client, handlers);
+    if (!stays) ::close(client);
+    return !stays;
+  });
+}
+
+// Whether the client may have more to say.
+bool ControlSocket::answer(int client, const ControlHandlers& handlers) {
+  const auto message = receive(client, nullptr);
+  if (!message) return false;
+  if (*message == "reload") {
+    const auto why = handlers.reload();
+    return send_text(client, why ? "failed: " + *why : "ok");
+  }
+  if (*message == "listeners") {
+    const std::vector<int> all = handlers.listeners();
+    for (size_t at = 0; at < all.size(); at += descriptors_a_message) {
+      if (!send_descriptors(client, "more", all.data() + at, std::min(descriptors_a_message, all.size() - at))) return false;
+    }
+    return send_text(client, "end");
+  }
+  if (*message == "ready") {
+    const bool is_heard = send_text(client, "ok");
+    handlers.take_over();
+    return is_heard;
+  }
+  return send_text(client, "failed: unknown message");
+}
+
+// --- the other side ------------------------------------------------------------------------------------------------------------
+
+std::string default_control_path() {
+  const char* folder = std::getenv("RUNTIME_DIRECTORY");
+  return folder == nullptr || *folder == 0 ? "" : std::string{folder} + "/control.sock";
+}
+
+std::optional<std::string> ask_to_reload(const std::string& path) {
+  auto connection = connect_to(path);
+  if (const auto* complaint = std::get_if<Complaint>(&connection)) return complaint->text;
+  const int socket = std::get<int>(connection);
+  std::optional<std::string> answer;
+  if (send_text(socket, "reload")) answer = receive(socket, nullptr);
+  ::close(socket);
+  if (!answer) return "the gateway at " + path + " did not answer";
+  if (*answer == "ok") return std::nullopt;
+  constexpr std::string_view failed = "failed: ";
+  return answer->starts_with(failed) ? answer->substr(failed.size()) : *answer;
+}
+
+std::variant<Predecessor, Complaint> ask_for_listeners(const std::string& path) {
+  auto connection = connect_to(path);
+  if (const auto* complaint = std::get_if<Complaint>(&connection)) return *complaint;
+  Predecessor predecessor{.connection = std::get<int>(connection), .listeners = {}};
+  if (send_text(predecessor.connection, "listeners")) {
+    while (true) {
+      const auto message = receive(predecessor.connection, &predecessor.listeners);
+      if (!message) break;
+      if (*message == "end") return predecessor;
+    }
+  }
+  for (const int listener : predecessor.listeners) ::close(listener);
+  ::close(predecessor.connection);
+  return Complaint{"the gateway at " + path + " did not hand over its sockets"};
+}
+
+void relieve(Predecessor& predecessor) {
+  if (send_text(predecessor.connection, "ready")) static_cast<void>(receive(predecessor.connection, nullptr));
+  ::close(std::exchange(predecessor.connection, -1));
+}
+
+}  // namespace sluice::gateway

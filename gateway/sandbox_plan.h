@@ -1,0 +1,11 @@
+// What a configuration needs of the file system once the gateway runs.
+#pragma once
+
+#include "gateway/sandbox.h"
+#include "config/config.h"
+
+namespace sluice::gateway {
+
+[[nodiscard]] SandboxPlan sandbox_plan(const config::Config& config);
+
+}  // namespace sluice::gateway

@@ -1,0 +1,225 @@
+// The first part of an exchange: the head is read and judged, and it is decided where the request goes.
+#include <charconv>
+
+#include "http/hygiene.h"
+#include "proxy/client_address.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/report.h"
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+namespace limits = core::limits;
+
+std::string_view to_string(Exchange::State state) {
+  using State = Exchange::State;
+  switch (state) {
+    case State::receiving_head: return "receiving_head";
+    case State::checking_signature: return "checking_signature";
+    case State::waiting_keys: return "waiting_keys";
+    case State::asking_limit: return "asking_limit";
+    case State::holding: return "holding";
+    case State::working: return "working";
+    case State::waiting_connection: return "waiting_connection";
+    case State::connecting: return "connecting";
+    case State::retrying: return "retrying";
+    case State::relaying: return "relaying";
+    case State::tunneling: return "tunneling";
+    case State::replying: return "replying";
+    case State::discarding: return "discarding";
+    case State::ending: return "ending";
+  }
+  SLUICE_UNREACHABLE();
+}
+
+void Exchange::begin(Worker& worker, DownstreamConnection& downstream, core::Buffer buffer, uint32_t size) {
+  downstream_ = &downstream;
+  generation_ = &worker.generation();
+  generation_->use();
+  client_ = downstream.address();
+  sent_before_ = downstream.bytes_sent();
+  request_buffer_ = buffer;
+  received_ = size;
+  started_at_ = head_at_ = worker.now();
+  message_.exchange = this;
+  timer_.bind(worker.token(Operation::exchange_timer, *this));
+  request_scanner_.reset(http::HeadKind::request);
+  worker.make_request_id(request_id_);
+  worker.counters().exchanges.add();
+  read_head(worker);
+}
+
+void Exchange::read_head(Worker& worker) {
+  using Scan = http::HeadScanner::Outcome::State;
+  const auto area = request_area();
+  const auto outcome = request_scanner_.scan({reinterpret_cast<const char*>(area.data()), received_});
+  switch (outcome.state) {
+    case Scan::incomplete: {
+      // The deadline counts from the first byte, however slowly the others come.
+      const core::Duration left = started_at_ + worker.config().timeouts.head - worker.now();
+      downstream_->receive(worker, area.subspan(received_), std::max(left, core::TimerWheel::tick));
+      break;
+    }
+    case Scan::broken: reply_error(worker, http::status_of(outcome.rule), outcome.rule, http::Persistence::close); break;
+    case Scan::complete: on_head(worker, outcome.begin, outcome.end); break;
+  }
+}
+
+void Exchange::on_head(Worker& worker, uint32_t begin, uint32_t end) {
+  const auto area = request_area();
+  char* bytes = reinterpret_cast<char*>(area.data());
+  head_at_ = worker.now();
+  head_end_ = end;
+  follow_begin_ = received_;
+  http::Rule rule = request_parser_.parse_request({bytes + begin, end - begin}, request_);
+  if (rule == http::Rule::none) {
+    if (request_.framing == http::Framing::chunked && !request_.connection_names_fields) {
+      request_parser_.keep_trailers(chars_of(request_buffer_.trailer_area()));
+    }
+    // What came with the head is taken apart where it lies.
+    const http::BodyPiece piece = request_parser_.take_body({bytes + end, received_ - end}, bytes + end);
+    rule = piece.rule;
+    payload_size_ = static_cast<uint32_t>(piece.produced);
+    body_bytes_ = piece.produced;
+    follow_begin_ = end + static_cast<uint32_t>(piece.consumed);
+  }
+  if (rule != http::Rule::none) {
+    head_end_ = 0;  // not understood
+    reply_error(worker, http::status_of(rule), rule, http::Persistence::close);
+    return;
+  }
+  if (request_parser_.body_complete()) received_at_ = worker.now();
+  persistence_ = request_.persistence;
+  if (worker.is_draining() || downstream_->requests() >= worker.config().bounds.requests_per_connection) {
+    persistence_ = http::Persistence::close;
+  }
+  admit(worker);
+}
+
+// The deadline begins.
+void Exchange::note_request_received(Worker& worker) {
+  if (received_at_ == core::Instant{}) received_at_ = worker.now();
+  if (plan_ != nullptr && !response_begun() && patience().deadline > core::Duration{0}) deadline_ = received_at_ + patience().deadline;
+}
+
+// Route, limit, authenticate, limit: synchronous verdicts, but for limits that another core keeps.
+void Exchange::admit(Worker& worker) {
+  client_ = client_address(config(), client_, request_.fields);
+  if (request_.method == http::Method::connect || request_.method == http::Method::trace) {
+    refuse_method(worker, config::method_bit(http::Method::connect) - 1);
+    return;
+  }
+  if (answer_preflight(worker)) return;
+  const config::Found found = generation_->routes().find(request_.method, request_.authority, request_.path, request_.query, request_.fields);
+  if (found.route == config::no_route) {
+    if (found.methods != 0) {
+      refuse_method(worker, found.methods);
+    } else {
+      reply_error(worker, 404, Event::route_none);
+    }
+    return;
+  }
+  route_ = found.route;
+  route_label_ = route().label;
+  if (!route().addresses.empty() && !admits_address()) {
+    reply_error(worker, 403, Event::address_denied);
+    return;
+  }
+  body_max_ = route().body_bytes.value_or(config().bounds.request_body_bytes);
+  if (body_max_ != 0 && std::max(request_.content_length, body_bytes_) > body_max_) {
+    reply_error(worker, 413, http::Rule::body_too_large, http::Persistence::close);
+    return;
+  }
+  if (route().limits_before.empty()) {
+    check_token(worker);
+  } else {
+    check_limits(worker, config::LimitStage::before_auth);
+  }
+}
+
+void Exchange::refuse_method(Worker& worker, uint16_t allowed) {
+  reply(worker, {.status = 405, .reason = Event::method_not_allowed, .persistence = persistence_, .allowed_methods = allowed});
+}
+
+void Exchange::proceed(Worker& worker) {
+  switch (route().kind) {
+    case config::RouteKind::upstream:
+      protocol_ = choose_protocol();
+      if (!protocol_.empty() && !has_room_for_tunnel(worker)) {
+        refuse_tunnel(worker);
+        break;
+      }
+      go_upstream(worker);
+      break;
+    case config::RouteKind::redirect: redirect(worker); break;
+    case config::RouteKind::respond: {
+      const config::Respond& with = route().respond;
+      reply(worker, {.status = with.status, .persistence = persistence_, .content_type = with.content_type, .long_body = with.body});
+      break;
+    }
+    case config::RouteKind::health:
+      if (worker.is_leaving()) {
+        reply(worker,
+              {.status = 503, .reason = Event::drain, .persistence = http::Persistence::close, .retry_after = std::chrono::seconds{1}});
+      } else {
+        reply(worker, {.persistence = persistence_, .body = "{\"status\":\"ok\"}\n"});
+      }
+      break;
+    case config::RouteKind::metrics: submit_job(worker, Job::render_metrics, 0); break;
+    case config::RouteKind::demo_work: serve_demo_work(worker); break;
+  }
+}
+
+// ?ms=N, 0 to 1000.
+void Exchange::serve_demo_work(Worker& worker) {
+  uint32_t milliseconds = 0;
+  constexpr std::string_view name = "ms=";
+  const std::string_view query = request_.query;
+  const char* end = query.data() + query.size();
+  const bool named = query.substr(0, name.size()) == name;
+  const auto parsed = std::from_chars(named ? query.data() + name.size() : end, end, milliseconds);
+  if (!named || parsed.ec != std::errc{} || parsed.ptr != end || milliseconds > 1000) {
+    reply_error(worker, 400, Event::bad_argument);
+  } else {
+    submit_job(worker, Job::burn, milliseconds);
+  }
+}
+
+void Exchange::submit_job(Worker& worker, Job job, uint32_t milliseconds) {
+  message_.job = job;
+  message_.milliseconds = milliseconds;
+  message_.report = nullptr;
+  if (!worker.submit(message_)) {
+    worker.counters().offload_refused.add();
+    reply(worker, {.status = 503, .reason = Event::offload_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
+    return;
+  }
+  worker.counters().offload_jobs.add();
+  state_ = State::working;
+  message_is_out_ = true;
+  downstream_->watch(worker);
+}
+
+void Exchange::on_job_done(Worker& worker) {
+  message_is_out_ = false;
+  if (message_.job == Job::check_signature) {
+    on_signature_checked(worker);
+    return;
+  }
+  report_ = message_.report;
+  if (state_ != State::working) {
+    end_if_quiet(worker);
+    return;
+  }
+  if (message_.job == Job::burn) {
+    reply(worker, {.persistence = persistence_, .body = "{\"worked\":true}\n"});
+  } else if (report_ == nullptr) {
+    reply(worker, {.status = 503, .reason = Event::offload_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
+  } else {
+    reply(worker, {.persistence = persistence_,
+                   .content_type = "text/plain; version=0.0.4; charset=utf-8",
+                   .long_body = {report_->text.data(), report_->size}});
+  }
+}
+
+}  // namespace sluice::proxy

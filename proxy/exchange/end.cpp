@@ -1,0 +1,297 @@
+// How exchanges end: answers of our own, clients that go away, deadlines, and the one place where all of them finish.
+#include <cstring>
+
+#include "http/serializer.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/report.h"
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+// --- answers of our own ----------------------------------------------------------------------------------------------------
+
+void Exchange::reply_error(Worker& worker, uint16_t status, Reason reason, http::Persistence persistence) {
+  if (persistence == http::Persistence::close || persistence_ == http::Persistence::close) persistence_ = http::Persistence::close;
+  reply(worker, {.status = status, .reason = reason, .persistence = persistence_});
+}
+
+void Exchange::reply(Worker& worker, const LocalReply& local) {
+  SLUICE_ASSERT(!response_begun());
+  LocalReply answer = local;
+  // A client that waits for 100 (Continue) may send the body or not; only closing leaves no doubt (RFC 9110 10.1.1).
+  if (request_.expectation == http::Expectation::continue_100 && head_end_ != 0 && !request_parser_.body_complete()) {
+    answer.persistence = http::Persistence::close;
+  }
+  // More than would be thrown away: the connection closes, and the client may know it.
+  if (head_end_ != 0 && request_parser_.remaining() > worker.config().bounds.discard_bytes) answer.persistence = http::Persistence::close;
+  if (worker.is_draining()) answer.persistence = http::Persistence::close;
+  persistence_ = answer.persistence;
+  answer.code = answer.reason.code(worker.labels());
+  give_up_hold_place(worker);
+  state_ = State::replying;
+  response_status_ = answer.status;
+  reason_ = answer.reason;
+  response_at_ = worker.now();
+  worker.wheel().disarm(timer_);
+  const std::span<const http::AddedField> more = added_to_reply(worker.added_fields(), answer);
+  const size_t size = write_local_reply(reply_, answer,
+                                        {.method = head_end_ != 0 ? request_.method : http::Method::get,
+                                         .version = request_.version,
+                                         .request_id = {request_id_.data(), request_id_.size()},
+                                         .date = worker.http_date(),
+                                         .more = more});
+  to_downstream_.add({reply_.data(), size});
+  if (request_.method != http::Method::head) to_downstream_.add(bytes_of(answer.long_body));
+  send_downstream(worker);
+}
+
+// The answer is out. Whatever the client still sends of its request must be read, or the next one could not be found.
+void Exchange::after_answer(Worker& worker) {
+  if (worker.is_draining() && reason_ != Event::drain) worker.counters().drain_finished.add();
+  const bool understood = head_end_ != 0;
+  const bool received = understood && request_parser_.body_complete();
+  if (received && persistence_ == http::Persistence::keep_alive) {
+    finish(worker, Afterwards::keep_alive);
+  } else if (received && follow_begin_ == received_) {
+    finish(worker, Afterwards::close);
+  } else if (persistence_ == http::Persistence::close && !downstream_->is_receiving()) {
+    finish(worker, Afterwards::linger);
+  } else {
+    if (persistence_ == http::Persistence::close) downstream_->end_output(worker);
+    state_ = State::discarding;
+    request_side_ = RequestSide::cut;
+    phase_deadline_ = worker.now() + worker.config().timeouts.linger;
+    worker.wheel().arm(timer_, phase_deadline_);
+    if (upstream_ == nullptr && !downstream_->is_receiving()) discard(worker, 0);
+  }
+}
+
+// `size` bytes of the body came (or none yet) that nobody wants.
+void Exchange::discard(Worker& worker, uint32_t size) {
+  const uint32_t base = head_end_ + static_cast<uint32_t>(http::chunk_line_max);
+  char* bytes = reinterpret_cast<char*>(request_area().data()) + base;
+  const http::BodyPiece piece = request_parser_.take_body({bytes, size}, bytes);
+  discarded_ += size;
+  follow_begin_ = base + static_cast<uint32_t>(piece.consumed);
+  received_ = base + size;
+  if (state_ == State::replying) return;  // the answer comes first; after_answer() goes on from here
+  if (piece.complete && persistence_ == http::Persistence::keep_alive) {
+    finish(worker, Afterwards::keep_alive);
+  } else if (persistence_ == http::Persistence::close || piece.rule != http::Rule::none ||
+             discarded_ > worker.config().bounds.discard_bytes) {
+    finish(worker, Afterwards::linger);
+  } else if (upstream_ == nullptr) {
+    downstream_->receive(worker, request_area().subspan(base), worker.config().timeouts.linger);
+  }
+}
+
+// --- what goes wrong ---------------------------------------------------------------------------------------------------------
+
+void Exchange::on_downstream_end(Worker& worker) {
+  if (state_ == State::tunneling) {
+    on_client_end(worker);
+  } else {
+    on_downstream_closed(worker);
+  }
+}
+
+// A tunnel's FIN comes after bytes that are not read yet; whoever reads next finds out which of the two it is.
+void Exchange::on_downstream_hangup(Worker& worker) {
+  if (state_ != State::tunneling) on_downstream_closed(worker);
+}
+
+void Exchange::on_downstream_closed(Worker& worker) {
+  if (state_ == State::ending) return;
+  if (state_ == State::discarding) {  // it has its answer
+    finish(worker, Afterwards::close);
+    return;
+  }
+  abort(worker, Event::downstream_closed);
+}
+
+void Exchange::on_downstream_timeout(Worker& worker) {
+  if (state_ == State::ending) return;
+  if (downstream_->is_sending()) {
+    abort(worker, Event::write_timeout);
+  } else if (state_ == State::receiving_head) {
+    reply_error(worker, 408, Event::head_timeout, http::Persistence::close);
+  } else if (state_ == State::relaying && request_side_ == RequestSide::receiving) {
+    if (response_begun()) {
+      abort(worker, Event::body_timeout);
+    } else {
+      drop_upstream(worker);
+      reply_error(worker, 408, Event::body_timeout, http::Persistence::close);
+    }
+  } else if (state_ == State::discarding) {
+    finish(worker, Afterwards::linger);
+  }
+}
+
+void Exchange::on_timer(Worker& worker) {
+  const bool past_deadline = worker.now() >= deadline_;
+  switch (state_) {
+    case State::holding:
+      give_up_hold_place(worker);
+      state_ = State::receiving_head;
+      admitted_at_ = worker.now();
+      proceed(worker);
+      break;
+    case State::waiting_connection:
+      plan_->upstream().withdraw(worker, *this);
+      if (past_deadline)
+        reply_error(worker, 504, Event::deadline, persistence_);
+      else
+        refuse_upstream(worker, CoreUpstream::Acquired::busy);
+      break;
+    case State::connecting:
+      judge_endpoint(worker, Outcome::failure);
+      fail_try(worker, 504, past_deadline ? Event::deadline : Event::upstream_connect_timeout, TryAgain::if_allowed);
+      break;
+    case State::relaying:
+      if (response_begun()) {
+        abort(worker, Event::upstream_body_timeout);
+      } else {
+        judge_endpoint(worker, Outcome::failure);
+        fail_try(worker, 504, past_deadline ? Event::deadline : Event::upstream_head_timeout, TryAgain::never);
+      }
+      break;
+    case State::tunneling: abort(worker, Event::tunnel_idle); break;
+    case State::discarding: finish(worker, Afterwards::linger); break;
+    case State::receiving_head:
+    case State::waiting_keys:
+      CoreGeneration::stop_waiting_for_keys(*this);
+      apply_token(worker);
+      break;
+    case State::checking_signature:
+    case State::asking_limit:
+    case State::working:
+    case State::retrying:
+    case State::replying:
+    case State::ending: SLUICE_UNREACHABLE();
+  }
+}
+
+void Exchange::on_cut(Worker& worker) {
+  if (state_ == State::ending) return;
+  worker.counters().drain_cut.add();
+  const bool queued = state_ == State::waiting_connection;
+  if (queued) plan_->upstream().withdraw(worker, *this);
+  if (state_ == State::waiting_keys) CoreGeneration::stop_waiting_for_keys(*this);
+  if (response_begun() || state_ == State::receiving_head) {
+    abort(worker, Event::drain);
+    return;
+  }
+  if (queued) state_ = State::connecting;  // it waits in no list any more
+  drop_upstream(worker);
+  reply(worker, {.status = 503, .reason = Event::drain, .persistence = http::Persistence::close, .retry_after = std::chrono::seconds{1}});
+}
+
+// No answer, or no whole one: the connection says so by closing.
+void Exchange::abort(Worker& worker, Reason reason) {
+  if (state_ == State::waiting_connection) plan_->upstream().withdraw(worker, *this);
+  if (state_ == State::waiting_keys) CoreGeneration::stop_waiting_for_keys(*this);
+  give_up_hold_place(worker);
+  reason_ = reason;
+  if (!response_begun()) response_status_ = 499;
+  drop_upstream(worker);
+  if (response_begun() && response_framing_ == http::Framing::until_close)
+    downstream_->begin_close(worker, DownstreamConnection::Ending::reset);
+  finish(worker, Afterwards::close);
+}
+
+// --- the end -----------------------------------------------------------------------------------------------------------------
+
+void Exchange::finish(Worker& worker, Afterwards afterwards) {
+  SLUICE_ASSERT(state_ != State::ending);
+  if (state_ == State::tunneling) worker.counters().tunnels_open.subtract();
+  state_ = State::ending;
+  afterwards_ = afterwards;
+  worker.wheel().disarm(timer_);
+  drop_upstream(worker);
+  // A receive into our buffer that is still armed can only be ended by closing.
+  if (afterwards_ != Afterwards::close && downstream_->is_receiving()) afterwards_ = Afterwards::close;
+  if (afterwards_ == Afterwards::close) downstream_->begin_close(worker);
+  end_if_quiet(worker);
+}
+
+void Exchange::on_downstream_gone(Worker& worker) {
+  bytes_out_ = downstream_->bytes_sent() - sent_before_;
+  downstream_ = nullptr;
+  end_if_quiet(worker);
+}
+
+// The one place where an exchange goes: nothing in the kernel, in a mailbox or in the offload pool refers to it.
+void Exchange::end_if_quiet(Worker& worker) {
+  if (state_ != State::ending || upstream_ != nullptr || message_is_out_) return;
+  if (!limits_.is_clear()) {
+    limits_.begin_giving_back();
+    if (!visit_owners(worker)) return;
+  }
+  if (afterwards_ == Afterwards::close && downstream_ != nullptr) return;
+  if (downstream_ != nullptr) bytes_out_ = downstream_->bytes_sent() - sent_before_;
+  record(worker);
+
+  release_generation();
+  worker.wheel().disarm(timer_);
+  if (report_ != nullptr) report_->give_back();
+  if (response_buffer_.is_held()) worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);
+  DownstreamConnection* downstream = downstream_;
+  core::Buffer buffer = request_buffer_;
+  const uint32_t follow_size = received_ - follow_begin_;
+  const Afterwards afterwards = afterwards_;
+  if (afterwards == Afterwards::keep_alive && follow_size > 0) {
+    std::byte* bytes = buffer.receive_area().data();
+    std::memmove(bytes, bytes + follow_begin_, follow_size);
+  }
+  worker.counters().exchanges.subtract();
+  worker.release(*this);
+
+  switch (afterwards) {
+    case Afterwards::keep_alive: downstream->next(worker, buffer, follow_size); break;
+    case Afterwards::linger:
+      worker.buffers(core::BufferGroup::downstream).give_back(buffer);
+      downstream->begin_linger(worker);
+      break;
+    case Afterwards::close: worker.buffers(core::BufferGroup::downstream).give_back(buffer); break;
+  }
+}
+
+void Exchange::record(Worker& worker) {
+  const core::Instant end = worker.now();
+  const core::Duration latency = end - started_at_;
+  const bool understood = head_end_ != 0;
+  const http::Method method = understood ? request_.method : http::Method::other;
+  Counters& counters = worker.counters();
+  const Labels& labels = worker.labels();
+  counters.requests.count(
+      {.route = route_label_, .method = static_cast<uint8_t>(method), .reason = reason_.number(), .status = response_status_});
+  counters.requests_total.add();
+  counters.request_duration.record(latency);
+
+  const auto between = [](core::Instant from, core::Instant to) {
+    return from == core::Instant{} || to < from ? core::Duration{0} : to - from;
+  };
+  std::array<char, core::SocketAddress::address_text_max> client;
+  worker.log({.request_id = {request_id_.data(), request_id_.size()},
+              .method = understood ? request_.method_text : std::string_view{"-"},
+              .path = understood ? request_.path : std::string_view{"-"},
+              .status = response_status_,
+              .reason = reason_.code(worker.labels()),
+              .would_refuse = would_refuse_ != limiter::no_limit ? labels.limits.name(would_refuse_) : std::string_view{},
+              .route = labels.routes.name(route_label_),
+              .endpoint = connected_at_ != core::Instant{} ? labels.endpoints.name(endpoint_label_) : std::string_view{},
+              .client = {client.data(), client_.format_address(client.data())},
+              .principal = attempt_.examined.principal.subject(),
+              .bytes_in = body_bytes_,
+              .bytes_out = bytes_out_,
+              .core = worker.index(),
+              .retries = retries_,
+              .latency = latency,
+              .read = head_at_ - started_at_,
+              .limit = between(head_at_, admitted_at_),
+              .connect = between(admitted_at_, connected_at_),
+              .upstream = between(sent_at_, response_at_),
+              .relay = between(response_at_, end)});
+}
+
+}  // namespace sluice::proxy

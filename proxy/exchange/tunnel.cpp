@@ -1,0 +1,142 @@
+// Tunnels: after a 101 (RFC 9110 7.8) the bytes are no HTTP any more, and go both ways as they come, one buffer at a time in
+// each direction: nothing more is read before the other side has taken what there is. A FIN is passed on; the tunnel is over
+// when both sides have sent theirs, when either breaks, or when nothing has moved for too long.
+#include "http/hygiene.h"
+#include "http/serializer.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+// Of what the client offers, in its order, the first that the route lets through.
+std::string_view Exchange::choose_protocol() const {
+  std::string_view chosen;
+  http::for_each_option(request_.upgrade, [&](std::string_view offered) {
+    for (const std::string& allowed : route().upgrades) {
+      if (chosen.empty() && http::equals_ignoring_case(offered, allowed)) chosen = offered;
+    }
+  });
+  return chosen;
+}
+
+bool Exchange::has_room_for_tunnel(Worker& worker) { return worker.counters().tunnels_open.get() < worker.config().bounds.tunnels; }
+
+void Exchange::refuse_tunnel(Worker& worker) {
+  worker.counters().tunnels_refused.add();
+  drop_upstream(worker);
+  reply(worker, {.status = 503, .reason = Event::tunnel_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
+}
+
+// The endpoint agreed. A 101 that nobody asked for, that answers with another protocol or comes before the request is whole
+// would make the two sides disagree about what the next bytes are.
+bool Exchange::is_agreement() const {
+  const bool was_asked = request_parser_.body_complete() && request_side_ != RequestSide::cut;
+  return was_asked && !protocol_.empty() && http::equals_ignoring_case(response_.upgrade, protocol_);
+}
+
+void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
+  if (!has_room_for_tunnel(worker)) {
+    refuse_tunnel(worker);
+    return;
+  }
+  worker.counters().tunnels_open.add();
+  worker.counters().tunnels.add();
+  state_ = State::tunneling;
+  up_.is_bulk = down_.is_bulk = false;  // until they show to be
+  response_status_ = response_.status;
+  response_at_ = worker.now();
+  deadline_ = core::Instant::max();
+  persistence_ = http::Persistence::close;
+  judge_endpoint(worker, Outcome::success);
+  plan_->upstream().duration.record(response_at_ - sent_at_);
+  http::drop_response_fields(response_, http::Framing::none);
+  edit_response();
+  release_generation();
+  http::Writer writer{response_buffer_.send_area()};
+  http::write_switching_head(writer, response_, protocol_, {request_id_.data(), request_id_.size()});
+  to_downstream_.add(writer.written());
+  to_downstream_.add(response_buffer_.receive_area().subspan(head_end, response_received_ - head_end));
+  response_side_ = ResponseSide::sending;
+  const bool request_has_left = request_side_ == RequestSide::done;  // its completion may come after the answer
+  request_side_ = RequestSide::sending;
+  send_downstream(worker);
+  if (state_ == State::tunneling && request_has_left) on_relayed_up(worker, SendProgress::done);
+}
+
+// Something moved.
+void Exchange::note_tunnel_progress(Worker& worker) {
+  const bool one_side_is_done = request_side_ == RequestSide::done || response_side_ == ResponseSide::done;
+  arm(worker, one_side_is_done ? std::min(tunnel_patience_, worker.config().timeouts.body) : tunnel_patience_);
+}
+
+// --- up --------------------------------------------------------------------------------------------------------------------
+
+void Exchange::receive_from_client(Worker& worker) {
+  request_side_ = RequestSide::receiving;
+  note_tunnel_progress(worker);
+  if (may_splice_up()) {
+    downstream_->wait_readable(worker);
+  } else {
+    downstream_->receive(worker, request_area().subspan(head_end_));
+  }
+}
+
+void Exchange::relay_up(Worker& worker, uint32_t size) {
+  body_bytes_ += size;
+  up_.note_size(size);
+  to_upstream_.add(request_area().subspan(head_end_, size));
+  request_side_ = RequestSide::sending;
+  send_upstream(worker);
+}
+
+void Exchange::on_relayed_up(Worker& worker, SendProgress progress) {
+  if (progress == SendProgress::broken) {
+    // What it said before it broke may still come: the receive that is armed tells.
+    to_upstream_.clear();
+    request_side_ = RequestSide::cut;
+    finish_tunnel_if_done(worker);
+    return;
+  }
+  // What the client said ahead of the 101 has waited for it.
+  if (const auto ahead = request_area().subspan(follow_begin_, received_ - follow_begin_); !ahead.empty()) {
+    follow_begin_ = received_;
+    body_bytes_ += ahead.size();
+    to_upstream_.add(ahead);
+    send_upstream(worker);
+  } else {
+    receive_from_client(worker);
+  }
+}
+
+void Exchange::on_client_end(Worker& worker) {
+  request_side_ = RequestSide::done;
+  upstream_->end_output(worker);
+  finish_tunnel_if_done(worker);
+}
+
+// --- down ------------------------------------------------------------------------------------------------------------------
+
+void Exchange::relay_down(Worker& worker, uint32_t size) {
+  down_.note_size(size);
+  to_downstream_.add(response_buffer_.receive_area().first(size));
+  response_side_ = ResponseSide::sending;
+  send_downstream(worker);
+}
+
+void Exchange::on_endpoint_end(Worker& worker) {
+  response_side_ = ResponseSide::done;
+  downstream_->end_output(worker);
+  finish_tunnel_if_done(worker);
+}
+
+void Exchange::finish_tunnel_if_done(Worker& worker) {
+  const bool nothing_goes_up = request_side_ == RequestSide::done || request_side_ == RequestSide::cut;
+  if (!nothing_goes_up || response_side_ != ResponseSide::done) {
+    note_tunnel_progress(worker);
+    return;
+  }
+  if (worker.is_draining()) worker.counters().drain_finished.add();
+  finish(worker, Afterwards::close);
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,202 @@
+// Which endpoint a request goes to, and another one where that does no harm.
+#include <algorithm>
+
+#include "http/hygiene.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+namespace {
+
+constexpr core::Duration soon = std::chrono::seconds{1};
+// Of keys that choose and do not limit.
+constexpr uint64_t sticky_id = 1;
+constexpr uint64_t balance_id = 2;
+
+}  // namespace
+
+bool Exchange::may_be_replayed() const { return http::is_idempotent(request_.method) && !first_flight_.empty(); }
+
+void Exchange::arm(Worker& worker, core::Duration phase) {
+  phase_deadline_ = worker.now() + phase;
+  worker.wheel().arm(timer_, std::min(phase_deadline_, deadline_));
+}
+
+void Exchange::go_upstream(Worker& worker) {
+  choose_upstream(worker);
+  plan_->upstream().note_request(worker);
+  if (received_at_ != core::Instant{}) note_request_received(worker);
+  http::drop_request_fields(request_);
+  drop_identity();
+  drop_edited(request_.fields, route().request_edits);
+  build_first_flight(worker);
+  start_flight(worker);
+  acquire_connection(worker, Freshness::pooled_will_do);
+}
+
+// By weight: by chance, or by a key, so that the same caller meets the same upstream.
+void Exchange::choose_upstream(Worker& worker) {
+  const config::Destinations& to = route().to;
+  uint16_t chosen = to.parts.front().upstream;
+  if (to.parts.size() > 1) {
+    const auto key = to.sticky.empty() ? std::nullopt : key_of(worker, to.sticky, sticky_id);
+    const uint64_t drawn = key ? key->hash : worker.random().next();
+    auto place = static_cast<uint64_t>((static_cast<unsigned __int128>(drawn) * to.weights) >> 64);
+    for (const config::Destinations::Part& part : to.parts) {
+      chosen = part.upstream;
+      if (place < part.weight) break;
+      place -= part.weight;
+    }
+  }
+  plan_ = &generation_->upstream(chosen);
+  body_patience_ = patience().body;
+  tunnel_patience_ = patience().tunnel;
+  if (plan_->config().balance != config::Balance::hash) return;
+  const auto key = key_of(worker, plan_->config().hash_key, balance_id);
+  balance_key_ = key ? key->hash : worker.random().next();
+}
+
+void Exchange::acquire_connection(Worker& worker, Freshness freshness) {
+  using Acquired = CoreUpstream::Acquired;
+  downstream_->watch(worker);
+  const Acquired outcome = plan_->upstream().acquire(worker, *plan_, *this, freshness);
+  switch (outcome) {
+    case Acquired::assigned: on_connection(worker); break;
+    case Acquired::connecting:
+      state_ = State::connecting;
+      arm(worker, patience().connect);
+      break;
+    case Acquired::queued: {
+      state_ = State::waiting_connection;
+      const core::Duration wait = plan_->config().queue_wait;
+      if (wait > core::Duration{0}) {
+        arm(worker, wait);
+      } else if (deadline_ != core::Instant::max()) {
+        phase_deadline_ = deadline_;
+        worker.wheel().arm(timer_, deadline_);
+      }
+      break;
+    }
+    case Acquired::busy:
+    case Acquired::failed:
+    case Acquired::none_healthy:
+    case Acquired::circuit_open: refuse_upstream(worker, outcome); break;
+  }
+}
+
+void Exchange::attach(UpstreamConnection& connection) {
+  upstream_ = &connection;
+  tried_ = &connection.endpoint();
+  endpoint_label_ = connection.endpoint().label();
+}
+
+void Exchange::refuse_upstream(Worker& worker, CoreUpstream::Acquired outcome) {
+  using Acquired = CoreUpstream::Acquired;
+  if (outcome == Acquired::none_healthy && failed_reason_ != Reason{}) {  // nobody is left to try; what went wrong before says more
+    reply_error(worker, failed_status_, failed_reason_, persistence_);
+    return;
+  }
+  Reason reason = Event::upstream_busy;
+  core::Duration wait = soon;
+  if (outcome == Acquired::none_healthy) reason = Event::upstream_none_healthy;
+  if (outcome == Acquired::circuit_open) {
+    reason = Event::upstream_circuit_open;
+    wait = std::max(wait, plan_->upstream().circuit().until_half_open(worker.now()));
+  }
+  reply(worker, {.status = 503, .reason = reason, .persistence = persistence_, .retry_after = wait});
+}
+
+void Exchange::on_pool_ready(Worker& worker) {
+  worker.wheel().disarm(timer_);
+  acquire_connection(worker, retries_ > 0 ? Freshness::fresh : Freshness::pooled_will_do);
+}
+
+// --- what went wrong ---------------------------------------------------------------------------------------------------------
+
+void Exchange::judge_endpoint(Worker& worker, Outcome outcome) {
+  if (plan_ != nullptr && upstream_ != nullptr) plan_->note(upstream_->endpoint(), outcome, worker.now());
+}
+
+void Exchange::on_connect_failed(Worker& worker, core::Error error) {
+  SLUICE_ASSERT(state_ == State::connecting);
+  judge_endpoint(worker, Outcome::failure);
+  const bool timed_out = error == core::Error::timed_out;
+  fail_try(worker, timed_out ? 504 : 502, timed_out ? Event::upstream_connect_timeout : Event::upstream_refused, TryAgain::if_allowed);
+}
+
+// The endpoint closed without a word. Nothing was written, or it does no harm to write it again.
+void Exchange::on_upstream_silent(Worker& worker) {
+  const bool nothing_written = upstream_->has_sent_nothing() && !first_flight_.empty();
+  const bool was_pooled = upstream_->is_reused();
+  if (was_pooled) {
+    worker.counters().upstream_stale.add();
+    if (!may_be_replayed() && !nothing_written) worker.counters().upstream_stale_lost.add();
+  } else {
+    judge_endpoint(worker, Outcome::failure);
+  }
+  fail_try(worker, 502, Event::upstream_closed, may_be_replayed() || nothing_written ? TryAgain::if_allowed : TryAgain::never);
+}
+
+// This try is over.
+void Exchange::fail_try(Worker& worker, uint16_t status, Reason reason, TryAgain again) {
+  failed_status_ = status;
+  failed_reason_ = reason;
+  // Meeting a pooled connection that had just been closed is nobody's failure, and not for the budget to pay.
+  const bool was_stale = state_ == State::relaying && upstream_->is_reused();
+  if (again == TryAgain::if_allowed && plan_->tries_left(retries_) && worker.now() < deadline_) {
+    if (was_stale || plan_->upstream().may_retry(worker, plan_->config())) {
+      ++retries_;
+      worker.counters().retries.add();
+      if (was_stale) tried_ = nullptr;  // a fresh connection to it may do
+      const bool was_connecting = state_ == State::connecting;
+      drop_upstream(worker);
+      state_ = State::retrying;  // goes on in on_upstream_gone(), when nothing refers to the old try
+      if (!was_connecting) to_upstream_.clear();
+      return;
+    }
+    worker.counters().retries_refused.add();
+  }
+  drop_upstream(worker);
+  reply_error(worker, status, reason, persistence_);
+}
+
+void Exchange::drop_upstream(Worker& worker) {
+  if (upstream_ == nullptr) return;
+  if (request_side_ != RequestSide::done) request_side_ = RequestSide::cut;
+  worker.wheel().disarm(timer_);
+  discard_pipes(worker);
+  upstream_->begin_close(worker);
+}
+
+// The connection has let go of our buffers.
+void Exchange::on_upstream_gone(Worker& worker) {
+  upstream_ = nullptr;
+  if (state_ != State::retrying) to_upstream_.clear();
+  if (response_buffer_.is_held() && !response_begun()) worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);
+  switch (state_) {
+    case State::retrying:
+      request_side_ = RequestSide::waiting;
+      response_side_ = ResponseSide::waiting;
+      response_received_ = 0;
+      if (to_upstream_.empty()) {
+        to_upstream_.add(first_flight_);
+        start_flight(worker);
+      }
+      acquire_connection(worker, Freshness::fresh);
+      break;
+    case State::discarding:
+      if (!downstream_->is_receiving()) discard(worker, 0);
+      break;
+    default: end_if_quiet(worker); break;
+  }
+}
+
+// What the exchange still needs of its configuration, it has taken: others may take its place.
+void Exchange::release_generation() {
+  if (generation_ == nullptr) return;
+  plan_ = nullptr;
+  std::exchange(generation_, nullptr)->release();
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,98 @@
+// An endpoint at work: what all cores share of it, and what each has of its own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/counter.h"
+#include "core/destination.h"
+#include "core/intrusive_list.h"
+#include "config/upstream_config.h"
+#include "proxy/upstream/upstream_connection.h"
+
+namespace sluice::proxy {
+
+class CoreUpstream;
+class Worker;
+
+// What the health checks say.
+enum class Health : uint8_t {
+  unchecked,  // or not asked at all: counts as up
+  up,
+  down,
+};
+
+// Written by the thread that checks, read by all cores.
+struct EndpointHealth {
+  std::atomic<Health> state{Health::unchecked};
+  std::atomic<int64_t> up_since_ns{0};  // steady clock; 0: for ever
+
+  [[nodiscard]] bool is_down() const { return state.load(std::memory_order_relaxed) == Health::down; }
+};
+
+// What became of a request, as far as it tells something about the endpoint.
+enum class Outcome : uint8_t { success, failure };
+
+// One core's part of an endpoint: idle connections, how many are in use, and whether it is left alone for a while. Owned by
+// its Endpoint; used by its worker alone, but for the counters.
+class CoreEndpoint {
+ public:
+  CoreEndpoint(const core::Destination& destination, const EndpointHealth& health, CoreUpstream& upstream, uint16_t label)
+      : destination_(destination), health_(health), upstream_(upstream), label_(label) {}
+
+  [[nodiscard]] const core::Destination& destination() const { return destination_; }
+  [[nodiscard]] CoreUpstream& upstream() { return upstream_; }
+  [[nodiscard]] uint16_t label() const { return label_; }
+  [[nodiscard]] const EndpointHealth& health() const { return health_; }
+  [[nodiscard]] bool is_ejected(core::Instant now) const { return now < ejected_until_; }
+  // Requests that it has now, and connections that are being made.
+  [[nodiscard]] uint32_t in_use() const { return open_.load(std::memory_order_relaxed) - static_cast<uint32_t>(idle_count_.get()); }
+
+  // --- judging ---------------------------------------------------------------------------------------------------------------
+  // Whether this failure is one too many.
+  [[nodiscard]] bool note(Outcome outcome, const config::Ejection& rules, core::Instant now);
+  void eject(const config::Ejection& rules, core::Instant now);
+
+  // --- connections, from UpstreamConnection and Upstream -----------------------------------------------------------------------
+  [[nodiscard]] UpstreamConnection* idle() { return idle_.front(); }  // most recently used first
+  [[nodiscard]] UpstreamConnection* oldest_idle() { return idle_.back(); }
+  void note_opened() { open_.store(open_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
+  void note_closed() { open_.store(open_.load(std::memory_order_relaxed) - 1, std::memory_order_release); }
+  void put_idle(UpstreamConnection& connection) {
+    idle_.push_front(connection);
+    idle_count_.add();
+  }
+  void take_idle(UpstreamConnection& connection) {
+    core::IntrusiveList<UpstreamConnection, IdleTag>::remove(connection);
+    idle_count_.subtract();
+  }
+  // It closed a connection that had been idle for `age`: others are given up sooner for some time.
+  void learn_idle_limit(core::Duration age, core::Instant now);
+  void note_reuse() { closed_at_once_ = 0; }
+  // How long a connection may be idle, where the configuration says `configured`. 0: not at all.
+  [[nodiscard]] core::Duration idle_limit(core::Duration configured, core::Instant now) const;
+
+  // --- what others read, from any thread ---------------------------------------------------------------------------------------
+  [[nodiscard]] uint32_t open() const { return open_.load(std::memory_order_acquire); }
+  core::Counter requests, failures, ejections;
+
+ private:
+  const core::Destination& destination_;
+  const EndpointHealth& health_;
+  CoreUpstream& upstream_;
+  uint16_t label_;
+  core::IntrusiveList<UpstreamConnection, IdleTag> idle_;
+  std::atomic<uint32_t> open_{0};  // one writer
+  core::Counter idle_count_;
+  uint32_t failures_in_a_row_ = 0;
+  uint32_t ejected_times_ = 0;
+  core::Instant ejected_until_{};
+  core::Duration learnt_idle_limit_ = core::Duration::max();
+  core::Instant learnt_until_{};
+  uint32_t closed_at_once_ = 0;  // connections in a row, after an answer that did not say so
+};
+
+}  // namespace sluice::proxy
