@@ -23,7 +23,9 @@ const std::array<AlgorithmTraits, algorithms>& all_algorithms() {
   return table;
 }
 
-const AlgorithmTraits& traits(Algorithm algorithm) { return all_algorithms()[static_cast<size_t>(algorithm)]; }
+const AlgorithmTraits& traits(Algorithm algorithm) {
+  return all_algorithms()[static_cast<size_t>(algorithm)];
+}
 
 std::optional<Algorithm> parse_algorithm(std::string_view text) {
   for (const AlgorithmTraits& each : all_algorithms()) {

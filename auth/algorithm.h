@@ -1,4 +1,5 @@
-// The signature algorithms of JSON Web Tokens (RFC 7518 3.1, RFC 8037 3.1). "none" is not among them.
+// The signature algorithms of JSON Web Tokens (RFC 7518 3.1, RFC 8037 3.1). "none" is not among
+// them.
 #pragma once
 
 #include <array>
@@ -9,7 +10,21 @@
 
 namespace sluice::auth {
 
-enum class Algorithm : uint8_t { hs256, hs384, hs512, rs256, rs384, rs512, ps256, ps384, ps512, es256, es384, es512, eddsa };
+enum class Algorithm : uint8_t {
+  hs256,
+  hs384,
+  hs512,
+  rs256,
+  rs384,
+  rs512,
+  ps256,
+  ps384,
+  ps512,
+  es256,
+  es384,
+  es512,
+  eddsa
+};
 inline constexpr unsigned algorithms = 13;
 
 enum class Family : uint8_t { hmac, rsa, rsa_pss, ecdsa, eddsa };
@@ -26,7 +41,9 @@ struct AlgorithmTraits {
 };
 
 [[nodiscard]] const AlgorithmTraits& traits(Algorithm algorithm);
-[[nodiscard]] inline std::string_view to_string(Algorithm algorithm) { return traits(algorithm).name; }
+[[nodiscard]] inline std::string_view to_string(Algorithm algorithm) {
+  return traits(algorithm).name;
+}
 [[nodiscard]] inline Family family(Algorithm algorithm) { return traits(algorithm).family; }
 // Exactly as written: "hs256" is none.
 [[nodiscard]] std::optional<Algorithm> parse_algorithm(std::string_view text);

@@ -13,7 +13,8 @@ constexpr size_t api_key_bytes_max = 256;
 
 }  // namespace
 
-std::array<unsigned char, 32> hash_api_secret(std::span<const unsigned char> salt, std::string_view secret) {
+std::array<unsigned char, 32> hash_api_secret(std::span<const unsigned char> salt,
+                                              std::string_view secret) {
   std::array<unsigned char, api_key_bytes_max + 64> text;
   std::array<unsigned char, 32> hash{};
   if (salt.size() + secret.size() > text.size()) return hash;
@@ -30,7 +31,8 @@ void Authenticator::adopt(const KeySnapshot& snapshot) {
   refused_.clear();
 }
 
-Authenticator::Progress Authenticator::look_up(const Acceptance& acceptance, const http::Fields& fields, std::string_view query,
+Authenticator::Progress Authenticator::look_up(const Acceptance& acceptance,
+                                               const http::Fields& fields, std::string_view query,
                                                EpochSeconds now, Attempt& attempt) {
   const FoundToken found = find_token(acceptance.sources, fields, query);
   attempt.token = found.token;
@@ -41,22 +43,26 @@ Authenticator::Progress Authenticator::look_up(const Acceptance& acceptance, con
     attempt.examined.refusal = check_api_key(acceptance, attempt);
     return Progress::settled;
   }
-  if (const auto known = good_.find(found.token, acceptance.providers, now); known.judgement != nullptr) {
+  if (const auto known = good_.find(found.token, acceptance.providers, now);
+      known.judgement != nullptr) {
     attempt.examined.principal = *known.principal;
     attempt.examined.provider = known.judgement->provider;
     return Progress::settled;
   }
-  if (const auto known = refused_.find(found.token, acceptance.providers, now); known.judgement != nullptr) {
+  if (const auto known = refused_.find(found.token, acceptance.providers, now);
+      known.judgement != nullptr) {
     attempt.examined.refusal = known.judgement->refusal;
     return Progress::settled;
   }
   return Progress::unknown;
 }
 
-Authenticator::Progress Authenticator::verify(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt) {
+Authenticator::Progress Authenticator::verify(const Acceptance& acceptance, EpochSeconds now,
+                                              Attempt& attempt) {
   Examined& examined = attempt.examined;
   verifier_.examine(attempt.token, acceptance.providers, now, examined);
-  if (examined.refusal == Refusal::unknown_key || examined.refusal == Refusal::no_keys) return Progress::waiting;
+  if (examined.refusal == Refusal::unknown_key || examined.refusal == Refusal::no_keys)
+    return Progress::waiting;
   if (examined.refusal == Refusal::none) {
     if (verifier_.is_expensive(examined)) return Progress::elsewhere;
     verifier_.check_signature(examined);
@@ -69,7 +75,9 @@ void Authenticator::settle(const Acceptance& acceptance, EpochSeconds now, Attem
   const Examined& examined = attempt.examined;
   const bool is_good = examined.refusal == Refusal::none;
   // Time makes these good, and load the other.
-  if (examined.refusal == Refusal::not_yet || examined.refusal == Refusal::issued_later || examined.refusal == Refusal::busy) return;
+  if (examined.refusal == Refusal::not_yet || examined.refusal == Refusal::issued_later ||
+      examined.refusal == Refusal::busy)
+    return;
   TokenCache::Judgement judgement{.provider = examined.provider, .refusal = examined.refusal};
   if (is_good) {
     judgement.usable_until = examined.usable_until;
@@ -85,19 +93,24 @@ void Authenticator::settle(const Acceptance& acceptance, EpochSeconds now, Attem
 Refusal Authenticator::check_api_key(const Acceptance& acceptance, Attempt& attempt) const {
   const std::string_view text = attempt.token;
   const size_t dot = text.find('.');
-  if (text.size() > api_key_bytes_max || dot == std::string_view::npos || dot == 0 || dot + 1 == text.size()) return Refusal::key_form;
+  if (text.size() > api_key_bytes_max || dot == std::string_view::npos || dot == 0 ||
+      dot + 1 == text.size())
+    return Refusal::key_form;
   const std::string_view id = text.substr(0, dot);
   for (uint16_t provider = 0; provider < snapshot_->api_keys.size(); ++provider) {
     if ((acceptance.providers >> provider & 1) == 0) continue;
     const auto& keys = snapshot_->api_keys[provider];
-    const auto found =
-        std::lower_bound(keys.begin(), keys.end(), id, [](const ApiKey& key, std::string_view wanted) { return key.id < wanted; });
+    const auto found = std::lower_bound(
+        keys.begin(), keys.end(), id,
+        [](const ApiKey& key, std::string_view wanted) { return key.id < wanted; });
     if (found == keys.end() || found->id != id) continue;
     const auto hash = hash_api_secret(found->salt, text.substr(dot + 1));
-    if (CRYPTO_memcmp(hash.data(), found->hash.data(), hash.size()) != 0) return Refusal::key_unknown;
+    if (CRYPTO_memcmp(hash.data(), found->hash.data(), hash.size()) != 0)
+      return Refusal::key_unknown;
     attempt.examined.provider = provider;
     attempt.examined.principal = {};
-    return attempt.examined.principal.set(subject_claim, found->subject) ? Refusal::none : Refusal::claim_too_long;
+    return attempt.examined.principal.set(subject_claim, found->subject) ? Refusal::none
+                                                                         : Refusal::claim_too_long;
   }
   return Refusal::key_unknown;
 }

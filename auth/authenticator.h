@@ -1,7 +1,8 @@
 // A request -> Principal or Refusal: its token is found, remembered or verified. One a core.
 //
 //   look_up()  finds the token, and what is remembered of it
-//   verify()   judges it otherwise; may leave the signature to another thread (then settle() follows), or wait for keys
+//   verify()   judges it otherwise; may leave the signature to another thread (then settle()
+//   follows), or wait for keys
 #pragma once
 
 #include <string_view>
@@ -17,7 +18,9 @@ struct AuthCounters {
   TokenCacheCounters good;
   TokenCacheCounters refused;
   VerifiedCounters verified;
-  [[nodiscard]] const core::Counter& of(Algorithm algorithm) const { return verified[static_cast<size_t>(algorithm)]; }
+  [[nodiscard]] const core::Counter& of(Algorithm algorithm) const {
+    return verified[static_cast<size_t>(algorithm)];
+  }
 };
 
 struct AuthenticatorOptions {
@@ -61,7 +64,8 @@ class Authenticator {
     elsewhere,  // of verify(): another thread checks the signature, then settle()
     waiting,    // of verify(): no key has its kid; new ones may come
   };
-  Progress look_up(const Acceptance& acceptance, const http::Fields& fields, std::string_view query, EpochSeconds now, Attempt& attempt);
+  Progress look_up(const Acceptance& acceptance, const http::Fields& fields, std::string_view query,
+                   EpochSeconds now, Attempt& attempt);
   Progress verify(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt);
   void settle(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt);
 
@@ -80,7 +84,9 @@ class Authenticator {
   const KeySnapshot* snapshot_ = nullptr;
 };
 
-// "ID.SECRET": the secret's hash with a salt, as it is kept (SHA-256: the secret has 256 bits of its own).
-[[nodiscard]] std::array<unsigned char, 32> hash_api_secret(std::span<const unsigned char> salt, std::string_view secret);
+// "ID.SECRET": the secret's hash with a salt, as it is kept (SHA-256: the secret has 256 bits of
+// its own).
+[[nodiscard]] std::array<unsigned char, 32> hash_api_secret(std::span<const unsigned char> salt,
+                                                            std::string_view secret);
 
 }  // namespace sluice::auth

@@ -7,7 +7,8 @@ namespace sluice::auth {
 
 namespace {
 
-constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::string_view alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 constexpr uint32_t foreign = 0x80000000;
 
 using Table = std::array<uint32_t, 256>;
@@ -17,7 +18,8 @@ constexpr std::array<Table, 4> values = [] {
   std::array<Table, 4> tables{};
   for (unsigned place = 0; place < tables.size(); ++place) {
     tables[place].fill(foreign);
-    for (uint32_t i = 0; i < alphabet.size(); ++i) tables[place][static_cast<unsigned char>(alphabet[i])] = i << (18 - 6 * place);
+    for (uint32_t i = 0; i < alphabet.size(); ++i)
+      tables[place][static_cast<unsigned char>(alphabet[i])] = i << (18 - 6 * place);
   }
   return tables;
 }();
@@ -32,8 +34,11 @@ void write_group(uint32_t bits, unsigned char* out) {
 
 std::optional<size_t> base64url_decode(std::string_view text, std::span<unsigned char> out) {
   const size_t rest = text.size() % 4;
-  if (rest == 1 || text.size() / 4 * 3 + (rest == 0 ? 0 : rest - 1) > out.size()) return std::nullopt;
-  const auto value = [&](size_t at, unsigned place) { return values[place][static_cast<unsigned char>(text[at])]; };
+  if (rest == 1 || text.size() / 4 * 3 + (rest == 0 ? 0 : rest - 1) > out.size())
+    return std::nullopt;
+  const auto value = [&](size_t at, unsigned place) {
+    return values[place][static_cast<unsigned char>(text[at])];
+  };
   unsigned char* end = out.data();
   size_t at = 0;
   uint32_t seen = 0;  // keeps the bit of a foreign character that came by

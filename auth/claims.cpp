@@ -18,7 +18,8 @@ constexpr size_t members_max = 256;
 // Whole numbers that every JSON reader agrees on (RFC 8259 6).
 constexpr uint64_t exact_max = uint64_t{1} << 53;
 
-// Two readers that each take another of two equal names would see two different tokens (RFC 8725 2.4, RFC 8259 4).
+// Two readers that each take another of two equal names would see two different tokens (RFC
+// 8725 2.4, RFC 8259 4).
 Refusal check_members(simdjson::dom::element element) {
   if (element.is_array()) {
     for (const auto child : simdjson::dom::array(element)) {
@@ -35,17 +36,20 @@ Refusal check_members(simdjson::dom::element element) {
       if (names[i] == field.key) return Refusal::duplicate_member;
     }
     names[count++] = field.key;
-    if (const Refusal refusal = check_members(field.value); refusal != Refusal::none) return refusal;
+    if (const Refusal refusal = check_members(field.value); refusal != Refusal::none)
+      return refusal;
   }
   return Refusal::none;
 }
 
 // A NumericDate (RFC 7519 2): a whole number, not negative. Nothing if the member is absent.
-Refusal read_date(simdjson::dom::object object, const char* name, std::optional<EpochSeconds>& out) {
+Refusal read_date(simdjson::dom::object object, const char* name,
+                  std::optional<EpochSeconds>& out) {
   simdjson::dom::element element;
   if (object.at_key(name).get(element) != SUCCESS) return Refusal::none;
   uint64_t seconds = 0;
-  if (element.get_uint64().get(seconds) != SUCCESS || seconds > exact_max) return Refusal::claim_type;
+  if (element.get_uint64().get(seconds) != SUCCESS || seconds > exact_max)
+    return Refusal::claim_type;
   out = EpochSeconds{std::chrono::seconds{seconds}};
   return Refusal::none;
 }
@@ -65,7 +69,9 @@ bool holds(simdjson::dom::object claims, const char* name, std::string_view want
   }
   simdjson::dom::array list;
   if (element.get_array().get(list) != SUCCESS) return false;
-  return std::any_of(list.begin(), list.end(), [&](const auto item) { return item.get_string().get(text) == SUCCESS && text == wanted; });
+  return std::any_of(list.begin(), list.end(), [&](const auto item) {
+    return item.get_string().get(text) == SUCCESS && text == wanted;
+  });
 }
 
 using Digits = std::array<char, 24>;
@@ -77,7 +83,10 @@ std::string_view text_of(simdjson::dom::element element, Digits& digits) {
   bool truth = false;
   if (element.get_string().get(text) == SUCCESS) return text;
   if (element.get_int64().get(number) == SUCCESS) {
-    return {digits.data(), static_cast<size_t>(std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr - digits.data())};
+    return {digits.data(),
+            static_cast<size_t>(
+                std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr -
+                digits.data())};
   }
   if (element.get_bool().get(truth) == SUCCESS) return truth ? "true" : "false";
   return {};
@@ -101,8 +110,10 @@ Refusal JsonReader::read(std::string_view encoded, simdjson::dom::object& object
 }
 
 Refusal read_dates(simdjson::dom::object claims, Dates& dates) {
-  if (const Refusal refusal = read_date(claims, "exp", dates.expires); refusal != Refusal::none) return refusal;
-  if (const Refusal refusal = read_date(claims, "nbf", dates.not_before); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = read_date(claims, "exp", dates.expires); refusal != Refusal::none)
+    return refusal;
+  if (const Refusal refusal = read_date(claims, "nbf", dates.not_before); refusal != Refusal::none)
+    return refusal;
   return read_date(claims, "iat", dates.issued_at);
 }
 
@@ -112,7 +123,8 @@ Refusal check_dates(const Provider& provider, const Dates& dates, EpochSeconds n
   if (dates.not_before && now + provider.skew < *dates.not_before) return Refusal::not_yet;
   if (dates.issued_at && now + provider.skew < *dates.issued_at) return Refusal::issued_later;
   if (provider.max_lifetime.count() > 0 &&
-      (!dates.issued_at || !dates.expires || *dates.expires - *dates.issued_at > provider.max_lifetime)) {
+      (!dates.issued_at || !dates.expires ||
+       *dates.expires - *dates.issued_at > provider.max_lifetime)) {
     return Refusal::lifetime;
   }
   return Refusal::none;
@@ -125,10 +137,12 @@ Refusal check_audience(const Provider& provider, simdjson::dom::object claims) {
   if (provider.audiences.empty()) return Refusal::none;
   if (!is_there) return Refusal::audience;
   const auto is_ours = [&](std::string_view text) {
-    return std::find(provider.audiences.begin(), provider.audiences.end(), text) != provider.audiences.end();
+    return std::find(provider.audiences.begin(), provider.audiences.end(), text) !=
+           provider.audiences.end();
   };
   std::string_view text;
-  if (audience.get_string().get(text) == SUCCESS) return is_ours(text) ? Refusal::none : Refusal::audience;
+  if (audience.get_string().get(text) == SUCCESS)
+    return is_ours(text) ? Refusal::none : Refusal::audience;
   for (const auto item : simdjson::dom::array(audience)) {
     if (item.get_string().get(text) != SUCCESS) return Refusal::claim_type;
     if (is_ours(text)) return Refusal::none;
@@ -136,7 +150,8 @@ Refusal check_audience(const Provider& provider, simdjson::dom::object claims) {
   return Refusal::audience;
 }
 
-Refusal keep_claims(simdjson::dom::object object, std::span<const std::string> claims, Principal& principal) {
+Refusal keep_claims(simdjson::dom::object object, std::span<const std::string> claims,
+                    Principal& principal) {
   for (unsigned claim = 0; claim < claims.size(); ++claim) {
     simdjson::dom::element element;
     if (object.at_key(claims[claim]).get(element) != SUCCESS) continue;
@@ -144,7 +159,9 @@ Refusal keep_claims(simdjson::dom::object object, std::span<const std::string> c
     Digits digits;
     const std::string_view text = text_of(element, digits);
     // They become header fields and keys; one that could end a field would forge the next.
-    if (std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) return Refusal::claim_type;
+    if (std::any_of(text.begin(), text.end(),
+                    [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+      return Refusal::claim_type;
     if (!principal.set(claim, text)) return Refusal::claim_too_long;
   }
   return Refusal::none;
@@ -154,12 +171,17 @@ bool meets(const Requirement& requirement, const Provider& provider, simdjson::d
   for (const std::string& scope : requirement.scopes) {
     if (!holds(claims, "scope", scope) && !holds(claims, "scp", scope)) return false;
   }
-  const auto has_role = [&](const std::string& role) { return holds(claims, provider.roles_claim.c_str(), role); };
-  if (!requirement.roles_any.empty() && std::none_of(requirement.roles_any.begin(), requirement.roles_any.end(), has_role)) return false;
+  const auto has_role = [&](const std::string& role) {
+    return holds(claims, provider.roles_claim.c_str(), role);
+  };
+  if (!requirement.roles_any.empty() &&
+      std::none_of(requirement.roles_any.begin(), requirement.roles_any.end(), has_role))
+    return false;
   for (const auto& [name, value] : requirement.claims) {
     simdjson::dom::element element;
     Digits digits;
-    if (claims.at_key(name).get(element) != SUCCESS || text_of(element, digits) != value) return false;
+    if (claims.at_key(name).get(element) != SUCCESS || text_of(element, digits) != value)
+      return false;
   }
   return true;
 }

@@ -15,7 +15,8 @@ namespace sluice::auth {
 
 inline constexpr size_t token_bytes_max = 8 * 1024;
 
-// The JSON reader and the memory it reads from, sized once for the longest token. An object is valid until the next read.
+// The JSON reader and the memory it reads from, sized once for the longest token. An object is
+// valid until the next read.
 class JsonReader {
  public:
   JsonReader();
@@ -37,9 +38,12 @@ struct Dates {
 [[nodiscard]] Refusal check_dates(const Provider& provider, const Dates& dates, EpochSeconds now);
 [[nodiscard]] Refusal check_audience(const Provider& provider, simdjson::dom::object claims);
 // Keeps what a principal may hold. `claims`: names by place, the subject first.
-[[nodiscard]] Refusal keep_claims(simdjson::dom::object object, std::span<const std::string> claims, Principal& principal);
-[[nodiscard]] bool meets(const Requirement& requirement, const Provider& provider, simdjson::dom::object claims);
+[[nodiscard]] Refusal keep_claims(simdjson::dom::object object, std::span<const std::string> claims,
+                                  Principal& principal);
+[[nodiscard]] bool meets(const Requirement& requirement, const Provider& provider,
+                         simdjson::dom::object claims);
 // A claim that must be a text if it is there; empty if it is not.
-[[nodiscard]] Refusal read_text(simdjson::dom::object object, const char* name, std::string_view& text);
+[[nodiscard]] Refusal read_text(simdjson::dom::object object, const char* name,
+                                std::string_view& text);
 
 }  // namespace sluice::auth

@@ -44,7 +44,8 @@ bool is_for_signatures(object entry) {
 }
 
 // The key's own algorithm, or the one of those allowed that fits its kind; or why there is none.
-KeyResult<Algorithm> algorithm_of(object entry, std::string_view type, std::span<const Algorithm> allowed) {
+KeyResult<Algorithm> algorithm_of(object entry, std::string_view type,
+                                  std::span<const Algorithm> allowed) {
   const auto curve = text_of(entry, "crv").value_or("");
   const auto fits = [&](Algorithm algorithm) {
     const AlgorithmTraits& of = traits(algorithm);
@@ -59,32 +60,40 @@ KeyResult<Algorithm> algorithm_of(object entry, std::string_view type, std::span
   };
   if (const auto name = text_of(entry, "alg")) {
     const auto algorithm = parse_algorithm(*name);
-    if (!algorithm) return KeyComplaint{"its algorithm \"" + std::string{*name} + "\" is not supported"};
+    if (!algorithm)
+      return KeyComplaint{"its algorithm \"" + std::string{*name} + "\" is not supported"};
     if (!fits(*algorithm))
-      return KeyComplaint{"its algorithm " + std::string{*name} + " does not fit its kind " + std::string{type} + " " + std::string{curve}};
+      return KeyComplaint{"its algorithm " + std::string{*name} + " does not fit its kind " +
+                          std::string{type} + " " + std::string{curve}};
     if (std::find(allowed.begin(), allowed.end(), *algorithm) == allowed.end()) {
-      return KeyComplaint{"its algorithm " + std::string{*name} + " is not among those that are allowed here"};
+      return KeyComplaint{"its algorithm " + std::string{*name} +
+                          " is not among those that are allowed here"};
     }
     return *algorithm;
   }
   const auto found = std::find_if(allowed.begin(), allowed.end(), fits);
   if (found != allowed.end()) return *found;
-  return KeyComplaint{"no algorithm that is allowed here fits its kind (" + std::string{type} + (curve.empty() ? "" : " ") +
-                      std::string{curve} + ")"};
+  return KeyComplaint{"no algorithm that is allowed here fits its kind (" + std::string{type} +
+                      (curve.empty() ? "" : " ") + std::string{curve} + ")"};
 }
 
-KeyResult<SharedKey> read_key(object entry, std::span<const Algorithm> allowed, KeySetOrigin origin) {
+KeyResult<SharedKey> read_key(object entry, std::span<const Algorithm> allowed,
+                              KeySetOrigin origin) {
   const auto type = text_of(entry, "kty");
   if (!type) return KeyComplaint{"it has no kty"};
   simdjson::dom::element ignored;
-  if (entry.at_key("d").get(ignored) == simdjson::SUCCESS) return KeyComplaint{"it is a private key; only its public half belongs here"};
+  if (entry.at_key("d").get(ignored) == simdjson::SUCCESS)
+    return KeyComplaint{"it is a private key; only its public half belongs here"};
   const auto chosen = algorithm_of(entry, *type, allowed);
   if (const auto* complaint = std::get_if<KeyComplaint>(&chosen)) return *complaint;
   const Algorithm algorithm = std::get<Algorithm>(chosen);
   std::string kid{text_of(entry, "kid").value_or("")};
-  const auto missing = [](const char* what) { return KeyComplaint{std::string{"its "} + what + " is missing or no canonical base64url"}; };
+  const auto missing = [](const char* what) {
+    return KeyComplaint{std::string{"its "} + what + " is missing or no canonical base64url"};
+  };
   if (*type == "oct") {
-    if (origin == KeySetOrigin::url) return KeyComplaint{"a secret, in a set that is fetched; everybody could read it there"};
+    if (origin == KeySetOrigin::url)
+      return KeyComplaint{"a secret, in a set that is fetched; everybody could read it there"};
     const auto secret = bytes_of(entry, "k");
     if (!secret) return missing("k");
     return make_secret_key(algorithm, {secret->begin(), secret->end()}, std::move(kid));
@@ -113,7 +122,8 @@ std::string member(EVP_PKEY* pkey, const char* parameter, size_t size) {
 
 }  // namespace
 
-KeySetReading read_jwks(std::string_view text, std::span<const Algorithm> allowed, KeySetOrigin origin) {
+KeySetReading read_jwks(std::string_view text, std::span<const Algorithm> allowed,
+                        KeySetOrigin origin) {
   KeySetReading reading;
   simdjson::dom::parser parser;
   simdjson::dom::array entries;
@@ -121,7 +131,8 @@ KeySetReading read_jwks(std::string_view text, std::span<const Algorithm> allowe
   simdjson::dom::element root;
   if (parser.parse(padded).get(root) != simdjson::SUCCESS) {
     const bool is_html = text.substr(0, 100).find('<') != std::string_view::npos;
-    reading.complaints.push_back(is_html ? "this is no JSON; it looks like a web page" : "this is no JSON");
+    reading.complaints.push_back(is_html ? "this is no JSON; it looks like a web page"
+                                         : "this is no JSON");
     return reading;
   }
   if (root.at_key("keys").get_array().get(entries) != simdjson::SUCCESS) {
@@ -153,17 +164,20 @@ KeySetReading read_jwks(std::string_view text, std::span<const Algorithm> allowe
       reading.keys.push_back(std::move(std::get<SharedKey>(key)));
     }
   }
-  if (reading.keys.empty() && reading.complaints.empty()) reading.complaints.push_back("this key set has no key for signatures");
+  if (reading.keys.empty() && reading.complaints.empty())
+    reading.complaints.push_back("this key set has no key for signatures");
   return reading;
 }
 
 std::string to_jwk(Algorithm algorithm, EVP_PKEY* pkey, std::string_view kid) {
   const AlgorithmTraits& of = traits(algorithm);
-  std::string jwk = R"({"kid":")" + std::string{kid} + R"(","use":"sig","alg":")" + std::string{of.name} + "\",";
+  std::string jwk =
+      R"({"kid":")" + std::string{kid} + R"(","use":"sig","alg":")" + std::string{of.name} + "\",";
   switch (of.family) {
     case Family::rsa:
     case Family::rsa_pss:
-      jwk += R"("kty":"RSA","n":")" + member(pkey, OSSL_PKEY_PARAM_RSA_N, 0) + R"(","e":")" + member(pkey, OSSL_PKEY_PARAM_RSA_E, 0);
+      jwk += R"("kty":"RSA","n":")" + member(pkey, OSSL_PKEY_PARAM_RSA_N, 0) + R"(","e":")" +
+             member(pkey, OSSL_PKEY_PARAM_RSA_E, 0);
       break;
     case Family::ecdsa:
       jwk += R"("kty":"EC","crv":")" + std::string{of.jwk_curve} + R"(","x":")" +

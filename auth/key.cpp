@@ -18,21 +18,25 @@ namespace {
 constexpr int rsa_bits_min = 2048;
 constexpr int rsa_bits_max = 8192;
 
-// Ed25519 public keys of small order (RFC 8032 5.1; the eight points whose order divides the cofactor, and their other
-// encodings): a signature under one of them proves nothing.
+// Ed25519 public keys of small order (RFC 8032 5.1; the eight points whose order divides the
+// cofactor, and their other encodings): a signature under one of them proves nothing.
 bool is_small_order(std::span<const unsigned char, 32> key) {
   static constexpr std::array<std::array<unsigned char, 32>, 5> y_coordinates{{
       {},   // 0: order 4
       {1},  // 1: order 1
-      {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
-       0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},  // order 8
-      {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
-       0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},  // order 8
-      {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},  // p - 1: order 2
+      {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4,
+       0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6,
+       0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},  // order 8
+      {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b,
+       0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39,
+       0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},  // order 8
+      {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},  // p - 1: order 2
   }};
-  return std::any_of(y_coordinates.begin(), y_coordinates.end(),
-                     [&](const auto& y) { return std::equal(y.begin(), y.end() - 1, key.begin()) && (key[31] & 0x7f) == y[31]; });
+  return std::any_of(y_coordinates.begin(), y_coordinates.end(), [&](const auto& y) {
+    return std::equal(y.begin(), y.end() - 1, key.begin()) && (key[31] & 0x7f) == y[31];
+  });
 }
 
 // The y coordinate is below p = 2^255 - 19 (RFC 8032 5.1.3).
@@ -45,7 +49,8 @@ bool is_canonical(std::span<const unsigned char, 32> key) {
 }
 
 std::optional<Algorithm> fitting(std::span<const Algorithm> allowed, auto&& fits) {
-  const auto found = std::find_if(allowed.begin(), allowed.end(), [&](Algorithm each) { return fits(traits(each)); });
+  const auto found = std::find_if(allowed.begin(), allowed.end(),
+                                  [&](Algorithm each) { return fits(traits(each)); });
   return found == allowed.end() ? std::nullopt : std::optional{*found};
 }
 
@@ -54,15 +59,21 @@ std::optional<KeyComplaint> check_pkey(Algorithm algorithm, EVP_PKEY* pkey) {
   if (of.family == Family::rsa || of.family == Family::rsa_pss) {
     const int bits = EVP_PKEY_get_bits(pkey);
     if (bits < rsa_bits_min)
-      return KeyComplaint{"an RSA key of " + std::to_string(bits) + " bits; at least 2048 are needed (RFC 7518 3.3)"};
-    if (bits > rsa_bits_max) return KeyComplaint{"an RSA key of " + std::to_string(bits) + " bits; at most 8192 are possible"};
+      return KeyComplaint{"an RSA key of " + std::to_string(bits) +
+                          " bits; at least 2048 are needed (RFC 7518 3.3)"};
+    if (bits > rsa_bits_max)
+      return KeyComplaint{"an RSA key of " + std::to_string(bits) +
+                          " bits; at most 8192 are possible"};
   }
   if (of.family == Family::eddsa) {
     std::array<unsigned char, 32> raw;
     size_t size = raw.size();
-    if (EVP_PKEY_get_raw_public_key(pkey, raw.data(), &size) != 1 || size != raw.size()) return KeyComplaint{"no Ed25519 key"};
-    if (!is_canonical(raw)) return KeyComplaint{"an Ed25519 key that is not encoded canonically (RFC 8032 5.1.3)"};
-    if (is_small_order(raw)) return KeyComplaint{"an Ed25519 key of small order, under which anybody could sign"};
+    if (EVP_PKEY_get_raw_public_key(pkey, raw.data(), &size) != 1 || size != raw.size())
+      return KeyComplaint{"no Ed25519 key"};
+    if (!is_canonical(raw))
+      return KeyComplaint{"an Ed25519 key that is not encoded canonically (RFC 8032 5.1.3)"};
+    if (is_small_order(raw))
+      return KeyComplaint{"an Ed25519 key of small order, under which anybody could sign"};
   }
   return std::nullopt;
 }
@@ -71,8 +82,9 @@ std::optional<KeyComplaint> check_pkey(Algorithm algorithm, EVP_PKEY* pkey) {
 std::chrono::nanoseconds measure(const Key& key) {
   if (family(key.algorithm) == Family::hmac) return {};
   SignatureChecker checker{key};
-  const size_t size = family(key.algorithm) == Family::ecdsa ? 2 * traits(key.algorithm).coordinate_bytes
-                                                             : static_cast<size_t>(EVP_PKEY_get_size(key.pkey.get()));
+  const size_t size = family(key.algorithm) == Family::ecdsa
+                          ? 2 * traits(key.algorithm).coordinate_bytes
+                          : static_cast<size_t>(EVP_PKEY_get_size(key.pkey.get()));
   // In the range of what a signature may be, so that nothing is refused early.
   std::vector<unsigned char> signature(size, 0x11);
   signature[0] = signature[size / 2] = 0;
@@ -125,12 +137,17 @@ SharedKey make_secret_key(Algorithm algorithm, std::string secret, std::string k
 }
 
 bool is_long_enough(const Key& key) {
-  return family(key.algorithm) != Family::hmac || key.secret.size() >= traits(key.algorithm).digest_bytes;
+  return family(key.algorithm) != Family::hmac ||
+         key.secret.size() >= traits(key.algorithm).digest_bytes;
 }
 
-KeyResult<SharedKey> make_pem_key(const std::string& pem, std::span<const Algorithm> allowed, std::string kid) {
-  if (pem.find("PRIVATE KEY-----") != std::string::npos) return KeyComplaint{"a private key; only its public key belongs here"};
-  const auto memory = [&] { return Bio{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))}; };
+KeyResult<SharedKey> make_pem_key(const std::string& pem, std::span<const Algorithm> allowed,
+                                  std::string kid) {
+  if (pem.find("PRIVATE KEY-----") != std::string::npos)
+    return KeyComplaint{"a private key; only its public key belongs here"};
+  const auto memory = [&] {
+    return Bio{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
+  };
   Pkey pkey{PEM_read_bio_PUBKEY(memory().get(), nullptr, nullptr, nullptr)};
   if (pkey == nullptr) {
     const Certificate certificate{PEM_read_bio_X509(memory().get(), nullptr, nullptr, nullptr)};
@@ -152,16 +169,18 @@ KeyResult<SharedKey> make_pem_key(const std::string& pem, std::span<const Algori
     return false;
   });
   if (!algorithm)
-    return KeyComplaint{std::string{"a key that none of the algorithms fits which are allowed here ("} +
-                        EVP_PKEY_get0_type_name(pkey.get()) + ")"};
+    return KeyComplaint{
+        std::string{"a key that none of the algorithms fits which are allowed here ("} +
+        EVP_PKEY_get0_type_name(pkey.get()) + ")"};
   return finish(*algorithm, std::move(pkey), std::move(kid));
 }
 
-KeyResult<SharedKey> make_rsa_key(Algorithm algorithm, std::span<const unsigned char> modulus, std::span<const unsigned char> exponent,
-                                  std::string kid) {
+KeyResult<SharedKey> make_rsa_key(Algorithm algorithm, std::span<const unsigned char> modulus,
+                                  std::span<const unsigned char> exponent, std::string kid) {
   const Bignum n{BN_bin2bn(modulus.data(), static_cast<int>(modulus.size()), nullptr)};
   const Bignum e{BN_bin2bn(exponent.data(), static_cast<int>(exponent.size()), nullptr)};
-  if (n == nullptr || e == nullptr || BN_num_bits(e.get()) < 2 || BN_num_bits(e.get()) > 64 || BN_is_odd(e.get()) == 0) {
+  if (n == nullptr || e == nullptr || BN_num_bits(e.get()) < 2 || BN_num_bits(e.get()) > 64 ||
+      BN_is_odd(e.get()) == 0) {
     return KeyComplaint{"an RSA exponent that is none"};
   }
   const Builder builder{OSSL_PARAM_BLD_new()};
@@ -170,28 +189,34 @@ KeyResult<SharedKey> make_rsa_key(Algorithm algorithm, std::span<const unsigned 
   return finish(algorithm, from_parameters("RSA", builder.get()), std::move(kid));
 }
 
-KeyResult<SharedKey> make_ec_key(Algorithm algorithm, std::span<const unsigned char> x, std::span<const unsigned char> y, std::string kid) {
+KeyResult<SharedKey> make_ec_key(Algorithm algorithm, std::span<const unsigned char> x,
+                                 std::span<const unsigned char> y, std::string kid) {
   const AlgorithmTraits& of = traits(algorithm);
   if (x.size() != of.coordinate_bytes || y.size() != of.coordinate_bytes) {
-    return KeyComplaint{"coordinates of " + std::to_string(x.size()) + " bytes; " + std::string{of.jwk_curve} + " has " +
-                        std::to_string(of.coordinate_bytes)};
+    return KeyComplaint{"coordinates of " + std::to_string(x.size()) + " bytes; " +
+                        std::string{of.jwk_curve} + " has " + std::to_string(of.coordinate_bytes)};
   }
   std::vector<unsigned char> point{4};  // uncompressed
   point.insert(point.end(), x.begin(), x.end());
   point.insert(point.end(), y.begin(), y.end());
   const Builder builder{OSSL_PARAM_BLD_new()};
   OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, of.curve, 0);
-  OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
+  OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
+                                   point.size());
   Pkey pkey = from_parameters("EC", builder.get());
-  const PkeyContext check{pkey == nullptr ? nullptr : EVP_PKEY_CTX_new_from_pkey(nullptr, pkey.get(), nullptr)};
+  const PkeyContext check{
+      pkey == nullptr ? nullptr : EVP_PKEY_CTX_new_from_pkey(nullptr, pkey.get(), nullptr)};
   if (check == nullptr || EVP_PKEY_public_check(check.get()) != 1)
     return KeyComplaint{"a point that is not on the curve " + std::string{of.jwk_curve}};
   return finish(algorithm, std::move(pkey), std::move(kid));
 }
 
 KeyResult<SharedKey> make_ed25519_key(std::span<const unsigned char> x, std::string kid) {
-  if (x.size() != 32) return KeyComplaint{"an Ed25519 key of " + std::to_string(x.size()) + " bytes; it has 32"};
-  return finish(Algorithm::eddsa, Pkey{EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, x.data(), x.size())}, std::move(kid));
+  if (x.size() != 32)
+    return KeyComplaint{"an Ed25519 key of " + std::to_string(x.size()) + " bytes; it has 32"};
+  return finish(Algorithm::eddsa,
+                Pkey{EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, x.data(), x.size())},
+                std::move(kid));
 }
 
 }  // namespace sluice::auth

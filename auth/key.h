@@ -1,5 +1,6 @@
-// A key: what it verifies, and with which algorithm, which is the key's to say and never the token's (RFC 8725 3.1).
-// Immutable once made; any thread may use it. Made while starting or reloading, never on the data path.
+// A key: what it verifies, and with which algorithm, which is the key's to say and never the
+// token's (RFC 8725 3.1). Immutable once made; any thread may use it. Made while starting or
+// reloading, never on the data path.
 #pragma once
 
 #include <chrono>
@@ -23,10 +24,11 @@ struct KeyComplaint {
 
 struct Key {
   Algorithm algorithm = Algorithm::hs256;
-  std::string kid;                  // empty: it is not told apart by name, and any kid will do
-  std::string secret;               // hmac
-  Pkey pkey;                        // all others
-  std::chrono::nanoseconds cost{};  // what one verification takes on this machine, as measured when it was made
+  std::string kid;     // empty: it is not told apart by name, and any kid will do
+  std::string secret;  // hmac
+  Pkey pkey;           // all others
+  std::chrono::nanoseconds
+      cost{};  // what one verification takes on this machine, as measured when it was made
 };
 
 using SharedKey = std::shared_ptr<const Key>;
@@ -34,27 +36,35 @@ template <typename T>
 using KeyResult = std::variant<T, KeyComplaint>;
 
 // Any secret but an empty one; whether it is long enough, is_long_enough() says.
-[[nodiscard]] SharedKey make_secret_key(Algorithm algorithm, std::string secret, std::string kid = {});
+[[nodiscard]] SharedKey make_secret_key(Algorithm algorithm, std::string secret,
+                                        std::string kid = {});
 // RFC 7518 3.2: at least as long as the digest.
 [[nodiscard]] bool is_long_enough(const Key& key);
 
-// From a PEM text: a public key or a certificate. The algorithm is the one of `allowed` that fits the kind of key: for RSA
-// the first RSA algorithm, for a curve the one that belongs to it.
-[[nodiscard]] KeyResult<SharedKey> make_pem_key(const std::string& pem, std::span<const Algorithm> allowed, std::string kid = {});
+// From a PEM text: a public key or a certificate. The algorithm is the one of `allowed` that fits
+// the kind of key: for RSA the first RSA algorithm, for a curve the one that belongs to it.
+[[nodiscard]] KeyResult<SharedKey> make_pem_key(const std::string& pem,
+                                                std::span<const Algorithm> allowed,
+                                                std::string kid = {});
 
 // From its parts, as a JWK has them (RFC 7518 6.2, 6.3, RFC 8037 2): big-endian bytes.
-[[nodiscard]] KeyResult<SharedKey> make_rsa_key(Algorithm algorithm, std::span<const unsigned char> modulus,
-                                                std::span<const unsigned char> exponent, std::string kid);
-[[nodiscard]] KeyResult<SharedKey> make_ec_key(Algorithm algorithm, std::span<const unsigned char> x, std::span<const unsigned char> y,
-                                               std::string kid);
-[[nodiscard]] KeyResult<SharedKey> make_ed25519_key(std::span<const unsigned char> x, std::string kid);
+[[nodiscard]] KeyResult<SharedKey> make_rsa_key(Algorithm algorithm,
+                                                std::span<const unsigned char> modulus,
+                                                std::span<const unsigned char> exponent,
+                                                std::string kid);
+[[nodiscard]] KeyResult<SharedKey> make_ec_key(Algorithm algorithm,
+                                               std::span<const unsigned char> x,
+                                               std::span<const unsigned char> y, std::string kid);
+[[nodiscard]] KeyResult<SharedKey> make_ed25519_key(std::span<const unsigned char> x,
+                                                    std::string kid);
 
-// Verifies with one key, again and again: what can be prepared once is. One thread at a time; the key outlives it.
-// Throws std::runtime_error if OpenSSL lacks the algorithm.
+// Verifies with one key, again and again: what can be prepared once is. One thread at a time; the
+// key outlives it. Throws std::runtime_error if OpenSSL lacks the algorithm.
 class SignatureChecker {
  public:
   explicit SignatureChecker(const Key& key);
-  // Constant-time for HMAC. A signature of the wrong form is a wrong signature; has_form() tells them apart.
+  // Constant-time for HMAC. A signature of the wrong form is a wrong signature; has_form() tells
+  // them apart.
   [[nodiscard]] bool verify(std::string_view text, std::span<const unsigned char> signature);
 
  private:
@@ -68,7 +78,8 @@ class SignatureChecker {
   DigestContext digest_context_;
 };
 
-// The right length for the key: r and s side by side for ECDSA (RFC 7518 3.4), so that a DER signature has none.
+// The right length for the key: r and s side by side for ECDSA (RFC 7518 3.4), so that a DER
+// signature has none.
 [[nodiscard]] bool has_signature_form(const Key& key, size_t signature_bytes);
 
 inline constexpr size_t signature_bytes_max = 1024;  // RSA of 8192 bits

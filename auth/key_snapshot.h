@@ -1,5 +1,6 @@
-// All that a core needs to know to judge who calls, and that may change while it runs: keys, revocations, API keys. Made
-// whole by the keeper of keys, immutable, and published to every core; it lives until the last core has let go of it.
+// All that a core needs to know to judge who calls, and that may change while it runs: keys,
+// revocations, API keys. Made whole by the keeper of keys, immutable, and published to every core;
+// it lives until the last core has let go of it.
 #pragma once
 
 #include <array>

@@ -19,11 +19,15 @@ struct SigningKey {
   Pkey pkey;
 };
 
-[[nodiscard]] SigningKey signing_secret(std::string_view secret, Algorithm algorithm = Algorithm::hs256);
+[[nodiscard]] SigningKey signing_secret(std::string_view secret,
+                                        Algorithm algorithm = Algorithm::hs256);
 // A private key in PEM (PKCS #8, or the older forms).
-[[nodiscard]] KeyResult<SigningKey> read_signing_key(const std::string& pem, std::optional<Algorithm> algorithm, std::string kid);
+[[nodiscard]] KeyResult<SigningKey> read_signing_key(const std::string& pem,
+                                                     std::optional<Algorithm> algorithm,
+                                                     std::string kid);
 // A fresh pair of the kind that the algorithm needs; RSA of `rsa_bits`.
-[[nodiscard]] KeyResult<SigningKey> generate_signing_key(Algorithm algorithm, std::string kid, unsigned rsa_bits = 3072);
+[[nodiscard]] KeyResult<SigningKey> generate_signing_key(Algorithm algorithm, std::string kid,
+                                                         unsigned rsa_bits = 3072);
 [[nodiscard]] std::string to_private_pem(const SigningKey& key);
 [[nodiscard]] std::string to_public_pem(const SigningKey& key);
 // The name that follows from the key itself (RFC 7638).
@@ -35,13 +39,15 @@ struct MintOptions {
   std::string_view subject;
   EpochSeconds issued_at{};
   EpochSeconds expires{};
-  std::vector<std::pair<std::string, std::string>> claims;  // string claims, beside sub, iat and exp
-  std::string_view more;                                    // members as JSON, e.g. R"("aud":["a"])"; empty: none
+  std::vector<std::pair<std::string, std::string>>
+      claims;             // string claims, beside sub, iat and exp
+  std::string_view more;  // members as JSON, e.g. R"("aud":["a"])"; empty: none
 };
 [[nodiscard]] std::string mint(const MintOptions& options);
 
 // Signs any header and payload text, for tests of what must be refused.
-[[nodiscard]] std::string mint_raw(std::string_view header, std::string_view payload, const SigningKey& key);
+[[nodiscard]] std::string mint_raw(std::string_view header, std::string_view payload,
+                                   const SigningKey& key);
 // The raw signature of a text; empty if OpenSSL refuses.
 [[nodiscard]] std::vector<unsigned char> sign(const SigningKey& key, std::string_view text);
 

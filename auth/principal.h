@@ -1,4 +1,5 @@
-// Who is calling, as a verified token says: its subject, and the claims that the configuration asks for.
+// Who is calling, as a verified token says: its subject, and the claims that the configuration asks
+// for.
 #pragma once
 
 #include <array>
@@ -10,11 +11,13 @@
 
 namespace sluice::auth {
 
-// Claims are known by their place in the configuration's list of the names that are asked for; the subject comes first.
+// Claims are known by their place in the configuration's list of the names that are asked for; the
+// subject comes first.
 inline constexpr unsigned claims_max = 16;
 inline constexpr unsigned subject_claim = 0;
 
-// Requirements of routes are known by their place in the configuration; which of them a token meets is found out once.
+// Requirements of routes are known by their place in the configuration; which of them a token meets
+// is found out once.
 inline constexpr unsigned requirements_max = 64;
 inline constexpr uint8_t no_requirement = UINT8_MAX;
 
@@ -33,7 +36,8 @@ class Principal {
     return *this;
   }
 
-  static constexpr size_t bytes_max = 512;  // of all claims together; a token with more is refused, never cut
+  static constexpr size_t bytes_max =
+      512;  // of all claims together; a token with more is refused, never cut
 
   // Each claim once. False if there is no room.
   [[nodiscard]] bool set(unsigned claim, std::string_view value) {
@@ -44,7 +48,9 @@ class Principal {
     return true;
   }
   // Empty if the token has none.
-  [[nodiscard]] std::string_view claim(unsigned claim) const { return {bytes_.data() + places_[claim].begin, places_[claim].size}; }
+  [[nodiscard]] std::string_view claim(unsigned claim) const {
+    return {bytes_.data() + places_[claim].begin, places_[claim].size};
+  }
   [[nodiscard]] std::string_view subject() const { return claim(subject_claim); }
 
  private:

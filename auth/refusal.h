@@ -1,4 +1,5 @@
-// Why a caller was refused: one stable code a reason. What the client is told is the code, never more.
+// Why a caller was refused: one stable code a reason. What the client is told is the code, never
+// more.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ enum class Refusal : uint8_t {
   no_keys,           // no key could be fetched yet
   signature_form,    // a signature of another length than the algorithm makes; DER is among them
   signature,
-  claim_type,      // exp, nbf or iat is not a whole number of seconds, or sub, iss, aud or jti is no text
+  claim_type,  // exp, nbf or iat is not a whole number of seconds, or sub, iss, aud or jti is no
+               // text
   claim_too_long,  // the claims that the configuration asks for do not fit Principal::bytes_max
   no_expiry,
   expired,

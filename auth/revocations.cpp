@@ -32,31 +32,37 @@ std::optional<Revocations> Revocations::parse(std::string_view text, std::string
     const std::string_view before = take_word(line);
     const std::string_view time = take_word(line);
     int64_t seconds = INT64_MAX / 4;
-    bool is_right = !name.empty() && take_word(line).empty() && (kind == "jti" ? before.empty() : kind == "sub");
+    bool is_right = !name.empty() && take_word(line).empty() &&
+                    (kind == "jti" ? before.empty() : kind == "sub");
     if (is_right && !before.empty()) {
       const auto [rest, failure] = std::from_chars(time.data(), time.data() + time.size(), seconds);
-      is_right = before == "before" && !time.empty() && failure == std::errc{} && rest == time.data() + time.size();
+      is_right = before == "before" && !time.empty() && failure == std::errc{} &&
+                 rest == time.data() + time.size();
     }
     if (!is_right) {
-      complaint = "line " + std::to_string(number) + ": write jti ID, sub SUBJECT, or sub SUBJECT before SECONDS";
+      complaint = "line " + std::to_string(number) +
+                  ": write jti ID, sub SUBJECT, or sub SUBJECT before SECONDS";
       return std::nullopt;
     }
     if (kind == "jti") {
       revocations.ids_.emplace_back(name);
     } else {
-      revocations.subjects_.push_back({std::string{name}, EpochSeconds{std::chrono::seconds{seconds}}});
+      revocations.subjects_.push_back(
+          {std::string{name}, EpochSeconds{std::chrono::seconds{seconds}}});
     }
   }
   std::sort(revocations.ids_.begin(), revocations.ids_.end());
-  std::sort(revocations.subjects_.begin(), revocations.subjects_.end(), [](const Subject& a, const Subject& b) { return a.name < b.name; });
+  std::sort(revocations.subjects_.begin(), revocations.subjects_.end(),
+            [](const Subject& a, const Subject& b) { return a.name < b.name; });
   return revocations;
 }
 
-bool Revocations::is_revoked(std::string_view id, std::string_view subject, std::optional<EpochSeconds> issued_at) const {
+bool Revocations::is_revoked(std::string_view id, std::string_view subject,
+                             std::optional<EpochSeconds> issued_at) const {
   if (!id.empty() && std::binary_search(ids_.begin(), ids_.end(), id, std::less<>{})) return true;
   if (subject.empty()) return false;
-  auto found =
-      std::lower_bound(subjects_.begin(), subjects_.end(), subject, [](const Subject& a, std::string_view b) { return a.name < b; });
+  auto found = std::lower_bound(subjects_.begin(), subjects_.end(), subject,
+                                [](const Subject& a, std::string_view b) { return a.name < b; });
   for (; found != subjects_.end() && found->name == subject; ++found) {
     if (!issued_at || *issued_at < found->before) return true;
   }

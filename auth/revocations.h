@@ -1,4 +1,5 @@
-// Tokens that are refused although they are good: by their id, by their subject, or by their subject if issued before a time.
+// Tokens that are refused although they are good: by their id, by their subject, or by their
+// subject if issued before a time.
 //
 // A file of lines; empty ones and those that begin with # say nothing:
 //   jti ID
@@ -21,7 +22,8 @@ class Revocations {
   static std::optional<Revocations> parse(std::string_view text, std::string& complaint);
 
   // `issued_at` is nothing for a token that does not say: it may have been issued at any time.
-  [[nodiscard]] bool is_revoked(std::string_view id, std::string_view subject, std::optional<EpochSeconds> issued_at) const;
+  [[nodiscard]] bool is_revoked(std::string_view id, std::string_view subject,
+                                std::optional<EpochSeconds> issued_at) const;
   [[nodiscard]] size_t size() const { return ids_.size() + subjects_.size(); }
 
  private:

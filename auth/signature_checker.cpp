@@ -16,15 +16,21 @@ namespace {
 constexpr size_t hash_bytes_max = 64;
 constexpr size_t der_bytes_max = 160;  // an ECDSA signature of P-521 has at most 139
 
-const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
+const unsigned char* bytes_of(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
 
 MacContext make_mac(const Key& key) {
   const Mac mac{EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
   MacContext context{mac == nullptr ? nullptr : EVP_MAC_CTX_new(mac.get())};
   std::array<char, 16> digest{};
   std::strncpy(digest.data(), traits(key.algorithm).digest, digest.size() - 1);
-  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0), OSSL_PARAM_construct_end()};
-  if (context == nullptr || EVP_MAC_init(context.get(), bytes_of(key.secret), key.secret.size(), parameters) != 1) return nullptr;
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0),
+      OSSL_PARAM_construct_end()};
+  if (context == nullptr ||
+      EVP_MAC_init(context.get(), bytes_of(key.secret), key.secret.size(), parameters) != 1)
+    return nullptr;
   return context;
 }
 
@@ -39,8 +45,9 @@ PkeyContext make_context(const Key& key, const EVP_MD* digest) {
   }
   if (EVP_PKEY_CTX_set_signature_md(context.get(), digest) != 1) return nullptr;
   // RFC 7518 3.5: the same digest for the mask, and a salt as long as it.
-  if (of == Family::rsa_pss && (EVP_PKEY_CTX_set_rsa_mgf1_md(context.get(), digest) != 1 ||
-                                EVP_PKEY_CTX_set_rsa_pss_saltlen(context.get(), RSA_PSS_SALTLEN_DIGEST) != 1)) {
+  if (of == Family::rsa_pss &&
+      (EVP_PKEY_CTX_set_rsa_mgf1_md(context.get(), digest) != 1 ||
+       EVP_PKEY_CTX_set_rsa_pss_saltlen(context.get(), RSA_PSS_SALTLEN_DIGEST) != 1)) {
     return nullptr;
   }
   return context;
@@ -54,7 +61,8 @@ bool has_signature_form(const Key& key, size_t signature_bytes) {
     case Family::hmac: return signature_bytes == of.digest_bytes;
     case Family::ecdsa: return signature_bytes == 2 * of.coordinate_bytes;
     case Family::rsa:
-    case Family::rsa_pss: return signature_bytes == static_cast<size_t>(EVP_PKEY_get_size(key.pkey.get()));
+    case Family::rsa_pss:
+      return signature_bytes == static_cast<size_t>(EVP_PKEY_get_size(key.pkey.get()));
     case Family::eddsa: return signature_bytes == 64;
   }
   return false;
@@ -72,26 +80,34 @@ SignatureChecker::SignatureChecker(const Key& key) : key_(key) {
     if (digest_ != nullptr) context_ = make_context(key, digest_.get());
   }
   const bool is_ready =
-      of.family == Family::hmac ? mac_ != nullptr : digest_context_ != nullptr && (of.family == Family::eddsa || context_ != nullptr);
+      of.family == Family::hmac
+          ? mac_ != nullptr
+          : digest_context_ != nullptr && (of.family == Family::eddsa || context_ != nullptr);
   if (!is_ready) throw std::runtime_error{"OpenSSL can't verify " + std::string{of.name}};
 }
 
-bool SignatureChecker::verify_hmac(std::string_view text, std::span<const unsigned char> signature) {
+bool SignatureChecker::verify_hmac(std::string_view text,
+                                   std::span<const unsigned char> signature) {
   std::array<unsigned char, hash_bytes_max> expected;
   size_t size = 0;
   // A null key keeps the one that the context was made with.
-  return EVP_MAC_init(mac_.get(), nullptr, 0, nullptr) == 1 && EVP_MAC_update(mac_.get(), bytes_of(text), text.size()) == 1 &&
-         EVP_MAC_final(mac_.get(), expected.data(), &size, expected.size()) == 1 && size == signature.size() &&
-         CRYPTO_memcmp(expected.data(), signature.data(), size) == 0;
+  return EVP_MAC_init(mac_.get(), nullptr, 0, nullptr) == 1 &&
+         EVP_MAC_update(mac_.get(), bytes_of(text), text.size()) == 1 &&
+         EVP_MAC_final(mac_.get(), expected.data(), &size, expected.size()) == 1 &&
+         size == signature.size() && CRYPTO_memcmp(expected.data(), signature.data(), size) == 0;
 }
 
-// r and s side by side -> DER, which is what OpenSSL takes. That they are in range, OpenSSL checks (FIPS 186-5 6.4.2).
-bool SignatureChecker::verify_ecdsa(std::span<const unsigned char> hash, std::span<const unsigned char> signature) {
+// r and s side by side -> DER, which is what OpenSSL takes. That they are in range, OpenSSL checks
+// (FIPS 186-5 6.4.2).
+bool SignatureChecker::verify_ecdsa(std::span<const unsigned char> hash,
+                                    std::span<const unsigned char> signature) {
   const auto half = static_cast<int>(signature.size() / 2);
   const EcdsaSignature pair{ECDSA_SIG_new()};
   Bignum r{BN_bin2bn(signature.data(), half, nullptr)};
   Bignum s{BN_bin2bn(signature.data() + half, half, nullptr)};
-  if (pair == nullptr || r == nullptr || s == nullptr || ECDSA_SIG_set0(pair.get(), r.get(), s.get()) != 1) return false;
+  if (pair == nullptr || r == nullptr || s == nullptr ||
+      ECDSA_SIG_set0(pair.get(), r.get(), s.get()) != 1)
+    return false;
   static_cast<void>(r.release());  // the pair's now
   static_cast<void>(s.release());
   std::array<unsigned char, der_bytes_max> der;
@@ -99,7 +115,8 @@ bool SignatureChecker::verify_ecdsa(std::span<const unsigned char> hash, std::sp
   if (size <= 0 || static_cast<size_t>(size) > der.size()) return false;
   unsigned char* cursor = der.data();
   i2d_ECDSA_SIG(pair.get(), &cursor);
-  return EVP_PKEY_verify(context_.get(), der.data(), static_cast<size_t>(size), hash.data(), hash.size()) == 1;
+  return EVP_PKEY_verify(context_.get(), der.data(), static_cast<size_t>(size), hash.data(),
+                         hash.size()) == 1;
 }
 
 bool SignatureChecker::verify(std::string_view text, std::span<const unsigned char> signature) {
@@ -108,8 +125,10 @@ bool SignatureChecker::verify(std::string_view text, std::span<const unsigned ch
   if (of == Family::hmac) return verify_hmac(text, signature);
   if (of == Family::eddsa) {
     EVP_MD_CTX_reset(digest_context_.get());
-    return EVP_DigestVerifyInit(digest_context_.get(), nullptr, nullptr, nullptr, key_.pkey.get()) == 1 &&
-           EVP_DigestVerify(digest_context_.get(), signature.data(), signature.size(), bytes_of(text), text.size()) == 1;
+    return EVP_DigestVerifyInit(digest_context_.get(), nullptr, nullptr, nullptr,
+                                key_.pkey.get()) == 1 &&
+           EVP_DigestVerify(digest_context_.get(), signature.data(), signature.size(),
+                            bytes_of(text), text.size()) == 1;
   }
   std::array<unsigned char, hash_bytes_max> hash;
   unsigned hash_size = 0;
@@ -119,7 +138,8 @@ bool SignatureChecker::verify(std::string_view text, std::span<const unsigned ch
     return false;
   }
   if (of == Family::ecdsa) return verify_ecdsa({hash.data(), hash_size}, signature);
-  return EVP_PKEY_verify(context_.get(), signature.data(), signature.size(), hash.data(), hash_size) == 1;
+  return EVP_PKEY_verify(context_.get(), signature.data(), signature.size(), hash.data(),
+                         hash_size) == 1;
 }
 
 }  // namespace sluice::auth

@@ -1,6 +1,6 @@
-// Tokens that were judged, remembered by all of their bytes: the hash only finds the place, the comparison decides. Fixed
-// size; a newer token takes the place of the one in its set that is the first to go. Memory is touched only as it is used.
-// One a core.
+// Tokens that were judged, remembered by all of their bytes: the hash only finds the place, the
+// comparison decides. Fixed size; a newer token takes the place of the one in its set that is the
+// first to go. Memory is touched only as it is used. One a core.
 #pragma once
 
 #include <xxhash.h>
@@ -42,7 +42,11 @@ class TokenCache {
   // `entries` is a power of two, at least `ways`; `seed` is random for the process.
   // `counters` outlive it.
   TokenCache(uint32_t entries, uint64_t seed, TokenCacheCounters& counters)
-      : mask_(entries / ways - 1), seed_(seed), tags_(entries), bodies_(entries), counters_(counters) {}
+      : mask_(entries / ways - 1),
+        seed_(seed),
+        tags_(entries),
+        bodies_(entries),
+        counters_(counters) {}
 
   // The judgement for one of `providers`, still usable at `now`. Valid until the next call.
   [[nodiscard]] Known find(std::string_view token, ProviderSet providers, EpochSeconds now) {
@@ -51,9 +55,11 @@ class TokenCache {
     for (uint64_t index = first; index < first + ways; ++index) {
       const Tag& tag = tags_[index];
       if (tag.hash != hash || now >= until(tag) || bodies_[index].token.view() != token) continue;
-      // A good token is good wherever its provider is trusted; a bad one only for whom it was refused.
+      // A good token is good wherever its provider is trusted; a bad one only for whom it was
+      // refused.
       const ProviderSet of = tag.judgement.providers;
-      if (tag.judgement.refusal == Refusal::none ? (providers & of) == 0 : providers != of) continue;
+      if (tag.judgement.refusal == Refusal::none ? (providers & of) == 0 : providers != of)
+        continue;
       counters_.hits.add();
       return {&tag.judgement, &bodies_[index].principal};
     }
@@ -62,7 +68,8 @@ class TokenCache {
   }
 
   // Unless the token is too long. `principal` is null for one that was refused.
-  void remember(std::string_view token, const Judgement& judgement, const Principal* principal, EpochSeconds now) {
+  void remember(std::string_view token, const Judgement& judgement, const Principal* principal,
+                EpochSeconds now) {
     if (token.size() > token_bytes_kept_max) return;
     const uint64_t hash = hash_of(token);
     const uint64_t first = (hash & mask_) * ways;
@@ -85,10 +92,13 @@ class TokenCache {
   // Nothing that was judged holds any more.
   void clear() { ++generation_; }
 
-  [[nodiscard]] static size_t size_bytes(uint32_t entries) { return size_t{entries} * (sizeof(Tag) + sizeof(Body)); }
+  [[nodiscard]] static size_t size_bytes(uint32_t entries) {
+    return size_t{entries} * (sizeof(Tag) + sizeof(Body));
+  }
 
  private:
-  // Apart from what it is the tag of: to look for a token that is not there, and to choose its place, is to read one set's tags.
+  // Apart from what it is the tag of: to look for a token that is not there, and to choose its
+  // place, is to read one set's tags.
   struct Tag {
     uint64_t hash;
     Judgement judgement;
@@ -101,7 +111,9 @@ class TokenCache {
   [[nodiscard]] EpochSeconds until(const Tag& tag) const {
     return tag.generation == generation_ ? tag.judgement.usable_until : EpochSeconds{};
   }
-  [[nodiscard]] uint64_t hash_of(std::string_view token) const { return XXH3_64bits_withSeed(token.data(), token.size(), seed_); }
+  [[nodiscard]] uint64_t hash_of(std::string_view token) const {
+    return XXH3_64bits_withSeed(token.data(), token.size(), seed_);
+  }
 
   uint64_t mask_;
   uint64_t seed_;

@@ -26,8 +26,10 @@ Look look_at_authorization(const http::Fields& fields) {
   if (look.refusal != Refusal::none) return look;
   constexpr std::string_view scheme = "Bearer";
   const std::string_view value = look.token;
-  if (!http::equals_ignoring_case(value.substr(0, scheme.size()), scheme)) return {Refusal::scheme, {}};
-  if (value.size() < scheme.size() + 2 || value[scheme.size()] != ' ') return {Refusal::malformed, {}};
+  if (!http::equals_ignoring_case(value.substr(0, scheme.size()), scheme))
+    return {Refusal::scheme, {}};
+  if (value.size() < scheme.size() + 2 || value[scheme.size()] != ' ')
+    return {Refusal::malformed, {}};
   look.token = value.substr(scheme.size() + 1);
   return look;
 }
@@ -45,7 +47,8 @@ Look look_at_cookies(const http::Fields& fields, std::string_view name) {
       const size_t equals = pair.find('=');
       if (equals == std::string_view::npos || pair.substr(0, equals) != name) continue;
       std::string_view value = pair.substr(equals + 1);
-      if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+      if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+        value = value.substr(1, value.size() - 2);
       look.see(value);
     }
   }
@@ -58,7 +61,8 @@ Look look_at_query(std::string_view query, std::string_view name) {
     const size_t end = std::min(query.find('&'), query.size());
     const std::string_view pair = query.substr(0, end);
     query.remove_prefix(std::min(end + 1, query.size()));
-    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=') look.see(pair.substr(name.size() + 1));
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=')
+      look.see(pair.substr(name.size() + 1));
   }
   return look;
 }
@@ -83,7 +87,8 @@ Look look_at(const TokenSource& source, const http::Fields& fields, std::string_
 
 }  // namespace
 
-FoundToken find_token(std::span<const TokenSource> sources, const http::Fields& fields, std::string_view query) {
+FoundToken find_token(std::span<const TokenSource> sources, const http::Fields& fields,
+                      std::string_view query) {
   FoundToken found;
   for (const TokenSource& source : sources) {
     const Look look = look_at(source, fields, query);

@@ -1,5 +1,6 @@
-// Where a request carries its token: the Authorization field, a cookie, or a query parameter (browsers can't set a field
-// when they open a WebSocket or an EventSource). Exactly one place, exactly once.
+// Where a request carries its token: the Authorization field, a cookie, or a query parameter
+// (browsers can't set a field when they open a WebSocket or an EventSource). Exactly one place,
+// exactly once.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,7 @@ struct FoundToken {
 };
 
 // Looks in all of `sources`; tokens in two of them are refused, whichever is good.
-[[nodiscard]] FoundToken find_token(std::span<const TokenSource> sources, const http::Fields& fields, std::string_view query);
+[[nodiscard]] FoundToken find_token(std::span<const TokenSource> sources,
+                                    const http::Fields& fields, std::string_view query);
 
 }  // namespace sluice::auth

@@ -24,15 +24,20 @@ bool has_token_bytes(std::string_view token) {
   for (; token.size() >= sizeof bad; token.remove_prefix(sizeof bad)) {
     uint64_t bytes = 0;
     std::memcpy(&bytes, token.data(), sizeof bytes);
-    bad |= bytes | (bytes - 0x21 * each) | (bytes + each);  // a carry into the next byte comes from a bad one only
+    bad |= bytes | (bytes - 0x21 * each) |
+           (bytes + each);  // a carry into the next byte comes from a bad one only
   }
-  return (bad & 0x80 * each) == 0 && std::all_of(token.begin(), token.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+  return (bad & 0x80 * each) == 0 && std::all_of(token.begin(), token.end(), [](unsigned char c) {
+           return c > 0x20 && c < 0x7f;
+         });
 }
 
 // "JWT" and "application/jwt" mean the same (RFC 7515 4.1.9).
 bool is_type(std::string_view type, std::string_view wanted) {
   constexpr std::string_view prefix = "application/";
-  if (type.size() > prefix.size() && http::equals_ignoring_case(type.substr(0, prefix.size()), prefix)) type.remove_prefix(prefix.size());
+  if (type.size() > prefix.size() &&
+      http::equals_ignoring_case(type.substr(0, prefix.size()), prefix))
+    type.remove_prefix(prefix.size());
   return http::equals_ignoring_case(type, wanted);
 }
 
@@ -45,7 +50,9 @@ struct TokenVerifier::Header {
 };
 
 TokenVerifier::TokenVerifier(const VerifierOptions& options, VerifiedCounters* counters)
-    : options_(options), json_(std::make_unique<JsonReader>()), verified_(counters != nullptr ? counters : &own_) {}
+    : options_(options),
+      json_(std::make_unique<JsonReader>()),
+      verified_(counters != nullptr ? counters : &own_) {}
 TokenVerifier::~TokenVerifier() = default;
 
 void TokenVerifier::adopt(const KeySnapshot& snapshot) {
@@ -74,13 +81,16 @@ Refusal TokenVerifier::split(std::string_view token, Parts& parts) {
   parts.payload = token.substr(first + 1, second - first - 1);
   parts.signature = token.substr(second + 1);
   parts.signed_text = token.substr(0, second);
-  return parts.header.empty() || parts.payload.empty() || parts.signature.empty() ? Refusal::parts : Refusal::none;
+  return parts.header.empty() || parts.payload.empty() || parts.signature.empty() ? Refusal::parts
+                                                                                  : Refusal::none;
 }
 
-// What it says of keys to verify it with (jwk, jku, x5u, x5c) is not looked at: keys are the configuration's (RFC 8725 3.10).
+// What it says of keys to verify it with (jwk, jku, x5u, x5c) is not looked at: keys are the
+// configuration's (RFC 8725 3.10).
 Refusal TokenVerifier::read_header(std::string_view encoded, Header& header) {
   simdjson::dom::object object;
-  if (const Refusal refusal = json_->read(encoded, object); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = json_->read(encoded, object); refusal != Refusal::none)
+    return refusal;
   simdjson::dom::element ignored;
   if (object.at_key("crit").get(ignored) == simdjson::SUCCESS) return Refusal::critical;
   std::string_view text;
@@ -88,19 +98,23 @@ Refusal TokenVerifier::read_header(std::string_view encoded, Header& header) {
   const auto algorithm = parse_algorithm(text);
   if (!algorithm) return Refusal::algorithm;
   header.algorithm = *algorithm;
-  if (const Refusal refusal = read_text(object, "kid", text); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = read_text(object, "kid", text); refusal != Refusal::none)
+    return refusal;
   if (text.size() > kid_bytes_max) return Refusal::unknown_key;
   header.kid.assign(text);
-  if (const Refusal refusal = read_text(object, "typ", text); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = read_text(object, "typ", text); refusal != Refusal::none)
+    return refusal;
   header.type.assign(text);
   return Refusal::none;
 }
 
 // The provider that has this issuer; else one that takes any.
-Refusal TokenVerifier::choose_provider(std::string_view issuer, ProviderSet providers, uint16_t& provider) const {
+Refusal TokenVerifier::choose_provider(std::string_view issuer, ProviderSet providers,
+                                       uint16_t& provider) const {
   for (const bool named : {true, false}) {
     for (uint16_t index = 0; index < options_.providers.size(); ++index) {
-      if ((providers >> index & 1) == 0 || options_.providers[index].shows != Shows::token) continue;
+      if ((providers >> index & 1) == 0 || options_.providers[index].kind != CredentialKind::token)
+        continue;
       const std::string& known = options_.providers[index].issuer;
       if (named ? known.empty() || known != issuer : !known.empty()) continue;
       provider = index;
@@ -110,29 +124,43 @@ Refusal TokenVerifier::choose_provider(std::string_view issuer, ProviderSet prov
   return Refusal::issuer;
 }
 
-Refusal TokenVerifier::read_payload(const Header& header, ProviderSet providers, EpochSeconds now, Examined& examined) {
+Refusal TokenVerifier::read_payload(const Header& header, ProviderSet providers, EpochSeconds now,
+                                    Examined& examined) {
   simdjson::dom::object claims;
-  if (const Refusal refusal = json_->read(examined.payload, claims); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = json_->read(examined.payload, claims); refusal != Refusal::none)
+    return refusal;
   std::string_view issuer;
   std::string_view id;
   Dates dates;
-  if (const Refusal refusal = read_text(claims, "iss", issuer); refusal != Refusal::none) return refusal;
-  if (const Refusal refusal = read_text(claims, "jti", id); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = read_text(claims, "iss", issuer); refusal != Refusal::none)
+    return refusal;
+  if (const Refusal refusal = read_text(claims, "jti", id); refusal != Refusal::none)
+    return refusal;
   if (const Refusal refusal = read_dates(claims, dates); refusal != Refusal::none) return refusal;
-  if (const Refusal refusal = choose_provider(issuer, providers, examined.provider); refusal != Refusal::none) return refusal;
+  if (const Refusal refusal = choose_provider(issuer, providers, examined.provider);
+      refusal != Refusal::none)
+    return refusal;
   const Provider& provider = options_.providers[examined.provider];
   const auto& allowed = provider.algorithms;
-  if (std::find(allowed.begin(), allowed.end(), header.algorithm) == allowed.end()) return Refusal::algorithm;
+  if (std::find(allowed.begin(), allowed.end(), header.algorithm) == allowed.end())
+    return Refusal::algorithm;
   if (!provider.type.empty() && !is_type(header.type.view(), provider.type)) return Refusal::type;
-  if (const Refusal refusal = check_dates(provider, dates, now); refusal != Refusal::none) return refusal;
-  if (const Refusal refusal = check_audience(provider, claims); refusal != Refusal::none) return refusal;
-  if (const Refusal refusal = keep_claims(claims, options_.claims, examined.principal); refusal != Refusal::none) return refusal;
-  if (snapshot_->revocations.is_revoked(id, examined.principal.subject(), dates.issued_at)) return Refusal::revoked;
+  if (const Refusal refusal = check_dates(provider, dates, now); refusal != Refusal::none)
+    return refusal;
+  if (const Refusal refusal = check_audience(provider, claims); refusal != Refusal::none)
+    return refusal;
+  if (const Refusal refusal = keep_claims(claims, options_.claims, examined.principal);
+      refusal != Refusal::none)
+    return refusal;
+  if (snapshot_->revocations.is_revoked(id, examined.principal.subject(), dates.issued_at))
+    return Refusal::revoked;
   for (unsigned number = 0; number < options_.requirements.size(); ++number) {
-    if (meets(options_.requirements[number], provider, claims)) examined.principal.meets |= uint64_t{1} << number;
+    if (meets(options_.requirements[number], provider, claims))
+      examined.principal.meets |= uint64_t{1} << number;
   }
   examined.usable_until = now + provider.cache_ttl;
-  if (dates.expires) examined.usable_until = std::min(examined.usable_until, *dates.expires + provider.skew);
+  if (dates.expires)
+    examined.usable_until = std::min(examined.usable_until, *dates.expires + provider.skew);
   return Refusal::none;
 }
 
@@ -142,7 +170,8 @@ Refusal TokenVerifier::choose_keys(const Header& header, Examined& examined) con
   if (keys.empty()) return Refusal::no_keys;
   bool knows_kid = header.kid.empty();
   examined.key_count = 0;
-  for (uint16_t index = 0; index < keys.size() && examined.key_count < candidate_keys_max; ++index) {
+  for (uint16_t index = 0; index < keys.size() && examined.key_count < candidate_keys_max;
+       ++index) {
     const Key& key = *keys[index];
     if (!header.kid.empty() && !key.kid.empty() && key.kid != header.kid.view()) continue;
     knows_kid = true;
@@ -152,7 +181,8 @@ Refusal TokenVerifier::choose_keys(const Header& header, Examined& examined) con
   return examined.key_count == 0 ? Refusal::algorithm : Refusal::none;
 }
 
-void TokenVerifier::examine(std::string_view token, ProviderSet providers, EpochSeconds now, Examined& examined) {
+void TokenVerifier::examine(std::string_view token, ProviderSet providers, EpochSeconds now,
+                            Examined& examined) {
   SLUICE_DEBUG_ASSERT(snapshot_ != nullptr);
   Parts parts;
   Header header;
@@ -163,7 +193,8 @@ void TokenVerifier::examine(std::string_view token, ProviderSet providers, Epoch
   examined.payload = parts.payload;
   examined.signature = parts.signature;
   examined.refusal = read_header(parts.header, header);
-  if (examined.refusal == Refusal::none) examined.refusal = read_payload(header, providers, now, examined);
+  if (examined.refusal == Refusal::none)
+    examined.refusal = read_payload(header, providers, now, examined);
   if (examined.refusal == Refusal::none) examined.refusal = choose_keys(header, examined);
 }
 
@@ -179,15 +210,18 @@ void TokenVerifier::check_signature(Examined& examined) {
     const Key& with = key(examined, candidate);
     count_verified(with.algorithm);
     SignatureChecker& checker = *checkers_[examined.provider][examined.keys[candidate]];
-    examined.refusal = auth::check_signature(checker, with, examined.signed_text, examined.signature);
+    examined.refusal =
+        auth::check_signature(checker, with, examined.signed_text, examined.signature);
     if (examined.refusal != Refusal::signature) return;  // good, or of a form that no key will like
   }
 }
 
-Refusal check_signature(SignatureChecker& checker, const Key& key, std::string_view text, std::string_view signature) {
+Refusal check_signature(SignatureChecker& checker, const Key& key, std::string_view text,
+                        std::string_view signature) {
   std::array<unsigned char, signature_bytes_max> bytes;
   const auto size = base64url_decode(signature, bytes);
-  if (!size) return signature.size() / 4 * 3 > bytes.size() ? Refusal::signature_form : Refusal::encoding;
+  if (!size)
+    return signature.size() / 4 * 3 > bytes.size() ? Refusal::signature_form : Refusal::encoding;
   if (!has_signature_form(key, *size)) return Refusal::signature_form;
   return checker.verify(text, {bytes.data(), *size}) ? Refusal::none : Refusal::signature;
 }

@@ -1,6 +1,7 @@
-// One token -> what it claims, and whether that is signed (RFC 7515, 7519, 8725). All that is cheap comes before the
-// signature: length, form, JSON, algorithm, issuer, dates, audience, key. What is then claimed is believed only when the
-// signature has been checked: here, or on another thread where that takes long.
+// One token -> what it claims, and whether that is signed (RFC 7515, 7519, 8725). All that is cheap
+// comes before the signature: length, form, JSON, algorithm, issuer, dates, audience, key. What is
+// then claimed is believed only when the signature has been checked: here, or on another thread
+// where that takes long.
 //
 // One a core; allocates at construction and in adopt() only (OpenSSL's own allocations apart).
 #pragma once
@@ -61,7 +62,9 @@ class TokenVerifier {
   // Here and now; `examined.refusal` becomes what is wrong with it.
   void check_signature(Examined& examined);
 
-  [[nodiscard]] const Provider& provider(const Examined& examined) const { return options_.providers[examined.provider]; }
+  [[nodiscard]] const Provider& provider(const Examined& examined) const {
+    return options_.providers[examined.provider];
+  }
   [[nodiscard]] const Key& key(const Examined& examined, unsigned candidate) const;
   void count_verified(Algorithm algorithm) { (*verified_)[static_cast<size_t>(algorithm)].add(); }
 
@@ -72,19 +75,22 @@ class TokenVerifier {
   struct Header;
   static Refusal split(std::string_view token, Parts& parts);
   Refusal read_header(std::string_view encoded, Header& header);
-  Refusal read_payload(const Header& header, ProviderSet providers, EpochSeconds now, Examined& examined);
+  Refusal read_payload(const Header& header, ProviderSet providers, EpochSeconds now,
+                       Examined& examined);
   Refusal choose_provider(std::string_view issuer, ProviderSet providers, uint16_t& provider) const;
   Refusal choose_keys(const Header& header, Examined& examined) const;
 
   VerifierOptions options_;
   std::unique_ptr<JsonReader> json_;
   const KeySnapshot* snapshot_ = nullptr;
-  std::vector<std::vector<std::unique_ptr<SignatureChecker>>> checkers_;  // beside the snapshot's keys
+  std::vector<std::vector<std::unique_ptr<SignatureChecker>>>
+      checkers_;  // beside the snapshot's keys
   VerifiedCounters own_;
   VerifiedCounters* verified_;
 };
 
 // The signature of base64url against one key, on any thread.
-[[nodiscard]] Refusal check_signature(SignatureChecker& checker, const Key& key, std::string_view text, std::string_view signature);
+[[nodiscard]] Refusal check_signature(SignatureChecker& checker, const Key& key,
+                                      std::string_view text, std::string_view signature);
 
 }  // namespace sluice::auth

@@ -1,6 +1,7 @@
-// The floor: a forwarder that parses nothing. Built from the engine of the gateway (core/), with the same techniques: multishot
-// accept, pooled receives with POLL_FIRST, sends at once in small batches, splice where much comes, one enter a turn. A connection to the
-// endpoint for each client's; what one side says, the other is sent. Nothing else is done in user space.
+// The floor: a forwarder that parses nothing. Built from the engine of the gateway (core/), with
+// the same techniques: multishot accept, pooled receives with POLL_FIRST, sends at once in small
+// batches, splice where much comes, one enter a turn. A connection to the endpoint for each
+// client's; what one side says, the other is sent. Nothing else is done in user space.
 //
 //   forwarder --listen PORT --to PORT
 #include <netinet/tcp.h>
@@ -68,10 +69,12 @@ class Forwarder {
         pipes_(kernel, pipes_max) {}
 
   bool prepare() {
-    return from_clients_.attach(kernel_, BufferGroup::downstream) && from_endpoints_.attach(kernel_, BufferGroup::upstream);
+    return from_clients_.attach(kernel_, BufferGroup::downstream) &&
+           from_endpoints_.attach(kernel_, BufferGroup::upstream);
   }
   void run() {
-    kernel_.accept({static_cast<uint8_t>(Operation::accept), 0, 0}, listener_, core::AcceptMode::multishot);
+    kernel_.accept({static_cast<uint8_t>(Operation::accept), 0, 0}, listener_,
+                   core::AcceptMode::multishot);
     while (true) {
       from_clients_.restock(kernel_);
       from_endpoints_.restock(kernel_);
@@ -85,10 +88,14 @@ class Forwarder {
  private:
   // The way is the lowest bit of a token's kind.
   core::Token token(Operation operation, const Pair& pair, Way way) const {
-    return pairs_.token(static_cast<uint8_t>(static_cast<unsigned>(operation) << 1 | static_cast<unsigned>(way)), pair);
+    return pairs_.token(
+        static_cast<uint8_t>(static_cast<unsigned>(operation) << 1 | static_cast<unsigned>(way)),
+        pair);
   }
   static Direction& direction(Pair& pair, Way way) { return way == Way::up ? pair.up : pair.down; }
-  static Socket& source(Pair& pair, Way way) { return way == Way::up ? pair.client : pair.endpoint; }
+  static Socket& source(Pair& pair, Way way) {
+    return way == Way::up ? pair.client : pair.endpoint;
+  }
   static Socket& sink(Pair& pair, Way way) { return way == Way::up ? pair.endpoint : pair.client; }
   core::BufferPool& pool(Way way) { return way == Way::up ? from_clients_ : from_endpoints_; }
 
@@ -143,7 +150,8 @@ class Forwarder {
       kernel_.watch_readable(token(Operation::readable, pair, way), source(pair, way).descriptor);
     } else {
       kernel_.receive_pooled(token(Operation::received, pair, way), source(pair, way).descriptor,
-                             way == Way::up ? BufferGroup::downstream : BufferGroup::upstream, core::Readiness::unexpected);
+                             way == Way::up ? BufferGroup::downstream : BufferGroup::upstream,
+                             core::Readiness::unexpected);
     }
   }
 
@@ -167,7 +175,8 @@ class Forwarder {
   void send(Pair& pair, Way way) {
     Direction& of = direction(pair, way);
     if (is_small_) {
-      const auto now = kernel_.send_now(sink(pair, way).descriptor, of.rest, core::Continuation::none);
+      const auto now =
+          kernel_.send_now(sink(pair, way).descriptor, of.rest, core::Continuation::none);
       if (now) of.rest = of.rest.subspan(now.value());
       if (!now && now.error() != core::Error::would_block) pair.is_closing = true;
     }
@@ -177,7 +186,8 @@ class Forwarder {
       return;
     }
     ++pair.in_flight;
-    kernel_.send(token(Operation::sent, pair, way), sink(pair, way).descriptor, of.rest, core::Continuation::none);
+    kernel_.send(token(Operation::sent, pair, way), sink(pair, way).descriptor, of.rest,
+                 core::Continuation::none);
   }
 
   void on_sent(Pair& pair, Way way, const core::Completion& completion) {
@@ -205,7 +215,8 @@ class Forwarder {
       return;
     }
     uint64_t remaining = UINT64_MAX;
-    const proxy::Spliced spliced = proxy::splice_on(kernel_, of, source(pair, way), sink(pair, way), remaining);
+    const proxy::Spliced spliced =
+        proxy::splice_on(kernel_, of, source(pair, way), sink(pair, way), remaining);
     of.note_size(spliced.moved);
     if (spliced.next == proxy::Spliced::Next::writable) {
       ++pair.in_flight;
@@ -248,7 +259,9 @@ int open_listener(uint16_t port) {
   ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   const core::SocketAddress address = core::SocketAddress::ipv4(0x7f000001, port);
-  return ::bind(listener, address.data(), address.size()) == 0 && ::listen(listener, 4096) == 0 ? listener : -1;
+  return ::bind(listener, address.data(), address.size()) == 0 && ::listen(listener, 4096) == 0
+             ? listener
+             : -1;
 }
 
 }  // namespace
@@ -256,16 +269,20 @@ int open_listener(uint16_t port) {
 int main(int argc, char** argv) {
   uint16_t port = 0, to = 0;
   for (int index = 1; index + 1 < argc; index += 2) {
-    if (std::strcmp(argv[index], "--listen") == 0) port = static_cast<uint16_t>(std::atoi(argv[index + 1]));
-    if (std::strcmp(argv[index], "--to") == 0) to = static_cast<uint16_t>(std::atoi(argv[index + 1]));
+    if (std::strcmp(argv[index], "--listen") == 0)
+      port = static_cast<uint16_t>(std::atoi(argv[index + 1]));
+    if (std::strcmp(argv[index], "--to") == 0)
+      to = static_cast<uint16_t>(std::atoi(argv[index + 1]));
   }
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) knows no MSG_NOSIGNAL
   core::KernelUnavailable unavailable;
-  const auto kernel = core::Kernel::open(
-      {.submission_entries = core::limits::submission_entries, .completion_entries = core::limits::completion_entries}, unavailable);
+  const auto kernel = core::Kernel::open({.submission_entries = core::limits::submission_entries,
+                                          .completion_entries = core::limits::completion_entries},
+                                         unavailable);
   const int listener = open_listener(port);
   if (kernel == nullptr || listener < 0 || to == 0) {
-    std::fprintf(stderr, "forwarder --listen PORT --to PORT: %s\n", kernel == nullptr ? unavailable.reason.c_str() : std::strerror(errno));
+    std::fprintf(stderr, "forwarder --listen PORT --to PORT: %s\n",
+                 kernel == nullptr ? unavailable.reason.c_str() : std::strerror(errno));
     return 2;
   }
   const auto forwarder = std::make_unique<Forwarder>(*kernel, listener, to);

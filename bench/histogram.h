@@ -1,5 +1,5 @@
-// Latencies with three significant digits or better, from 1 us to over an hour, in fixed memory: each power of two has 1,024
-// buckets of equal width (the scheme of HdrHistogram).
+// Latencies with three significant digits or better, from 1 us to over an hour, in fixed memory:
+// each power of two has 1,024 buckets of equal width (the scheme of HdrHistogram).
 #pragma once
 
 #include <algorithm>
@@ -36,8 +36,10 @@ class Histogram {
   static constexpr unsigned powers = 24;
   // Below `width` a value is its own bucket; above, the leading eleven bits tell.
   static size_t index_of(uint64_t value) {
-    const unsigned shift = value < width ? 0 : static_cast<unsigned>(std::bit_width(value)) - bits - 1;
-    const size_t index = shift == 0 && value < width ? value : size_t{shift} * width + (value >> shift);
+    const unsigned shift =
+        value < width ? 0 : static_cast<unsigned>(std::bit_width(value)) - bits - 1;
+    const size_t index =
+        shift == 0 && value < width ? value : size_t{shift} * width + (value >> shift);
     return std::min(index, size_t{powers} * width - 1);
   }
   static uint64_t highest_of(size_t index) {

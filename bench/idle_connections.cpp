@@ -1,5 +1,5 @@
-// Opens connections to a gateway, has one request answered on each, and says what its process takes for keeping them.
-// usage: idle_connections PORT COUNT PID
+// Opens connections to a gateway, has one request answered on each, and says what its process takes
+// for keeping them. usage: idle_connections PORT COUNT PID
 #include <arpa/inet.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -27,7 +27,8 @@ long resident_kib(const std::string& pid) {
 
 int main(int argc, char** argv) {
   if (argc != 4) return 2;
-  const auto address = sluice::core::SocketAddress::ipv4(0x7f000001, static_cast<uint16_t>(std::atoi(argv[1])));
+  const auto address =
+      sluice::core::SocketAddress::ipv4(0x7f000001, static_cast<uint16_t>(std::atoi(argv[1])));
   const int count = std::atoi(argv[2]);
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
@@ -41,7 +42,8 @@ int main(int argc, char** argv) {
     if (i == 0) before = resident_kib(argv[3]);
     const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
     char answer[1024];
-    if (::connect(socket, address.data(), address.size()) != 0 || ::send(socket, request.data(), request.size(), MSG_NOSIGNAL) < 0 ||
+    if (::connect(socket, address.data(), address.size()) != 0 ||
+        ::send(socket, request.data(), request.size(), MSG_NOSIGNAL) < 0 ||
         ::recv(socket, answer, sizeof answer, 0) <= 0) {
       std::fprintf(stderr, "connection %d failed\n", i);
       return 1;
@@ -49,7 +51,7 @@ int main(int argc, char** argv) {
     sockets.push_back(socket);
   }
   const long after = resident_kib(argv[3]);
-  std::printf("%d idle connections: %ld KiB resident before, %ld after, %.0f bytes each\n", count, before, after,
-              static_cast<double>(after - before) * 1024 / count);
+  std::printf("%d idle connections: %ld KiB resident before, %ld after, %.0f bytes each\n", count,
+              before, after, static_cast<double>(after - before) * 1024 / count);
   return 0;
 }

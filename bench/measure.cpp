@@ -7,7 +7,8 @@
 #include <atomic>
 #include <cstdlib>
 
-// glibc's own, under the names that stay when a program brings functions of its own (glibc manual, "Replacing malloc").
+// glibc's own, under the names that stay when a program brings functions of its own (glibc manual,
+// "Replacing malloc").
 extern "C" {
 void* __libc_malloc(size_t size);
 void* __libc_calloc(size_t count, size_t size);
@@ -51,6 +52,10 @@ uint64_t instructions() {
 extern "C" {
 void* malloc(size_t size) { return sluice::bench::count(__libc_malloc(size)); }
 void* calloc(size_t count, size_t size) { return sluice::bench::count(__libc_calloc(count, size)); }
-void* realloc(void* memory, size_t size) { return sluice::bench::count(__libc_realloc(memory, size)); }
-void* aligned_alloc(size_t alignment, size_t size) { return sluice::bench::count(__libc_memalign(alignment, size)); }
+void* realloc(void* memory, size_t size) {
+  return sluice::bench::count(__libc_realloc(memory, size));
+}
+void* aligned_alloc(size_t alignment, size_t size) {
+  return sluice::bench::count(__libc_memalign(alignment, size));
+}
 }

@@ -1,5 +1,6 @@
-// One hot part, again and again: its time (Google Benchmark), its allocations, and its instructions where the machine counts them.
-// Where it does not, `./dev bench micro --instructions` has callgrind count them.
+// One hot part, again and again: its time (Google Benchmark), its allocations, and its instructions
+// where the machine counts them. Where it does not, `./dev bench micro --instructions` has
+// callgrind count them.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -36,7 +37,9 @@ void measure(benchmark::State& state, Part&& part) {
   const uint64_t instructions_before = instructions();
   for (auto _ : state) part();
   const auto count = static_cast<double>(state.iterations());
-  if (instructions_before > 0) state.counters["instructions"] = static_cast<double>(instructions() - instructions_before) / count;
+  if (instructions_before > 0)
+    state.counters["instructions"] =
+        static_cast<double>(instructions() - instructions_before) / count;
   state.counters["allocations"] = static_cast<double>(allocations() - allocations_before) / count;
 }
 

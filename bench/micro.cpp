@@ -6,8 +6,10 @@
 #include "auth/authenticator.h"
 #include "auth/mint.h"
 #include "bench/measure.h"
+#include "config/route_table.h"
 #include "core/random.h"
 #include "core/timer_wheel.h"
+#include "gateway/endpoint.h"
 #include "http/head_scanner.h"
 #include "http/hygiene.h"
 #include "http/parser.h"
@@ -15,8 +17,6 @@
 #include "limiter/owner.h"
 #include "limiter/shard.h"
 #include "metrics/access_log.h"
-#include "config/route_table.h"
-#include "gateway/endpoint.h"
 #include "proxy/upstream/core_upstream.h"
 
 namespace {
@@ -26,13 +26,17 @@ using bench::measure;
 
 // 500 bytes, 10 fields.
 const std::string request =
-    "GET /api/orders/12345?expand=lines&limit=20 HTTP/1.1\r\nHost: api.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) "
+    "GET /api/orders/12345?expand=lines&limit=20 HTTP/1.1\r\nHost: api.example\r\nUser-Agent: "
+    "Mozilla/5.0 (X11; Linux x86_64) "
     "Gecko/20100101\r\n"
-    "Accept: application/json, text/plain, */*\r\nAccept-Language: en-GB,en;q=0.7,de;q=0.3\r\nAccept-Encoding: gzip, deflate, br\r\n"
-    "Referer: https://shop.example/orders\r\nOrigin: https://shop.example\r\nConnection: keep-alive\r\nCache-Control: no-cache\r\n"
+    "Accept: application/json, text/plain, */*\r\nAccept-Language: "
+    "en-GB,en;q=0.7,de;q=0.3\r\nAccept-Encoding: gzip, deflate, br\r\n"
+    "Referer: https://shop.example/orders\r\nOrigin: https://shop.example\r\nConnection: "
+    "keep-alive\r\nCache-Control: no-cache\r\n"
     "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n\r\n";
 const std::string response =
-    "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: application/json\r\nContent-Length: 13\r\nCache-Control: no-store\r\n\r\n";
+    "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: application/json\r\nContent-Length: "
+    "13\r\nCache-Control: no-store\r\n\r\n";
 
 void request_head_from_bytes_to_upstream_head(benchmark::State& state) {
   auto head = std::make_unique<http::RequestHead>();
@@ -48,7 +52,9 @@ void request_head_from_bytes_to_upstream_head(benchmark::State& state) {
     http::drop_request_fields(*head);
     http::Writer writer{out};
     http::write_request_head(writer, *head,
-                             {.client_address = "10.1.2.3", .request_id = "0123456789abcdef0123456789abcdef", .traceparent = ""});
+                             {.client_address = "10.1.2.3",
+                              .request_id = "0123456789abcdef0123456789abcdef",
+                              .traceparent = ""});
     benchmark::DoNotOptimize(writer.size());
   });
 }
@@ -63,10 +69,13 @@ void response_head_from_bytes_to_downstream_head(benchmark::State& state) {
     scanner.reset(http::HeadKind::response);
     const auto outcome = scanner.scan(bytes);
     http::Parser parser;
-    benchmark::DoNotOptimize(parser.parse_response({bytes.data(), outcome.end}, http::Method::get, *head));
+    benchmark::DoNotOptimize(
+        parser.parse_response({bytes.data(), outcome.end}, http::Method::get, *head));
     http::drop_response_fields(*head, http::Framing::length);
     http::Writer writer{out};
-    http::write_response_head(writer, *head, {.framing = head->framing, .request_id = "0123456789abcdef0123456789abcdef"});
+    http::write_response_head(
+        writer, *head,
+        {.framing = head->framing, .request_id = "0123456789abcdef0123456789abcdef"});
     benchmark::DoNotOptimize(writer.size());
   });
 }
@@ -100,8 +109,8 @@ class TokenBench {
   }
   auth::Authenticator& authenticator() {
     if (authenticator_ == nullptr) {
-      authenticator_ =
-          std::make_unique<auth::Authenticator>(auth::AuthenticatorOptions{.verifier = {.providers = providers_, .claims = claims_}});
+      authenticator_ = std::make_unique<auth::Authenticator>(
+          auth::AuthenticatorOptions{.verifier = {.providers = providers_, .claims = claims_}});
       authenticator_->adopt(snapshot_);
     }
     return *authenticator_;
@@ -129,22 +138,27 @@ void token_cached(benchmark::State& state) {
   TokenBench bench{auth::Algorithm::hs256};
   auth::Authenticator& authenticator = bench.authenticator();
   auth::Attempt attempt;
-  static_cast<void>(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, TokenBench::now, attempt));
+  static_cast<void>(
+      authenticator.look_up(bench.acceptance(), bench.head().fields, {}, TokenBench::now, attempt));
   static_cast<void>(authenticator.verify(bench.acceptance(), TokenBench::now, attempt));
-  measure(state,
-          [&] { benchmark::DoNotOptimize(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, TokenBench::now, attempt)); });
+  measure(state, [&] {
+    benchmark::DoNotOptimize(authenticator.look_up(bench.acceptance(), bench.head().fields, {},
+                                                   TokenBench::now, attempt));
+  });
   if (attempt.examined.refusal != auth::Refusal::none) state.SkipWithError("refused");
 }
 BENCHMARK(token_cached);
 
-// The whole way of a token that is not remembered, beside OpenSSL's verification of the same signature alone.
+// The whole way of a token that is not remembered, beside OpenSSL's verification of the same
+// signature alone.
 void token_verified(benchmark::State& state, auth::Algorithm algorithm) {
   TokenBench bench{algorithm};
   auth::Authenticator& authenticator = bench.authenticator();
   auth::Attempt attempt;
   auth::EpochSeconds now = TokenBench::now;
   measure(state, [&] {
-    static_cast<void>(authenticator.look_up(bench.acceptance(), bench.head().fields, {}, now, attempt));
+    static_cast<void>(
+        authenticator.look_up(bench.acceptance(), bench.head().fields, {}, now, attempt));
     attempt.examined.refusal = auth::Refusal::none;
     auth::TokenVerifier& verifier = authenticator.verifier();
     verifier.examine(attempt.token, 1, now, attempt.examined);
@@ -155,7 +169,9 @@ void token_verified(benchmark::State& state, auth::Algorithm algorithm) {
 void openssl_verify(benchmark::State& state, auth::Algorithm algorithm) {
   TokenBench bench{algorithm};
   auth::SignatureChecker checker{bench.key()};
-  measure(state, [&] { benchmark::DoNotOptimize(checker.verify(bench.signed_text(), bench.signature())); });
+  measure(state, [&] {
+    benchmark::DoNotOptimize(checker.verify(bench.signed_text(), bench.signature()));
+  });
 }
 BENCHMARK_CAPTURE(token_verified, hs256, auth::Algorithm::hs256);
 BENCHMARK_CAPTURE(openssl_verify, hs256, auth::Algorithm::hs256);
@@ -166,10 +182,12 @@ BENCHMARK_CAPTURE(openssl_verify, es256, auth::Algorithm::es256);
 BENCHMARK_CAPTURE(token_verified, eddsa, auth::Algorithm::eddsa);
 BENCHMARK_CAPTURE(openssl_verify, eddsa, auth::Algorithm::eddsa);
 
-// From address to verdict, over keys that are all live. The address is chosen at random: with many keys nothing is in cache.
+// From address to verdict, over keys that are all live. The address is chosen at random: with many
+// keys nothing is in cache.
 void limit_check(benchmark::State& state) {
   const auto keys = static_cast<uint64_t>(state.range(0));
-  const limiter::Limit limit{.policy = {.rate = {1, 86'400'000'000'000}, .burst = 30'000, .delay = 30'000}};
+  const limiter::Limit limit{
+      .policy = {.rate = {1, 86'400'000'000'000}, .burst = 30'000, .delay = 30'000}};
   limiter::Shard shard{keys, {&limit, 1}};
   const limiter::Ownership ownership{1, 99};
   const auto ask = [&](uint64_t address, core::Instant now) {
@@ -199,7 +217,8 @@ void limit_check_of_new_keys(benchmark::State& state) {
   measure(state, [&] {
     now += core::Duration{100};
     const limiter::Claim claim{.hash = random.next() | 1};
-    benchmark::DoNotOptimize(shard.visit(limiter::Visit::decide, {&claim, 1}, limiter::Holding::allowed, now));
+    benchmark::DoNotOptimize(
+        shard.visit(limiter::Visit::decide, {&claim, 1}, limiter::Holding::allowed, now));
   });
 }
 BENCHMARK(limit_check_of_new_keys)->ArgName("keys")->Arg(1'000'000);
@@ -210,14 +229,16 @@ void route_found(benchmark::State& state) {
   std::vector<config::Route> routes;
   for (size_t number = 0; number < count; ++number) {
     const std::string text = std::to_string(number);
-    routes.push_back({.match = {.host = "h" + std::to_string(number % 50) + ".api.example", .path = "/v1/service" + text}});
+    routes.push_back({.match = {.host = "h" + std::to_string(number % 50) + ".api.example",
+                                .path = "/v1/service" + text}});
   }
   const config::RouteTable table{routes};
   std::vector<std::pair<std::string, std::string>> asked;
   core::Random random{7};
   for (size_t number = 0; number < 4096; ++number) {
     const uint64_t which = random.below(count);
-    asked.emplace_back("h" + std::to_string(which % 50) + ".api.example", "/v1/service" + std::to_string(which) + "/orders/12345");
+    asked.emplace_back("h" + std::to_string(which % 50) + ".api.example",
+                       "/v1/service" + std::to_string(which) + "/orders/12345");
   }
   const http::Fields fields{};
   size_t at = 0;
@@ -234,14 +255,19 @@ void endpoint_chosen(benchmark::State& state) {
   config::UpstreamConfig config{.balance = static_cast<config::Balance>(state.range(0))};
   std::vector<std::unique_ptr<gateway::Endpoint>> endpoints;
   for (uint16_t number = 0; number < 8; ++number) {
-    config.endpoints.push_back({.authority = std::to_string(number), .destination = core::SocketAddress::ipv4(0x7f000001, number)});
-    endpoints.push_back(std::make_unique<gateway::Endpoint>(record, config.endpoints.back(), number));
+    config.endpoints.push_back({.authority = std::to_string(number),
+                                .destination = core::SocketAddress::ipv4(0x7f000001, number)});
+    endpoints.push_back(
+        std::make_unique<gateway::Endpoint>(record, config.endpoints.back(), number));
   }
   proxy::UpstreamPlan plan{config, *record->cores[0]};
-  for (size_t number = 0; number < endpoints.size(); ++number) plan.add(*endpoints[number]->cores[0], config.endpoints[number]);
+  for (size_t number = 0; number < endpoints.size(); ++number)
+    plan.add(*endpoints[number]->cores[0], config.endpoints[number]);
   plan.complete();
   core::Random random{7};
-  measure(state, [&] { benchmark::DoNotOptimize(plan.choose(core::Instant{}, random, random.next(), nullptr)); });
+  measure(state, [&] {
+    benchmark::DoNotOptimize(plan.choose(core::Instant{}, random, random.next(), nullptr));
+  });
 }
 BENCHMARK(endpoint_chosen)->ArgName("balance")->Arg(0)->Arg(1)->Arg(2);
 
@@ -258,17 +284,18 @@ BENCHMARK(timer_armed_and_disarmed);
 void access_log_line(benchmark::State& state) {
   metrics::LineFormatter formatter;
   std::array<char, metrics::line_bytes_max> out;
-  const metrics::AccessRecord record{.finished_at = core::WallTime{std::chrono::seconds{1'700'000'000}},
-                                     .request_id = "0123456789abcdef0123456789abcdef",
-                                     .method = "GET",
-                                     .path = "/api/orders/12345",
-                                     .status = 200,
-                                     .reason = "-",
-                                     .route = "default",
-                                     .endpoint = "10.0.0.1:9001",
-                                     .client = "10.1.2.3",
-                                     .principal = "alice",
-                                     .latency = core::Duration{1'234'567}};
+  const metrics::AccessRecord record{
+      .finished_at = core::WallTime{std::chrono::seconds{1'700'000'000}},
+      .request_id = "0123456789abcdef0123456789abcdef",
+      .method = "GET",
+      .path = "/api/orders/12345",
+      .status = 200,
+      .reason = "-",
+      .route = "default",
+      .endpoint = "10.0.0.1:9001",
+      .client = "10.1.2.3",
+      .principal = "alice",
+      .latency = core::Duration{1'234'567}};
   measure(state, [&] { benchmark::DoNotOptimize(formatter.format(record, out)); });
 }
 BENCHMARK(access_log_line);

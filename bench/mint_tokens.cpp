@@ -1,6 +1,7 @@
 // Prints tokens, each of another subject, a line each: for the loads of bench/run.
 // usage: mint_tokens COUNT SECRET             HS256
-//        mint_tokens COUNT --forge KEY.pem    one signature of the private key, changed a little each time: forged
+//        mint_tokens COUNT --forge KEY.pem    one signature of the private key, changed a little
+//        each time: forged
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -26,7 +27,8 @@ int main(int argc, char** argv) {
     key.kid = thumbprint(key);
   }
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  const MintOptions options{.key = &key, .subject = "user0", .issued_at = now, .expires = now + std::chrono::hours{12}};
+  const MintOptions options{
+      .key = &key, .subject = "user0", .issued_at = now, .expires = now + std::chrono::hours{12}};
   const std::string first = forge ? mint(options) : "";
   for (unsigned long i = 0; i < count; ++i) {
     if (!forge) {
@@ -39,7 +41,8 @@ int main(int argc, char** argv) {
     // Five characters in the middle of the signature count up.
     std::string token = first;
     constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    for (unsigned digit = 0; digit < 5; ++digit) token[token.size() - 20 + digit] = alphabet[i >> (6 * digit) & 63];
+    for (unsigned digit = 0; digit < 5; ++digit)
+      token[token.size() - 20 + digit] = alphabet[i >> (6 * digit) & 63];
     std::puts(token.c_str());
   }
   return 0;

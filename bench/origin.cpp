@@ -1,6 +1,7 @@
-// The endpoint that is measured against: answers as fast as it can, and takes as little of its core as it can, so that the rest
-// is the load generator's. Over the engine of the gateway; one thread. Knows GET /bytes?n=N, which is N bytes; all else gets a
-// small answer. Bodies are read and thrown away.
+// The endpoint that is measured against: answers as fast as it can, and takes as little of its core
+// as it can, so that the rest is the load generator's. Over the engine of the gateway; one thread.
+// Knows GET /bytes?n=N, which is N bytes; all else gets a small answer. Bodies are read and thrown
+// away.
 //
 //   origin --listen PORT
 #include <netinet/tcp.h>
@@ -26,7 +27,8 @@ using namespace sluice;
 
 constexpr uint32_t connections_max = 20'000;
 constexpr size_t block_bytes = 1 << 20;
-constexpr std::string_view small_answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world\n";
+constexpr std::string_view small_answer =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world\n";
 
 enum class Operation : uint8_t { none, accept, receive, send };
 
@@ -40,10 +42,12 @@ struct Connection {
 };
 
 std::string_view value_of(std::string_view head, std::string_view name) {
-  for (size_t at = head.find("\r\n"); at != std::string_view::npos && at + 2 < head.size(); at = head.find("\r\n", at + 2)) {
+  for (size_t at = head.find("\r\n"); at != std::string_view::npos && at + 2 < head.size();
+       at = head.find("\r\n", at + 2)) {
     const std::string_view line = head.substr(at + 2, head.find("\r\n", at + 2) - at - 2);
     if (line.size() <= name.size() || line[name.size()] != ':') continue;
-    const bool fits = std::equal(name.begin(), name.end(), line.begin(), [](char a, char b) { return a == (b | 0x20); });
+    const bool fits = std::equal(name.begin(), name.end(), line.begin(),
+                                 [](char a, char b) { return a == (b | 0x20); });
     if (fits) return line.substr(line.find_first_not_of(' ', name.size() + 1));
   }
   return {};
@@ -58,13 +62,19 @@ uint64_t number(std::string_view text) {
 class Origin {
  public:
   Origin(core::Kernel& kernel, int listener)
-      : kernel_(kernel), listener_(listener), pool_(4096), connections_(connections_max), block_(block_bytes) {}
+      : kernel_(kernel),
+        listener_(listener),
+        pool_(4096),
+        connections_(connections_max),
+        block_(block_bytes) {}
   bool prepare() { return pool_.attach(kernel_, core::BufferGroup::downstream).ok(); }
   void run() {
-    kernel_.accept({static_cast<uint8_t>(Operation::accept), 0, 0}, listener_, core::AcceptMode::multishot);
+    kernel_.accept({static_cast<uint8_t>(Operation::accept), 0, 0}, listener_,
+                   core::AcceptMode::multishot);
     while (true) {
       pool_.restock(kernel_);
-      for (const core::Completion& completion : kernel_.submit_and_wait(std::chrono::seconds{3600})) on_completion(completion);
+      for (const core::Completion& completion : kernel_.submit_and_wait(std::chrono::seconds{3600}))
+        on_completion(completion);
       connections_.reclaim();
     }
   }
@@ -74,8 +84,8 @@ class Origin {
     return connections_.token(static_cast<uint8_t>(operation), connection);
   }
   void receive(Connection& connection) {
-    kernel_.receive_pooled(token(Operation::receive, connection), connection.socket, core::BufferGroup::downstream,
-                           core::Readiness::unexpected);
+    kernel_.receive_pooled(token(Operation::receive, connection), connection.socket,
+                           core::BufferGroup::downstream, core::Readiness::unexpected);
   }
   void close(Connection& connection) {
     kernel_.close(connection.socket);
@@ -146,7 +156,9 @@ class Origin {
     const size_t at = head.find(' ') + 1;
     if (head.substr(at).starts_with(bytes_path)) {
       connection.bytes_left = number(head.substr(at + bytes_path.size()));
-      connection.head = "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(connection.bytes_left) + "\r\n\r\n";
+      connection.head =
+          "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(connection.bytes_left) +
+          "\r\n\r\n";
       connection.front = connection.head;
     }
     if (!head.starts_with("GET")) connection.body_left = number(value_of(head, "content-length"));
@@ -154,8 +166,10 @@ class Origin {
   }
 
   void answer(Connection& connection) {
-    const auto sent = kernel_.send_now(connection.socket, std::as_bytes(std::span{connection.front.data(), connection.front.size()}),
-                                       connection.bytes_left > 0 ? core::Continuation::follows : core::Continuation::none);
+    const auto sent = kernel_.send_now(
+        connection.socket,
+        std::as_bytes(std::span{connection.front.data(), connection.front.size()}),
+        connection.bytes_left > 0 ? core::Continuation::follows : core::Continuation::none);
     if (!sent && sent.error() != core::Error::would_block) {
       close(connection);
       return;
@@ -167,10 +181,12 @@ class Origin {
   void go_on(Connection& connection) {
     if (!connection.front.empty()) {
       kernel_.send(token(Operation::send, connection), connection.socket,
-                   std::as_bytes(std::span{connection.front.data(), connection.front.size()}), core::Continuation::none);
+                   std::as_bytes(std::span{connection.front.data(), connection.front.size()}),
+                   core::Continuation::none);
     } else if (connection.bytes_left > 0) {
       const size_t size = std::min<uint64_t>(connection.bytes_left, block_bytes);
-      kernel_.send(token(Operation::send, connection), connection.socket, std::span{block_.data(), size}, core::Continuation::none);
+      kernel_.send(token(Operation::send, connection), connection.socket,
+                   std::span{block_.data(), size}, core::Continuation::none);
     } else {
       receive(connection);
     }
@@ -207,12 +223,16 @@ int main(int argc, char** argv) {
   const int on = 1;
   ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  const core::SocketAddress address = core::SocketAddress::ipv4(0x7f000001, static_cast<uint16_t>(std::atoi(argv[2])));
+  const core::SocketAddress address =
+      core::SocketAddress::ipv4(0x7f000001, static_cast<uint16_t>(std::atoi(argv[2])));
   core::KernelUnavailable unavailable;
-  const auto kernel = core::Kernel::open(
-      {.submission_entries = core::limits::submission_entries, .completion_entries = core::limits::completion_entries}, unavailable);
-  if (kernel == nullptr || ::bind(listener, address.data(), address.size()) != 0 || ::listen(listener, 4096) != 0) {
-    std::fprintf(stderr, "origin: %s\n", kernel == nullptr ? unavailable.reason.c_str() : std::strerror(errno));
+  const auto kernel = core::Kernel::open({.submission_entries = core::limits::submission_entries,
+                                          .completion_entries = core::limits::completion_entries},
+                                         unavailable);
+  if (kernel == nullptr || ::bind(listener, address.data(), address.size()) != 0 ||
+      ::listen(listener, 4096) != 0) {
+    std::fprintf(stderr, "origin: %s\n",
+                 kernel == nullptr ? unavailable.reason.c_str() : std::strerror(errno));
     return 2;
   }
   const auto origin = std::make_unique<Origin>(*kernel, listener);

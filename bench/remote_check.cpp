@@ -1,6 +1,7 @@
-// What a limit check costs that another core answers: two pinned threads, each with a ring and a loop as a worker has, and
-// nothing else to do. With `window` checks out at a time: 1 is the worst case, both cores asleep in between; many are what
-// a busy gateway sees, where one doorbell wakes for all. Prints CPU of both cores together and the time to the answer.
+// What a limit check costs that another core answers: two pinned threads, each with a ring and a
+// loop as a worker has, and nothing else to do. With `window` checks out at a time: 1 is the worst
+// case, both cores asleep in between; many are what a busy gateway sees, where one doorbell wakes
+// for all. Prints CPU of both cores together and the time to the answer.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -45,7 +46,8 @@ class Side {
 
   void open() {
     core::KernelUnavailable unavailable;
-    kernel_ = core::Kernel::open({.submission_entries = 256, .completion_entries = 1024}, unavailable);
+    kernel_ =
+        core::Kernel::open({.submission_entries = 256, .completion_entries = 1024}, unavailable);
     if (kernel_ == nullptr) std::fprintf(stderr, "%s\n", unavailable.reason.c_str()), std::exit(4);
     loop_ = std::make_unique<core::Loop>(*kernel_, postbox_);
   }
@@ -93,7 +95,8 @@ class Side {
     }
     auto& check = static_cast<Check&>(message);
     if (check.kind == question) {
-      check.visit.verdict = shard_->visit(check.visit.visit, {check.visit.claims.data(), 1}, check.visit.holding, loop_->now());
+      check.visit.verdict = shard_->visit(check.visit.visit, {check.visit.claims.data(), 1},
+                                          check.visit.holding, loop_->now());
       check.kind = answer;
       post(check);
       return;
@@ -145,9 +148,13 @@ void measure(unsigned window) {
   asking.join();
   answering.join();
   std::sort(asker.latencies_ns.begin(), asker.latencies_ns.end());
-  const auto at = [&](double share) { return static_cast<double>(asker.latencies_ns[static_cast<size_t>(share * (checks - 1))]) / 1e3; };
-  std::printf("%6u out: %6.2f us CPU a check (%5.2f asker, %5.2f owner), answer after %6.1f us (p50), %6.1f us (p99)\n", window,
-              (cpu[0] + cpu[1]) / checks, cpu[0] / checks, cpu[1] / checks, at(0.5), at(0.99));
+  const auto at = [&](double share) {
+    return static_cast<double>(asker.latencies_ns[static_cast<size_t>(share * (checks - 1))]) / 1e3;
+  };
+  std::printf(
+      "%6u out: %6.2f us CPU a check (%5.2f asker, %5.2f owner), answer after %6.1f us (p50), "
+      "%6.1f us (p99)\n",
+      window, (cpu[0] + cpu[1]) / checks, cpu[0] / checks, cpu[1] / checks, at(0.5), at(0.99));
 }
 
 // The floor: two rings that do nothing but wake each other.
@@ -161,7 +168,8 @@ void measure_doorbells() {
   const auto side = [&](unsigned index) {
     core::enter_thread("doorbell", cores[index % cores.size()]);
     core::KernelUnavailable unavailable;
-    kernels[index] = core::Kernel::open({.submission_entries = 64, .completion_entries = 256}, unavailable);
+    kernels[index] =
+        core::Kernel::open({.submission_entries = 64, .completion_entries = 256}, unavailable);
     ready.arrive_and_wait();
     const double before = thread_cpu_us();
     for (unsigned round = 0; round < rounds; ++round) {
@@ -169,7 +177,8 @@ void measure_doorbells() {
         rung[1].store(round + 1);
         kernels[0]->ring_doorbell(*kernels[1]);
       }
-      while (rung[index].load() <= round) static_cast<void>(kernels[index]->submit_and_wait(core::forever));
+      while (rung[index].load() <= round)
+        static_cast<void>(kernels[index]->submit_and_wait(core::forever));
       if (index == 1) {
         rung[0].store(round + 1);
         kernels[1]->ring_doorbell(*kernels[0]);
@@ -183,7 +192,8 @@ void measure_doorbells() {
   std::thread first{side, 0};
   first.join();
   second.join();
-  std::printf("the floor: %5.2f us CPU for a doorbell there and one back, with nothing to say\n", (cpu[0] + cpu[1]) / rounds);
+  std::printf("the floor: %5.2f us CPU for a doorbell there and one back, with nothing to say\n",
+              (cpu[0] + cpu[1]) / rounds);
 }
 
 }  // namespace

@@ -2,11 +2,11 @@
 #include <fmt/core.h>
 
 #include "cli/commands.h"
-#include "gateway/service.h"
 #include "config/reader.h"
 #include "config/schema.h"
 #include "gateway/gateway.h"
 #include "gateway/resolver.h"
+#include "gateway/service.h"
 
 namespace sluice::cli {
 
@@ -29,7 +29,7 @@ std::string key_in_words(const config::Config& config, const config::NamedLimit&
 std::string route_in_words(const config::Config& config, const config::Route& route) {
   std::string text = route.auth == config::AuthMode::none       ? "no token"
                      : route.auth == config::AuthMode::optional ? "token optional"
-                                                               : "token required";
+                                                                : "token required";
   for (const auto& list : {route.limits_before, route.limits_after}) {
     for (const uint16_t limit : list) text += ", " + config.limits[limit].reason;
   }
@@ -40,15 +40,20 @@ std::string what_in_words(const config::Config& config, const config::Route& rou
   switch (route.kind) {
     case config::RouteKind::upstream: {
       std::string text;
-      for (const config::Destinations::Part& part : route.to.parts) {
+      for (const config::TrafficSplit::Part& part : route.to.parts) {
         text += (text.empty() ? "" : " or ") + config.upstreams[part.upstream].name;
-        if (route.to.parts.size() > 1) text += " (" + std::to_string(part.weight) + " of " + std::to_string(route.to.weights) + ")";
+        if (route.to.parts.size() > 1)
+          text +=
+              " (" + std::to_string(part.weight) + " of " + std::to_string(route.to.weights) + ")";
       }
       return "to " + text + ", " + route_in_words(config, route);
     }
     case config::RouteKind::redirect:
-      return std::to_string(route.redirect.status) + " to " + route.redirect.to + ", " + route_in_words(config, route);
-    case config::RouteKind::respond: return "answers " + std::to_string(route.respond.status) + ", " + route_in_words(config, route);
+      return std::to_string(route.redirect.status) + " to " + route.redirect.to + ", " +
+             route_in_words(config, route);
+    case config::RouteKind::respond:
+      return "answers " + std::to_string(route.respond.status) + ", " +
+             route_in_words(config, route);
     case config::RouteKind::health:
     case config::RouteKind::metrics:
     case config::RouteKind::demo_work: break;
@@ -69,7 +74,8 @@ int check_command(const std::string& path, Resolving resolving) {
   if (!reading.config) return gateway::exit_usage;
   const config::Config& config = *reading.config;
   fmt::print("{} is good.\n\n", path);
-  for (const config::ListenerConfig& listener : config.listeners) fmt::print("listen {}\n", listener.address.text());
+  for (const config::ListenerConfig& listener : config.listeners)
+    fmt::print("listen {}\n", listener.address.text());
   for (const config::UpstreamConfig& upstream : config.upstreams) {
     fmt::print("upstream {}:", upstream.name);
     for (const config::EndpointConfig& endpoint : upstream.endpoints) {
@@ -82,8 +88,9 @@ int check_command(const std::string& path, Resolving resolving) {
   fmt::print("\n");
   for (size_t index = 0; index < config.limits.size(); ++index) {
     const config::NamedLimit& limit = config.limits[index];
-    fmt::print("limit {}: {}, by {}, {} the token is checked\n", limit.name, config::in_words(config.limit_rules[index]),
-               key_in_words(config, limit), limit.stage == config::LimitStage::before_auth ? "before" : "after");
+    fmt::print("limit {}: {}, by {}, {} the token is checked\n", limit.name,
+               config::in_words(config.limit_rules[index]), key_in_words(config, limit),
+               limit.stage == config::LimitStage::before_auth ? "before" : "after");
   }
   fmt::print("\nRoutes; the most specific one that fits gets a request:\n");
   for (const config::Route& route : config.routes) {

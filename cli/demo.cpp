@@ -7,8 +7,8 @@
 #include "auth/mint.h"
 #include "cli/commands.h"
 #include "cli/example_service.h"
-#include "gateway/service.h"
 #include "gateway/gateway.h"
+#include "gateway/service.h"
 
 namespace sluice::cli {
 
@@ -24,8 +24,10 @@ void print_commands(uint16_t port, const std::string& token) {
       "  # 2. A request without a token is refused, with one it is forwarded\n"
       "  curl -i {url}/api/hello\n"
       "  curl -i -H \"Authorization: Bearer $TOKEN\" {url}/api/hello\n\n"
-      "  # 3. A burst of 20 at once: 10 a second pass, 5 more wait for their turn, the rest get 429\n"
-      "  seq 20 | xargs -P 20 -I{{}} curl -s -o /dev/null -w '%{{http_code}} ' -H \"Authorization: Bearer $TOKEN\" {url}/api/hello; "
+      "  # 3. A burst of 20 at once: 10 a second pass, 5 more wait for their turn, the rest get "
+      "429\n"
+      "  seq 20 | xargs -P 20 -I{{}} curl -s -o /dev/null -w '%{{http_code}} ' -H \"Authorization: "
+      "Bearer $TOKEN\" {url}/api/hello; "
       "echo\n\n"
       "  # 4. An endpoint that takes its time\n"
       "  curl -i -H \"Authorization: Bearer $TOKEN\" '{url}/slow?ms=1500'\n\n"
@@ -61,8 +63,12 @@ int demo_command(const RunFlags& given) {
   }
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const std::string secret = std::get<std::string>(read_secret());
-  const std::string token = auth::mint({.secret = secret, .subject = "demo", .issued_at = now, .expires = now + std::chrono::hours{12}});
-  return gateway::serve(std::move(std::get<config::Config>(config)), {.when_ready = [&](uint16_t port) { print_commands(port, token); }});
+  const std::string token = auth::mint({.secret = secret,
+                                        .subject = "demo",
+                                        .issued_at = now,
+                                        .expires = now + std::chrono::hours{12}});
+  return gateway::serve(std::move(std::get<config::Config>(config)),
+                        {.when_ready = [&](uint16_t port) { print_commands(port, token); }});
 }
 
 }  // namespace sluice::cli

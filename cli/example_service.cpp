@@ -82,17 +82,21 @@ class Client {
       if (outcome.state == http::HeadScanner::Outcome::State::broken) return Step::broken;
       head_.assign(in_, 0, outcome.end);
       in_.erase(0, outcome.end);
-      if (parser_.parse_request({head_.data() + outcome.begin, outcome.end - outcome.begin}, request_) != http::Rule::none)
+      if (parser_.parse_request({head_.data() + outcome.begin, outcome.end - outcome.begin},
+                                request_) != http::Rule::none)
         return Step::broken;
       has_head_ = true;
       body_.clear();
-      if (request_.expectation == http::Expectation::continue_100) out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+      if (request_.expectation == http::Expectation::continue_100)
+        out_ += "HTTP/1.1 100 Continue\r\n\r\n";
     }
     const auto piece = parser_.take_body(in_, in_.data());
-    if (piece.rule != http::Rule::none || body_.size() + piece.produced > echo_bytes_max) return Step::broken;
+    if (piece.rule != http::Rule::none || body_.size() + piece.produced > echo_bytes_max)
+      return Step::broken;
     if (request_.path == "/echo") body_.append(in_, 0, piece.produced);
     in_.erase(0, piece.consumed);
-    if (!piece.complete) return out_.empty() ? Step::needs_bytes : (flush() ? Step::needs_bytes : Step::broken);
+    if (!piece.complete)
+      return out_.empty() ? Step::needs_bytes : (flush() ? Step::needs_bytes : Step::broken);
     has_head_ = false;
     scanner_.reset(http::HeadKind::request);
     closing_ = request_.persistence == http::Persistence::close;
@@ -128,17 +132,22 @@ class Client {
     } else if (path == "/headers") {
       respond(200, "text/plain", head_);
     } else if (path == "/slow") {
-      due_ = Clock::now() + std::chrono::milliseconds{std::min<uint64_t>(number_of(request_.query, "ms="), 600'000)};
+      due_ = Clock::now() + std::chrono::milliseconds{
+                                std::min<uint64_t>(number_of(request_.query, "ms="), 600'000)};
       respond(200, "application/json", "{\"message\":\"Sorry that it took so long\"}\n");
     } else if (path == "/bytes" || path == "/chunked") {
       const uint64_t size = number_of(request_.query, "n=");
       chunked_ = path == "/chunked";
-      respond_head(200, "application/octet-stream", chunked_ ? "Transfer-Encoding: chunked" : "Content-Length: " + std::to_string(size));
+      respond_head(
+          200, "application/octet-stream",
+          chunked_ ? "Transfer-Encoding: chunked" : "Content-Length: " + std::to_string(size));
       remaining_ = request_.method == http::Method::head ? 0 : size;
       position_ = 0;
       if (chunked_ && remaining_ == 0 && request_.method != http::Method::head) out_ += "0\r\n\r\n";
-    } else if (const uint64_t status = number_of(path, "/status/"); status >= 200 && status <= 599) {
-      respond(static_cast<unsigned>(status), "text/plain", status == 204 || status == 304 ? "" : "as you wish\n");
+    } else if (const uint64_t status = number_of(path, "/status/");
+               status >= 200 && status <= 599) {
+      respond(static_cast<unsigned>(status), "text/plain",
+              status == 204 || status == 304 ? "" : "as you wish\n");
     } else {
       respond(404, "text/plain", "no such path\n");
     }
@@ -152,7 +161,9 @@ class Client {
       const uint64_t size = std::min<uint64_t>(remaining_, chunked_ ? chunk_bytes : piece_bytes);
       if (chunked_) {
         std::array<char, 16> line;
-        out_.append(line.data(), std::to_chars(line.data(), line.data() + line.size(), size, 16).ptr).append("\r\n");
+        out_.append(line.data(),
+                    std::to_chars(line.data(), line.data() + line.size(), size, 16).ptr)
+            .append("\r\n");
       }
       for (uint64_t i = 0; i < size; ++i) out_ += static_cast<char>('a' + (position_ + i) % 26);
       position_ += size;
@@ -164,7 +175,8 @@ class Client {
   bool flush() {
     while (is_writing()) {
       if (remaining_ > 0 && out_.size() - written_ < piece_bytes) generate();
-      const ssize_t sent = ::send(socket_, out_.data() + written_, out_.size() - written_, MSG_NOSIGNAL);
+      const ssize_t sent =
+          ::send(socket_, out_.data() + written_, out_.size() - written_, MSG_NOSIGNAL);
       if (sent < 0) return errno == EAGAIN || errno == EINTR;
       written_ += static_cast<size_t>(sent);
     }
@@ -193,7 +205,8 @@ class Client {
 
 class Service {
  public:
-  Service(int listener, int wake) : listener_(listener), wake_(wake), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  Service(int listener, int wake)
+      : listener_(listener), wake_(wake), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
     watch(listener_, EPOLL_CTL_ADD, EPOLLIN);
     watch(wake_, EPOLL_CTL_ADD, EPOLLIN);
   }
@@ -202,7 +215,8 @@ class Service {
   void run() {
     std::array<epoll_event, 128> events;
     while (true) {
-      const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms());
+      const int count =
+          ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms());
       for (int i = 0; i < count; ++i) {
         const int socket = events[static_cast<size_t>(i)].data.fd;
         if (socket == wake_) return;
@@ -216,7 +230,8 @@ class Service {
       while (!due_.empty() && due_.begin()->first <= now) {
         const int socket = due_.begin()->second;
         due_.erase(due_.begin());
-        if (const auto found = clients_.find(socket); found != clients_.end() && found->second->due()) {
+        if (const auto found = clients_.find(socket);
+            found != clients_.end() && found->second->due()) {
           found->second->wake();
           serve(socket);
         }
@@ -232,7 +247,8 @@ class Service {
 
   [[nodiscard]] int timeout_ms() const {
     if (due_.empty()) return -1;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(due_.begin()->first - Clock::now()).count();
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(due_.begin()->first - Clock::now()).count();
     return static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
   }
 

@@ -1,5 +1,6 @@
-// The example service behind the demo: one thread, level-triggered epoll, HTTP/1.1 with keep-alive. It is there to be
-// called through the gateway (and is the origin of the tests and benchmarks), not to be a model of one.
+// The example service behind the demo: one thread, level-triggered epoll, HTTP/1.1 with keep-alive.
+// It is there to be called through the gateway (and is the origin of the tests and benchmarks), not
+// to be a model of one.
 //
 //   /               13 bytes                     /bytes?n=N     N bytes, with a length
 //   /api/hello      a small JSON object          /chunked?n=N   N bytes in chunks of up to 8 KiB

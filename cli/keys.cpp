@@ -14,8 +14,8 @@
 #include "auth/jwks.h"
 #include "auth/mint.h"
 #include "cli/commands.h"
-#include "gateway/service.h"
 #include "gateway/gateway.h"
+#include "gateway/service.h"
 
 namespace sluice::cli {
 
@@ -44,7 +44,8 @@ std::string hex(std::span<const unsigned char> bytes) {
 int keys_generate_command(const KeyFlags& flags) {
   const auto algorithm = auth::parse_algorithm(flags.algorithm);
   if (!algorithm) {
-    gateway::say("--alg \"" + flags.algorithm + "\" is none of RS256, PS256, ES256 (and 384, 512 of each), EdDSA");
+    gateway::say("--alg \"" + flags.algorithm +
+                 "\" is none of RS256, PS256, ES256 (and 384, 512 of each), EdDSA");
     return gateway::exit_usage;
   }
   auto key = auth::generate_signing_key(*algorithm, flags.kid);
@@ -59,7 +60,8 @@ int keys_generate_command(const KeyFlags& flags) {
     return gateway::exit_usage;
   }
   fmt::print("{{\"keys\":[{}]}}\n", auth::to_jwk(made.algorithm, made.pkey.get(), made.kid));
-  gateway::say("wrote " + flags.out + ".pem, which signs and is secret, and " + flags.out + ".pub.pem; above is the key set to publish");
+  gateway::say("wrote " + flags.out + ".pem, which signs and is secret, and " + flags.out +
+               ".pub.pem; above is the key set to publish");
   return gateway::exit_clean;
 }
 
@@ -81,8 +83,10 @@ int keys_jwks_command(const std::vector<std::string>& files) {
     }
     const auth::SharedKey& shared = std::get<auth::SharedKey>(key);
     EVP_PKEY_up_ref(shared->pkey.get());
-    const auth::SigningKey named{.algorithm = shared->algorithm, .pkey = auth::Pkey{shared->pkey.get()}};
-    entries += (entries.empty() ? "" : ",") + auth::to_jwk(shared->algorithm, shared->pkey.get(), auth::thumbprint(named));
+    const auth::SigningKey named{.algorithm = shared->algorithm,
+                                 .pkey = auth::Pkey{shared->pkey.get()}};
+    entries += (entries.empty() ? "" : ",") +
+               auth::to_jwk(shared->algorithm, shared->pkey.get(), auth::thumbprint(named));
   }
   fmt::print("{{\"keys\":[{}]}}\n", entries);
   return gateway::exit_clean;
@@ -102,7 +106,8 @@ int keys_api_command(const std::string& id, const std::string& subject) {
   RAND_bytes(salt.data(), static_cast<int>(salt.size()));
   const std::string shown = auth::base64url_encode(secret);
   fmt::print("{} {} {} {}\n", id, hex(salt), hex(auth::hash_api_secret(salt, shown)), subject);
-  gateway::say("above is the line for the file of keys; the key, which is not kept anywhere: " + id + "." + shown);
+  gateway::say("above is the line for the file of keys; the key, which is not kept anywhere: " +
+               id + "." + shown);
   return gateway::exit_clean;
 }
 

@@ -14,8 +14,8 @@
 
 #include "cli/example_service.h"
 #include "core/affinity.h"
-#include "limiter/journal.h"
 #include "gateway/gateway.h"
+#include "limiter/journal.h"
 
 namespace sluice::cli {
 
@@ -29,12 +29,14 @@ constexpr size_t journal_entries = 4'000'000;
 // One connection of one client, which asks as soon as it was answered.
 class Asker {
  public:
-  Asker(uint32_t client, uint16_t port) : client_(client), socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  Asker(uint32_t client, uint16_t port)
+      : client_(client), socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const auto from = core::SocketAddress::ipv4(0x7f010001 + client, 0);
     const auto to = core::SocketAddress::ipv4(0x7f000001, port);
     const int on = 1;
     ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    is_open_ = ::bind(socket_, from.data(), from.size()) == 0 && ::connect(socket_, to.data(), to.size()) == 0 &&
+    is_open_ = ::bind(socket_, from.data(), from.size()) == 0 &&
+               ::connect(socket_, to.data(), to.size()) == 0 &&
                ::fcntl(socket_, F_SETFL, O_NONBLOCK) == 0;
   }
   ~Asker() { ::close(socket_); }
@@ -46,7 +48,10 @@ class Asker {
   [[nodiscard]] int socket() const { return socket_; }
   [[nodiscard]] uint32_t client() const { return client_; }
   [[nodiscard]] unsigned answers() const { return answers_; }
-  void ask() { is_waiting_ = ::send(socket_, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size()); }
+  void ask() {
+    is_waiting_ = ::send(socket_, request.data(), request.size(), MSG_NOSIGNAL) ==
+                  static_cast<ssize_t>(request.size());
+  }
 
   // Reads what has come; the status of an answer that is complete now, else 0.
   unsigned read() {
@@ -83,11 +88,15 @@ class Asker {
 class Load {
  public:
   Load(const VerifyOptions& options, uint16_t port)
-      : port_(port), answers_max_(options.switch_steering ? 20 : UINT32_MAX), refusals_(options.addresses) {
+      : port_(port),
+        answers_max_(options.switch_steering ? 20 : UINT32_MAX),
+        refusals_(options.addresses) {
     for (uint32_t client = 0; client < options.addresses; ++client) {
-      for (uint32_t n = 0; n < options.connections; ++n) askers_.push_back(std::make_unique<Asker>(client, port));
+      for (uint32_t n = 0; n < options.connections; ++n)
+        askers_.push_back(std::make_unique<Asker>(client, port));
     }
-    for (const auto& asker : askers_) polled_.push_back({.fd = asker->socket(), .events = POLLIN, .revents = 0});
+    for (const auto& asker : askers_)
+      polled_.push_back({.fd = asker->socket(), .events = POLLIN, .revents = 0});
   }
   [[nodiscard]] bool all_open() const {
     for (const auto& asker : askers_) {
@@ -103,12 +112,15 @@ class Load {
     for (auto& asker : askers_) asker->ask();
     while (steady_clock::now() < give_up) {
       // A slow machine takes longer until every client is refused; until then nothing is shown.
-      const bool asking = steady_clock::now() < end || (steady_clock::now() < give_up - std::chrono::seconds{5} && !all_refused());
+      const bool asking =
+          steady_clock::now() < end ||
+          (steady_clock::now() < give_up - std::chrono::seconds{5} && !all_refused());
       meanwhile();
       if (::poll(polled_.data(), polled_.size(), 100) < 0) return;
       bool waiting = false;
       for (size_t index = 0; index < askers_.size(); ++index) {
-        if (asking && !askers_[index]->is_waiting() && askers_[index]->answers() >= answers_max_) reconnect(index);
+        if (asking && !askers_[index]->is_waiting() && askers_[index]->answers() >= answers_max_)
+          reconnect(index);
         Asker& asker = *askers_[index];
         if (polled_[index].revents != 0) {
           if (const unsigned status = asker.read(); status != 0) {
@@ -125,7 +137,8 @@ class Load {
   }
 
  private:
-  // A connection that was there before the steering changed stays where it is; a new one goes elsewhere.
+  // A connection that was there before the steering changed stays where it is; a new one goes
+  // elsewhere.
   void reconnect(size_t index) {
     const uint32_t client = askers_[index]->client();
     askers_[index].reset();
@@ -133,10 +146,13 @@ class Load {
     polled_[index] = {.fd = askers_[index]->socket(), .events = POLLIN, .revents = 0};
   }
   [[nodiscard]] bool all_refused() const {
-    return std::all_of(refusals_.begin(), refusals_.end(), [](unsigned refusals) { return refusals >= 50; });
+    return std::all_of(refusals_.begin(), refusals_.end(),
+                       [](unsigned refusals) { return refusals >= 50; });
   }
   static void count(unsigned status, VerifyReport& report) {
-    (status == 200 ? report.answers_200 : status == 429 ? report.answers_429 : report.answers_else) += 1;
+    (status == 200   ? report.answers_200
+     : status == 429 ? report.answers_429
+                     : report.answers_else) += 1;
   }
   uint16_t port_;
   unsigned answers_max_;  // on one connection
@@ -145,8 +161,8 @@ class Load {
   std::vector<unsigned> refusals_;  // by client
 };
 
-// What each key's owner decided, against the formula. That begins anew whenever a bucket has drained: no request was waiting
-// for so long, and what leaked from an empty bucket is lost.
+// What each key's owner decided, against the formula. That begins anew whenever a bucket has
+// drained: no request was waiting for so long, and what leaked from an empty bucket is lost.
 void judge(const limiter::Policy& policy, const limiter::Journal& journal, VerifyReport& report) {
   using Exact = __int128;
   struct Seen {
@@ -180,7 +196,8 @@ void judge(const limiter::Policy& policy, const limiter::Journal& journal, Verif
   for (auto& [hash, seen] : keys) {
     VerifiedKey key = seen.up_to_refusal;
     const Exact elapsed = (seen.refused - seen.first).count();
-    if (key.asked > 0) key.expected = policy.burst + 1 + static_cast<uint64_t>(elapsed * policy.rate.requests / one);
+    if (key.asked > 0)
+      key.expected = policy.burst + 1 + static_cast<uint64_t>(elapsed * policy.rate.requests / one);
     report.keys.push_back(key);
   }
 }
@@ -188,12 +205,14 @@ void judge(const limiter::Policy& policy, const limiter::Journal& journal, Verif
 config::Config make_config(const VerifyOptions& options, uint16_t upstream_port) {
   config::Config config;
   config.listeners.front().address = core::SocketAddress::ipv4(0x7f000001, 0);
-  config::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, upstream_port), "127.0.0.1");
+  config::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, upstream_port),
+                       "127.0.0.1");
   config.log_path = "none";
   config.sandbox = config::Sandbox::off;  // the clients are in this process too
   config.steering = options.steering;
   const std::vector<int> cores = core::available_cores();
-  for (uint32_t index = 0; index < options.cores; ++index) config.cores.push_back(cores[index % cores.size()]);
+  for (uint32_t index = 0; index < options.cores; ++index)
+    config.cores.push_back(cores[index % cores.size()]);
   config::add_default_routes(config, options.policy);
   config.routes.front().auth = config::AuthMode::none;
   config.bounds.requests_per_connection = UINT32_MAX;
@@ -248,7 +267,8 @@ VerifyReport verify_limits(const VerifyOptions& options) {
   gateway.stop();
   service.stop();
   for (const auto& journal : journals) {
-    if (journal->lost() > 0) report.failure = "more decisions were made than can be written down; ask for less time";
+    if (journal->lost() > 0)
+      report.failure = "more decisions were made than can be written down; ask for less time";
     judge(options.policy, *journal, report);
   }
   return report;

@@ -1,4 +1,5 @@
-// What the command line and the environment say, as a Config. Every complaint is one line that says what to write instead.
+// What the command line and the environment say, as a Config. Every complaint is one line that says
+// what to write instead.
 #pragma once
 
 #include <optional>

@@ -1,9 +1,9 @@
 // sluice run, sluice reload, sluice backend
 #include "cli/commands.h"
-#include "gateway/control_socket.h"
 #include "cli/example_service.h"
-#include "gateway/service.h"
+#include "gateway/control_socket.h"
 #include "gateway/gateway.h"
+#include "gateway/service.h"
 
 namespace sluice::cli {
 
@@ -17,7 +17,9 @@ int run_command(const RunFlags& flags) {
   gateway::ServeOptions options;
   if (flags.takes_over) options.take_over = std::get<config::Config>(config).control_path;
   if (flags.takes_over && options.take_over.empty()) {
-    gateway::say("--take-over: no control socket is known; write --control PATH, or control: PATH in the configuration");
+    gateway::say(
+        "--take-over: no control socket is known; write --control PATH, or control: PATH in the "
+        "configuration");
     return gateway::exit_usage;
   }
   if (!flags.config.empty()) options.read_again = [&flags] { return make_config(flags); };

@@ -23,19 +23,23 @@ uint16_t Config::add_limit(NamedLimit limit, const limiter::Limit& rule) {
   return index;
 }
 
-void add_upstream(Config& config, const std::string& name, const core::Destination& destination, const std::string& authority) {
-  config.upstreams.push_back({.name = name, .endpoints = {{.authority = authority, .destination = destination}}});
+void add_upstream(Config& config, const std::string& name, const core::Destination& destination,
+                  const std::string& authority) {
+  config.upstreams.push_back(
+      {.name = name, .endpoints = {{.authority = authority, .destination = destination}}});
 }
 
 void add_secret_auth(Config& config, const std::string& name, const std::string& secret) {
   AuthConfig entry;
   entry.provider.name = name;
-  for (const auth::Algorithm algorithm : entry.provider.algorithms) entry.fixed_keys.push_back(auth::make_secret_key(algorithm, secret));
+  for (const auth::Algorithm algorithm : entry.provider.algorithms)
+    entry.fixed_keys.push_back(auth::make_secret_key(algorithm, secret));
   config.auth.push_back(std::move(entry));
 }
 
 void add_default_routes(Config& config, const limiter::Policy& policy) {
-  const uint16_t limit = config.add_limit({.name = "address", .key = {KeyPart{}}}, {.policy = policy});
+  const uint16_t limit =
+      config.add_limit({.name = "address", .key = {KeyPart{}}}, {.policy = policy});
   config.routes.push_back({.name = "default", .providers = 1, .limits_after = {limit}});
 }
 
@@ -52,19 +56,29 @@ void complete_cors(Cors& cors) {
   std::vector<std::string> exposed{"Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id"};
   exposed.insert(exposed.end(), cors.expose.begin(), cors.expose.end());
   cors.exposed = joined(exposed);
-  cors.max_age_s = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(cors.max_age).count());
+  cors.max_age_s =
+      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(cors.max_age).count());
 }
 
 }  // namespace
 
 void complete(Config& config) {
   constexpr uint16_t reading = method_bit(http::Method::get) | method_bit(http::Method::head);
-  const auto exact = [](const char* path) { return RouteMatch{.path = path, .path_kind = RouteMatch::Path::exact, .methods = reading}; };
-  std::stable_sort(config.routes.begin(), config.routes.end(),
-                   [](const Route& a, const Route& b) { return RouteTable::comes_before(a.match, b.match); });
+  const auto exact = [](const char* path) {
+    return RouteMatch{.path = path, .path_kind = RouteMatch::Path::exact, .methods = reading};
+  };
+  std::stable_sort(config.routes.begin(), config.routes.end(), [](const Route& a, const Route& b) {
+    return RouteTable::comes_before(a.match, b.match);
+  });
   std::vector<Route> own;
-  own.push_back({.name = "health", .kind = RouteKind::health, .match = exact("/health"), .auth = AuthMode::none});
-  own.push_back({.name = "metrics", .kind = RouteKind::metrics, .match = exact("/metrics"), .auth = AuthMode::none});
+  own.push_back({.name = "health",
+                 .kind = RouteKind::health,
+                 .match = exact("/health"),
+                 .auth = AuthMode::none});
+  own.push_back({.name = "metrics",
+                 .kind = RouteKind::metrics,
+                 .match = exact("/metrics"),
+                 .auth = AuthMode::none});
   if (config.demo_routes == DemoRoutes::on) {
     // Behind the token and the limits of what everything else is behind.
     Route work{.name = "demo_work", .kind = RouteKind::demo_work, .match = exact("/demo/work")};
@@ -83,12 +97,13 @@ void complete(Config& config) {
     if (route.cors) complete_cors(*route.cors);
     route.to.weights = 0;
     if (route.kind == RouteKind::upstream && route.to.parts.empty()) route.to.parts.push_back({});
-    for (const Destinations::Part& part : route.to.parts) route.to.weights += part.weight;
+    for (const TrafficSplit::Part& part : route.to.parts) route.to.weights += part.weight;
     route.sources.clear();
     for (size_t index = 0; index < config.auth.size(); ++index) {
       if ((route.providers >> index & 1) == 0) continue;
       for (const auth::TokenSource& source : config.auth[index].sources) {
-        if (std::find(route.sources.begin(), route.sources.end(), source) == route.sources.end()) route.sources.push_back(source);
+        if (std::find(route.sources.begin(), route.sources.end(), source) == route.sources.end())
+          route.sources.push_back(source);
       }
     }
   }

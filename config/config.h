@@ -1,4 +1,5 @@
-// The configuration: immutable once the gateway runs, shared by all cores. Defaults are those of the README's table.
+// The configuration: immutable once the gateway runs, shared by all cores. Defaults are those of
+// the README's table.
 #pragma once
 
 #include <cstdint>
@@ -10,19 +11,19 @@
 #include "auth/principal.h"
 #include "auth/provider.h"
 #include "auth/token_source.h"
+#include "config/key_part.h"
+#include "config/routes.h"
+#include "config/upstream_config.h"
+#include "config/user.h"
 #include "core/address.h"
 #include "core/cidr.h"
 #include "core/clock.h"
 #include "core/destination.h"
-#include "config/user.h"
 #include "http/message.h"
 #include "limiter/limit.h"
 #include "limiter/owner.h"
 #include "limiter/shard.h"
 #include "limiter/steering.h"
-#include "config/key_part.h"
-#include "config/routes.h"
-#include "config/upstream_config.h"
 
 namespace sluice::config {
 
@@ -52,11 +53,13 @@ struct Bounds {
   uint32_t log_ring_bytes = 1 << 20;
   uint32_t requests_per_connection = 10'000;
   uint64_t request_body_bytes = 16 << 20;
-  uint64_t discard_bytes = 256 << 10;  // of a body that nobody wants, before the connection is closed instead
+  uint64_t discard_bytes =
+      256 << 10;  // of a body that nobody wants, before the connection is closed instead
 };
 
-// Whether the endpoint gets to see the Authorization field or API key that the caller showed. A query parameter is always taken
-// off; a cookie is the endpoint's own business and always passed on.
+// Whether the endpoint gets to see the Authorization field or API key that the caller showed. A
+// query parameter is always taken off; a cookie is the endpoint's own business and always passed
+// on.
 enum class Credential : uint8_t { pass_on, strip };
 
 // A claim that goes upstream as a header field.
@@ -67,10 +70,12 @@ struct ClaimField {
 
 // Where keys that may change come from, beside those that are fixed.
 struct KeySources {
-  std::string jwks_file;                             // read again when it changes
-  std::string jwks_url;                              // fetched, and again before it is stale
-  std::string jwks_ca;                               // whom to believe about the URL's certificate, in PEM; empty: whom the system does
-  std::string jwks_copy;                             // where the last good answer of the URL is kept for the next start; empty: nowhere
+  std::string jwks_file;  // read again when it changes
+  std::string jwks_url;   // fetched, and again before it is stale
+  std::string
+      jwks_ca;  // whom to believe about the URL's certificate, in PEM; empty: whom the system does
+  std::string jwks_copy;  // where the last good answer of the URL is kept for the next start;
+                          // empty: nowhere
   core::Duration refresh = std::chrono::minutes{5};  // unless Cache-Control says otherwise
   std::string api_keys_file;
 };
@@ -89,7 +94,8 @@ struct AuthConfig {
 // GET /demo/work: whether the route exists.
 enum class DemoRoutes : uint8_t { off, on };
 
-// Whether connections of a listener begin with a PROXY protocol header, from a trusted peer; all of them do, or none.
+// Whether connections of a listener begin with a PROXY protocol header, from a trusted peer; all of
+// them do, or none.
 enum class ProxyProtocol : uint8_t { off, required };
 
 // Where connections come in.
@@ -101,7 +107,8 @@ inline constexpr size_t listeners_max = 32;
 
 // A reason has eight bits for the number of a limit.
 inline constexpr size_t limits_max = 250;
-inline constexpr size_t name_bytes_max = 64;  // of a limit, a route, a field that the configuration names
+inline constexpr size_t name_bytes_max =
+    64;  // of a limit, a route, a field that the configuration names
 
 // When a limit is asked. Before the token is looked at, refused tokens pay as well.
 enum class LimitStage : uint8_t { before_auth, after_auth };
@@ -109,8 +116,9 @@ enum class LimitStage : uint8_t { before_auth, after_auth };
 // What happens to a request that has no such claim or header.
 enum class OnMissing : uint8_t { refuse, skip };
 
-// A limit as the configuration names it; what a shard needs to know of it stands in Config::limit_rules, under the same
-// index. `rate` and `concurrent` of one name are two limits with one name.
+// A limit as the configuration names it; what a shard needs to know of it stands in
+// Config::limit_rules, under the same index. `rate` and `concurrent` of one name are two limits
+// with one name.
 struct NamedLimit {
   std::string name;
   std::string reason;  // "limit.NAME"
@@ -126,17 +134,18 @@ struct ResolverConfig {
   std::string servers;  // "10.0.0.2:53,10.0.0.3"; empty: those of /etc/resolv.conf
   core::Duration timeout = std::chrono::seconds{5};
   core::Duration ttl_min = std::chrono::seconds{1};  // whatever the answer says
-  core::Duration ttl_max = std::chrono::minutes{5};  // as well; and what the hosts file says holds so long
+  core::Duration ttl_max =
+      std::chrono::minutes{5};  // as well; and what the hosts file says holds so long
 };
 
-// Whether the process gives up what it does not need (core/sandbox.h).
+// Whether the process gives up what it does not need (gateway/sandbox.h).
 enum class Sandbox : uint8_t { off, on };
 
 // Whether whoever connects to a unix socket is trusted like a peer of Config::trusted.
 enum class TrustUnix : uint8_t { no, yes };
 
-// Immutable once it is published, and shared by all cores. Made by the command line or read_config(); complete() derives what
-// follows from the rest.
+// Immutable once it is published, and shared by all cores. Made by the command line or
+// read_config(); complete() derives what follows from the rest.
 struct Config {
   std::vector<ListenerConfig> listeners{ListenerConfig{}};
   std::vector<UpstreamConfig> upstreams;
@@ -145,9 +154,12 @@ struct Config {
   std::vector<auth::Provider> providers;  // of auth, by complete()
   std::vector<auth::Requirement> requirements;
   std::string revocations_file;
-  // Tokens that don't verify, from one address on one core; above it no signature is checked for it.
-  limiter::Limit failed_tokens{.policy = {.rate = {.requests = 1, .period_ns = 100'000'000}, .burst = 50, .delay = 50}};
-  std::vector<std::string> claims{"sub"};  // that limits and header fields use; auth::subject_claim first
+  // Tokens that don't verify, from one address on one core; above it no signature is checked for
+  // it.
+  limiter::Limit failed_tokens{
+      .policy = {.rate = {.requests = 1, .period_ns = 100'000'000}, .burst = 50, .delay = 50}};
+  std::vector<std::string> claims{
+      "sub"};  // that limits and header fields use; auth::subject_claim first
   std::vector<NamedLimit> limits;
   std::vector<limiter::Limit> limit_rules;
   limiter::OnFull limits_on_full = limiter::OnFull::refuse;
@@ -157,9 +169,10 @@ struct Config {
   TrustUnix trust_unix = TrustUnix::no;
   std::vector<int> cores;  // one worker each, pinned
   std::string log_path = "-";
-  std::vector<std::string> files;  // that the configuration was read from, those it names among them
+  std::vector<std::string>
+      files;  // that the configuration was read from, those it names among them
   bool reloads_on_change = false;
-  std::string control_path;        // of the control socket; empty: there is none
+  std::string control_path;  // of the control socket; empty: there is none
   std::optional<User> user;  // whom root becomes once everything is open
   Sandbox sandbox = Sandbox::on;
   DemoRoutes demo_routes = DemoRoutes::off;
@@ -172,12 +185,14 @@ struct Config {
 };
 
 // One endpoint, and defaults for the rest.
-void add_upstream(Config& config, const std::string& name, const core::Destination& destination, const std::string& authority);
+void add_upstream(Config& config, const std::string& name, const core::Destination& destination,
+                  const std::string& authority);
 
 // Tokens by HS256, HS384 or HS512 with this secret.
 void add_secret_auth(Config& config, const std::string& name, const std::string& secret);
 
-// One limit called "address", by client address and after authentication, and one route for everything, behind a token.
+// One limit called "address", by client address and after authentication, and one route for
+// everything, behind a token.
 void add_default_routes(Config& config, const limiter::Policy& policy);
 
 // Adds the routes that Sluice answers itself, and puts the most specific first. Once.

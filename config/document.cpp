@@ -7,7 +7,6 @@
 #include <set>
 #include <sstream>
 
-
 namespace sluice::config {
 
 namespace {
@@ -32,7 +31,8 @@ std::string joined(std::span<const std::string_view> words) {
 
 bool is_name(const std::string& text) {
   const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; };
-  return !text.empty() && text.size() <= name_bytes_max && std::all_of(text.begin(), text.end(), fits);
+  return !text.empty() && text.size() <= name_bytes_max &&
+         std::all_of(text.begin(), text.end(), fits);
 }
 
 // Sees where documents begin, and nothing else.
@@ -42,10 +42,13 @@ class DocumentMarks : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
   void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
-  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
   void OnSequenceEnd() override {}
-  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
   void OnMapEnd() override {}
   std::vector<YAML::Mark> marks;
 };
@@ -61,7 +64,8 @@ Document::Document(std::string name, const std::string& text) : name_(std::move(
     while (documents.marks.size() < 2 && parser.HandleNextDocument(documents)) {
     }
     if (documents.marks.size() > 1)
-      complaints_.push_back(place(documents.marks[1]) + ": a second document; one file holds one configuration");
+      complaints_.push_back(place(documents.marks[1]) +
+                            ": a second document; one file holds one configuration");
     root_ = YAML::Load(text);
   } catch (const YAML::Exception& error) {
     complaints_.push_back(place(error.mark) + ": this is no YAML: " + error.msg);
@@ -74,8 +78,12 @@ std::string Document::place(const YAML::Mark& mark) const {
   return name_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
 }
 
-void Document::complain(const YAML::Node& at, const std::string& text) { complaints_.push_back(place(at.Mark()) + ": " + text); }
-void Document::warn(const YAML::Node& at, const std::string& text) { warnings_.push_back(place(at.Mark()) + ": " + text); }
+void Document::complain(const YAML::Node& at, const std::string& text) {
+  complaints_.push_back(place(at.Mark()) + ": " + text);
+}
+void Document::warn(const YAML::Node& at, const std::string& text) {
+  warnings_.push_back(place(at.Mark()) + ": " + text);
+}
 
 std::optional<std::string> Document::text(const YAML::Node& node, const std::string& what) {
   if (node.IsScalar()) return node.Scalar();
@@ -83,13 +91,15 @@ std::optional<std::string> Document::text(const YAML::Node& node, const std::str
   return std::nullopt;
 }
 
-std::optional<std::string> Document::word(const YAML::Node& node, std::initializer_list<std::string_view> words) {
+std::optional<std::string> Document::word(const YAML::Node& node,
+                                          std::initializer_list<std::string_view> words) {
   const std::span<const std::string_view> known{words.begin(), words.size()};
   const auto found = text(node, joined(known));
   if (!found) return std::nullopt;
   if (std::find(known.begin(), known.end(), *found) != known.end()) return found;
   const std::string_view meant = nearest(*found, known);
-  complain(node, "\"" + *found + "\" is not " + joined(known) + (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
+  complain(node, "\"" + *found + "\" is not " + joined(known) +
+                     (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
   return std::nullopt;
 }
 
@@ -106,10 +116,12 @@ std::vector<std::string> Document::texts(const YAML::Node& node, const std::stri
   return found;
 }
 
-Section::Section(Document& document, const YAML::Node& node, const std::string& name, std::initializer_list<std::string_view> keys)
+Section::Section(Document& document, const YAML::Node& node, const std::string& name,
+                 std::initializer_list<std::string_view> keys)
     : document_(document), node_(node) {
   if (!node.IsMap()) {
-    if (node.IsDefined() && !node.IsNull()) document.complain(node, name + " is " + kind_of(node) + "; it must be a mapping");
+    if (node.IsDefined() && !node.IsNull())
+      document.complain(node, name + " is " + kind_of(node) + "; it must be a mapping");
     node_ = YAML::Node{YAML::NodeType::Map};
     return;
   }
@@ -121,8 +133,10 @@ Section::Section(Document& document, const YAML::Node& node, const std::string& 
       document.complain(entry.first, "key \"" + key + "\" is here twice");
     } else if (std::find(known.begin(), known.end(), key) == known.end()) {
       const std::string_view meant = nearest(key, known);
-      document.complain(entry.first, "unknown key \"" + key + "\" in " + name +
-                                         (meant.empty() ? "; it may have " + joined(known) : "; did you mean " + std::string{meant} + "?"));
+      document.complain(entry.first,
+                        "unknown key \"" + key + "\" in " + name +
+                            (meant.empty() ? "; it may have " + joined(known)
+                                           : "; did you mean " + std::string{meant} + "?"));
     }
   }
 }
@@ -134,12 +148,15 @@ YAML::Node Section::get(std::string_view key) const {
   return YAML::Node{YAML::NodeType::Undefined};
 }
 
-void Section::read_percent(std::string_view key, uint32_t& into, uint32_t least, uint32_t most) const {
+void Section::read_percent(std::string_view key, uint32_t& into, uint32_t least,
+                           uint32_t most) const {
   read(key, into, "a share like 50%", [&](const std::string& text) -> Parsed<uint32_t> {
     const auto number = parse_number(std::string_view{text}.substr(0, text.find('%')), least, most);
-    if (text.ends_with('%') && text.find('%') + 1 == text.size() && std::holds_alternative<uint64_t>(number))
+    if (text.ends_with('%') && text.find('%') + 1 == text.size() &&
+        std::holds_alternative<uint64_t>(number))
       return static_cast<uint32_t>(std::get<uint64_t>(number));
-    return Complaint{"\"" + text + "\" is no share from " + std::to_string(least) + "% to " + std::to_string(most) + "%"};
+    return Complaint{"\"" + text + "\" is no share from " + std::to_string(least) + "% to " +
+                     std::to_string(most) + "%"};
   });
 }
 
@@ -149,16 +166,19 @@ void Section::read_switch(std::string_view key, bool& into) const {
 }
 
 void Section::read_duration(std::string_view key, core::Duration& into) const {
-  read(key, into, "a duration like 500ms, 2s or 1m", [](const std::string& text) { return parse_duration(text); });
+  read(key, into, "a duration like 500ms, 2s or 1m",
+       [](const std::string& text) { return parse_duration(text); });
 }
 
 void Section::read_duration_or_none(std::string_view key, core::Duration& into) const {
-  read(key, into, "a duration like 500ms, 2s or 1m, or 0 for none",
-       [](const std::string& text) { return text == "0" ? Parsed<core::Duration>{core::Duration{0}} : parse_duration(text); });
+  read(key, into, "a duration like 500ms, 2s or 1m, or 0 for none", [](const std::string& text) {
+    return text == "0" ? Parsed<core::Duration>{core::Duration{0}} : parse_duration(text);
+  });
 }
 
-void for_each_named(Document& document, const YAML::Node& node, const std::string& what,
-                    const std::function<void(const std::string& name, const YAML::Node& value)>& visit) {
+void for_each_named(
+    Document& document, const YAML::Node& node, const std::string& what,
+    const std::function<void(const std::string& name, const YAML::Node& value)>& visit) {
   if (!node.IsDefined() || node.IsNull()) return;
   if (!node.IsMap()) {
     document.complain(node, what + " are " + kind_of(node) + "; they must be a mapping from names");
@@ -168,8 +188,10 @@ void for_each_named(Document& document, const YAML::Node& node, const std::strin
   for (const auto& entry : node) {
     const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
     if (!is_name(name)) {
-      document.complain(entry.first, "\"" + name + "\" is no name; letters, digits, _ and - are accepted, at most " +
-                                         std::to_string(name_bytes_max));
+      document.complain(entry.first,
+                        "\"" + name +
+                            "\" is no name; letters, digits, _ and - are accepted, at most " +
+                            std::to_string(name_bytes_max));
     } else if (!seen.insert(name).second) {
       document.complain(entry.first, "\"" + name + "\" is here twice");
     } else {

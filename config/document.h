@@ -1,6 +1,6 @@
-// A YAML document with a place for everything that is wrong with it: every complaint is collected, with file, line and
-// column, what was found and what is accepted. Sections know which keys they have; any other is a complaint that names the
-// nearest.
+// A YAML document with a place for everything that is wrong with it: every complaint is collected,
+// with file, line and column, what was found and what is accepted. Sections know which keys they
+// have; any other is a complaint that names the nearest.
 #pragma once
 
 #include <yaml-cpp/yaml.h>
@@ -36,7 +36,8 @@ class Document {
   [[nodiscard]] std::optional<std::string> text(const YAML::Node& node, const std::string& what);
   // The value of a scalar, by one of the parsers of config/values.h.
   template <typename T, typename Parse>
-  [[nodiscard]] std::optional<T> value(const YAML::Node& node, const std::string& what, Parse&& parse) {
+  [[nodiscard]] std::optional<T> value(const YAML::Node& node, const std::string& what,
+                                       Parse&& parse) {
     const auto found = text(node, what);
     if (!found) return std::nullopt;
     Parsed<T> parsed = parse(*found);
@@ -47,7 +48,8 @@ class Document {
     return std::move(std::get<T>(parsed));
   }
   // One of a few words.
-  [[nodiscard]] std::optional<std::string> word(const YAML::Node& node, std::initializer_list<std::string_view> words);
+  [[nodiscard]] std::optional<std::string> word(const YAML::Node& node,
+                                                std::initializer_list<std::string_view> words);
   // A list, or a single value in place of a list of one.
   [[nodiscard]] std::vector<YAML::Node> list(const YAML::Node& node);
   // Texts of such a list.
@@ -66,7 +68,8 @@ class Document {
 class Section {
  public:
   // Complains if `node` is no mapping, has a key twice, or one that is not in `keys`.
-  Section(Document& document, const YAML::Node& node, const std::string& name, std::initializer_list<std::string_view> keys);
+  Section(Document& document, const YAML::Node& node, const std::string& name,
+          std::initializer_list<std::string_view> keys);
   [[nodiscard]] bool has(std::string_view key) const { return get(key).IsDefined(); }
   // Undefined if there is none.
   [[nodiscard]] YAML::Node get(std::string_view key) const;
@@ -82,7 +85,8 @@ class Section {
   template <typename T>
   void read_number(std::string_view key, T& into, uint64_t least, uint64_t most) const {
     uint64_t number = into;
-    read<uint64_t>(key, number, "a whole number", [&](const std::string& text) { return parse_number(text, least, most); });
+    read<uint64_t>(key, number, "a whole number",
+                   [&](const std::string& text) { return parse_number(text, least, most); });
     into = static_cast<T>(number);
   }
   void read_percent(std::string_view key, uint32_t& into, uint32_t least, uint32_t most) const;
@@ -96,7 +100,8 @@ class Section {
 };
 
 // A mapping whose keys are names that the user chose: letters, digits, '_' and '-', at most 64.
-void for_each_named(Document& document, const YAML::Node& node, const std::string& what,
-                    const std::function<void(const std::string& name, const YAML::Node& value)>& visit);
+void for_each_named(
+    Document& document, const YAML::Node& node, const std::string& what,
+    const std::function<void(const std::string& name, const YAML::Node& value)>& visit);
 
 }  // namespace sluice::config

@@ -1,5 +1,5 @@
-// The configuration with everything that holds, and where each value comes from: the schema says which keys there are and
-// what holds without them, the files say the rest.
+// The configuration with everything that holds, and where each value comes from: the schema says
+// which keys there are and what holds without them, the files say the rest.
 #include <simdjson.h>
 
 #include <algorithm>
@@ -14,14 +14,16 @@ namespace {
 
 using Schema = simdjson::dom::element;
 
-// What stands at one place of all files together: a mapping or a list may be in several, a value is in one.
+// What stands at one place of all files together: a mapping or a list may be in several, a value is
+// in one.
 using Places = std::vector<std::pair<const Document*, YAML::Node>>;
 
 constexpr size_t origin_column = 72;
 
 class Printer {
  public:
-  Printer(Schema root, const std::vector<Override>& overrides) : root_(root), overrides_(overrides) {}
+  Printer(Schema root, const std::vector<Override>& overrides)
+      : root_(root), overrides_(overrides) {}
 
   std::string print(const Places& documents) {
     put_object(resolve(root_), documents, "", 0);
@@ -34,7 +36,8 @@ class Printer {
     std::string_view reference;
     if (schema["$ref"].get(reference) == simdjson::SUCCESS) {
       Schema target;
-      if (root_.at_pointer(reference.substr(1)).get(target) == simdjson::SUCCESS) return resolve(target);
+      if (root_.at_pointer(reference.substr(1)).get(target) == simdjson::SUCCESS)
+        return resolve(target);
     }
     return schema;
   }
@@ -74,10 +77,12 @@ class Printer {
   static std::string written(Schema value) {
     std::string_view text;
     const auto is_plain = [](unsigned char c) {
-      return std::isalnum(c) != 0 || std::string_view{" _./;=%:-"}.find(static_cast<char>(c)) != std::string_view::npos;
+      return std::isalnum(c) != 0 ||
+             std::string_view{" _./;=%:-"}.find(static_cast<char>(c)) != std::string_view::npos;
     };
     const bool is_bare = value.get(text) == simdjson::SUCCESS && !text.empty() &&
-                         std::isalnum(static_cast<unsigned char>(text.front())) != 0 && std::all_of(text.begin(), text.end(), is_plain);
+                         std::isalnum(static_cast<unsigned char>(text.front())) != 0 &&
+                         std::all_of(text.begin(), text.end(), is_plain);
     return is_bare ? std::string{text} : std::string{simdjson::minify(value)};
   }
 
@@ -90,8 +95,12 @@ class Printer {
       const std::string here = path.empty() ? name : path + "." + name;
       // What means nothing without another key is not shown without it; "-" is never shown.
       std::string_view needed;
-      const auto is_said = [&](const auto& place) { return place.second.IsMap() && place.second[std::string{needed}].IsDefined(); };
-      if (property["x-needs"].get(needed) == simdjson::SUCCESS && std::none_of(places.begin(), places.end(), is_said)) continue;
+      const auto is_said = [&](const auto& place) {
+        return place.second.IsMap() && place.second[std::string{needed}].IsDefined();
+      };
+      if (property["x-needs"].get(needed) == simdjson::SUCCESS &&
+          std::none_of(places.begin(), places.end(), is_said))
+        continue;
       if (const Override* decided = override_of(here)) {
         line(depth, name + ": " + decided->value, decided->origin);
         continue;
@@ -104,7 +113,8 @@ class Printer {
     }
   }
 
-  void put_value(const std::string& head, Schema schema, Schema declared, const Places& found, const std::string& path, size_t depth) {
+  void put_value(const std::string& head, Schema schema, Schema declared, const Places& found,
+                 const std::string& path, size_t depth) {
     Schema form;
     const bool is_map = !found.empty() && found.front().second.IsMap();
     const bool is_list = !found.empty() && found.front().second.IsSequence();
@@ -115,28 +125,35 @@ class Printer {
       put_object(form, found, path, depth + 1);
     } else if (is_map && form_with(schema, "additionalProperties", form)) {
       line(depth, head, "");
-      for (const auto& [document, node] : found) put_named(form["additionalProperties"].value(), *document, node, path, depth + 1);
+      for (const auto& [document, node] : found)
+        put_named(form["additionalProperties"].value(), *document, node, path, depth + 1);
     } else if (is_list && form_with(schema, "items", form)) {
       put_list(head, form["items"].value(), found, depth);
     } else {
-      line(depth, head + " " + flow(found.front().second), found.front().first->place(found.front().second));
+      line(depth, head + " " + flow(found.front().second),
+           found.front().first->place(found.front().second));
     }
   }
 
   // Objects have defaults inside, and are shown for their sake where nothing in them must be said.
-  void put_default(const std::string& head, Schema schema, Schema declared, const std::string& path, size_t depth) {
+  void put_default(const std::string& head, Schema schema, Schema declared, const std::string& path,
+                   size_t depth) {
     Schema value;
-    if (declared["default"].get(value) == simdjson::SUCCESS || schema["default"].get(value) == simdjson::SUCCESS) {
+    if (declared["default"].get(value) == simdjson::SUCCESS ||
+        schema["default"].get(value) == simdjson::SUCCESS) {
       simdjson::dom::object parts;
       if (value.get(parts) != simdjson::SUCCESS) {
         line(depth, head + " " + written(value), "default");
         return;
       }
       line(depth, head, "");
-      for (const auto [key, part] : parts) line(depth + 1, std::string{key} + ": " + written(part), "default");
+      for (const auto [key, part] : parts)
+        line(depth + 1, std::string{key} + ": " + written(part), "default");
       return;
     }
-    if (schema["properties"].error() != simdjson::SUCCESS || schema["required"].error() == simdjson::SUCCESS) return;
+    if (schema["properties"].error() != simdjson::SUCCESS ||
+        schema["required"].error() == simdjson::SUCCESS)
+      return;
     const size_t begin = text_.size();
     line(depth, head, "");
     const size_t inside = text_.size();
@@ -144,16 +161,20 @@ class Printer {
     if (text_.size() == inside) text_.resize(begin);  // nothing holds there
   }
 
-  void put_named(Schema value, const Document& document, const YAML::Node& node, const std::string& path, size_t depth) {
+  void put_named(Schema value, const Document& document, const YAML::Node& node,
+                 const std::string& path, size_t depth) {
     for (const auto& entry : node) {
       const std::string name = entry.first.Scalar();
-      put_value(name + ":", resolve(value), value, {{&document, entry.second}}, path + "." + name, depth);
+      put_value(name + ":", resolve(value), value, {{&document, entry.second}}, path + "." + name,
+                depth);
     }
   }
 
   void put_list(const std::string& head, Schema item, const Places& found, size_t depth) {
-    const bool is_empty = std::all_of(found.begin(), found.end(), [](const auto& place) { return place.second.size() == 0; });
-    line(depth, is_empty ? head + " []" : head, is_empty ? found.front().first->place(found.front().second) : "");
+    const bool is_empty = std::all_of(found.begin(), found.end(),
+                                      [](const auto& place) { return place.second.size() == 0; });
+    line(depth, is_empty ? head + " []" : head,
+         is_empty ? found.front().first->place(found.front().second) : "");
     for (const auto& [document, list] : found) {
       for (const YAML::Node& one : list) {
         Schema form;
@@ -170,7 +191,8 @@ class Printer {
   }
 
   [[nodiscard]] const Override* override_of(const std::string& path) const {
-    const auto found = std::find_if(overrides_.begin(), overrides_.end(), [&](const Override& one) { return one.path == path; });
+    const auto found = std::find_if(overrides_.begin(), overrides_.end(),
+                                    [&](const Override& one) { return one.path == path; });
     return found == overrides_.end() ? nullptr : &*found;
   }
 
@@ -181,10 +203,12 @@ class Printer {
 
 }  // namespace
 
-std::variant<std::string, Complaint> effective_config(const std::string& path, const std::vector<Override>& overrides) {
+std::variant<std::string, Complaint> effective_config(const std::string& path,
+                                                      const std::vector<Override>& overrides) {
   const ConfigReading reading = read_config(path);
   std::string complaints;
-  for (const std::string& complaint : reading.complaints) complaints += (complaints.empty() ? "" : "\nsluice: ") + complaint;
+  for (const std::string& complaint : reading.complaints)
+    complaints += (complaints.empty() ? "" : "\nsluice: ") + complaint;
   if (!reading.config) return Complaint{complaints};
   const auto documents = read_document_and_includes(path);
   Places places;

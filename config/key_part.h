@@ -1,4 +1,5 @@
-// What a limit counts by, and what a caller's endpoint is chosen by: the parts together make one key.
+// What a limit counts by, and what a caller's endpoint is chosen by: the parts together make one
+// key.
 #pragma once
 
 #include <cstdint>

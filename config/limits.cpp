@@ -19,12 +19,15 @@ std::optional<KeyPart> read_key_part(Document& document, Config& config, const Y
   const auto colon = text->find(':');
   const std::string kind = text->substr(0, colon);
   const std::string name = colon == std::string::npos ? "" : text->substr(colon + 1);
-  if (kind == "header" && is_token(name)) return KeyPart{.kind = KeyPart::Kind::header, .name = name};
+  if (kind == "header" && is_token(name))
+    return KeyPart{.kind = KeyPart::Kind::header, .name = name};
   if (kind == "claim" && is_token(name)) {
     const auto claim = claim_index(document, config, node, name);
-    return claim ? std::optional{KeyPart{.kind = KeyPart::Kind::claim, .claim = *claim}} : std::nullopt;
+    return claim ? std::optional{KeyPart{.kind = KeyPart::Kind::claim, .claim = *claim}}
+                 : std::nullopt;
   }
-  constexpr std::string_view known[] = {"address", "route", "claim:NAME", "header:NAME", "claim", "header"};
+  constexpr std::string_view known[] = {"address",     "route", "claim:NAME",
+                                        "header:NAME", "claim", "header"};
   const std::string_view meant = nearest(kind, known);
   document.complain(node, "\"" + *text + "\" is no key; accepted are " + std::string{key_forms} +
                               (meant.empty() ? "" : "; did you mean " + std::string{meant} + "?"));
@@ -43,19 +46,24 @@ std::vector<KeyPart> read_key(Document& document, Config& config, const YAML::No
 
 namespace {
 
-void read_limit(Document& document, Config& config, const std::string& name, const YAML::Node& node) {
+void read_limit(Document& document, Config& config, const std::string& name,
+                const YAML::Node& node) {
   const auto is_same = [&](const NamedLimit& other) { return other.name == name; };
   if (std::any_of(config.limits.begin(), config.limits.end(), is_same)) {
     document.complain(node, "another file has a limit called \"" + name + "\" too");
     return;
   }
-  const Section section{
-      document, node, "limits." + name, {"key", "rate", "burst", "delay", "max_hold", "concurrent", "stage", "on_missing", "dry_run"}};
+  const Section section{document,
+                        node,
+                        "limits." + name,
+                        {"key", "rate", "burst", "delay", "max_hold", "concurrent", "stage",
+                         "on_missing", "dry_run"}};
   NamedLimit named{.name = name};
   if (section.has("key")) {
     named.key = read_key(document, config, section.get("key"));
   } else {
-    document.complain(node, "limit " + name + " has no key; it may be " + std::string{key_forms} + ", or a list of them");
+    document.complain(node, "limit " + name + " has no key; it may be " + std::string{key_forms} +
+                                ", or a list of them");
   }
   Limit rule;
   if (const YAML::Node stage = section.get("stage"); stage.IsDefined()) {
@@ -63,23 +71,30 @@ void read_limit(Document& document, Config& config, const std::string& name, con
       named.stage = *word == "before_auth" ? LimitStage::before_auth : LimitStage::after_auth;
     }
   }
-  const bool uses_claims =
-      std::any_of(named.key.begin(), named.key.end(), [](const KeyPart& part) { return part.kind == KeyPart::Kind::claim; });
+  const bool uses_claims = std::any_of(named.key.begin(), named.key.end(), [](const KeyPart& part) {
+    return part.kind == KeyPart::Kind::claim;
+  });
   if (named.stage == LimitStage::before_auth && uses_claims) {
-    document.complain(section.get("stage"), "limit " + name + " counts by a claim, and before_auth no claim is verified; write after_auth");
+    document.complain(
+        section.get("stage"),
+        "limit " + name +
+            " counts by a claim, and before_auth no claim is verified; write after_auth");
   }
   if (const YAML::Node missing = section.get("on_missing"); missing.IsDefined()) {
     if (const auto word = document.word(missing, {"refuse", "skip"}))
       named.on_missing = *word == "skip" ? OnMissing::skip : OnMissing::refuse;
   }
   if (const YAML::Node dry = section.get("dry_run"); dry.IsDefined()) {
-    if (const auto word = document.word(dry, {"true", "false"}); word && *word == "true") rule.enforcement = limiter::Enforcement::dry_run;
+    if (const auto word = document.word(dry, {"true", "false"}); word && *word == "true")
+      rule.enforcement = limiter::Enforcement::dry_run;
   }
   if (!section.has("rate") && !section.has("concurrent")) {
-    document.complain(node, "limit " + name + " limits nothing; write a rate like 10/s, concurrent: N, or both");
+    document.complain(
+        node, "limit " + name + " limits nothing; write a rate like 10/s, concurrent: N, or both");
   }
   for (const std::string_view key : {"burst", "delay", "max_hold"}) {
-    if (section.has(key) && !section.has("rate")) document.complain(section.get(key), std::string{key} + " means nothing without a rate");
+    if (section.has(key) && !section.has("rate"))
+      document.complain(section.get(key), std::string{key} + " means nothing without a rate");
   }
   if (section.has("rate")) {
     read_policy(document, section, rule.policy);
@@ -96,25 +111,32 @@ void read_limit(Document& document, Config& config, const std::string& name, con
 }  // namespace
 
 void read_policy(Document& document, const Section& section, limiter::Policy& policy) {
-  section.read("rate", policy.rate, "a rate like 10/s", [](const std::string& text) { return parse_rate(text); });
+  section.read("rate", policy.rate, "a rate like 10/s",
+               [](const std::string& text) { return parse_rate(text); });
   section.read_number("burst", policy.burst, 0, limiter::burst_max);
   section.read_number("delay", policy.delay, 0, limiter::burst_max);
-  section.read_duration("max_hold", policy.hold_max);
+  section.read_duration("max_hold", policy.max_hold);
   if (const auto complaint = limiter::check_policy(policy)) {
-    document.complain(section.get(section.has("delay") ? "delay" : section.has("burst") ? "burst" : "rate"), complaint->text);
+    document.complain(section.get(section.has("delay")   ? "delay"
+                                  : section.has("burst") ? "burst"
+                                                         : "rate"),
+                      complaint->text);
   }
 }
 
 void read_limits(Document& document, Config& config, const YAML::Node& node) {
-  for_each_named(document, node, "limits",
-                 [&](const std::string& name, const YAML::Node& value) { read_limit(document, config, name, value); });
+  for_each_named(document, node, "limits", [&](const std::string& name, const YAML::Node& value) {
+    read_limit(document, config, name, value);
+  });
   if (config.limits.size() > limits_max) {
-    document.complain(node, std::to_string(config.limits.size()) + " limits; at most " + std::to_string(limits_max) + " are possible");
+    document.complain(node, std::to_string(config.limits.size()) + " limits; at most " +
+                                std::to_string(limits_max) + " are possible");
   }
 }
 
 void read_limiter(Document& document, Config& config, const YAML::Node& node) {
-  const Section section{document, node, "limiter", {"keys", "on_full", "ipv4_prefix", "ipv6_prefix", "held_max"}};
+  const Section section{
+      document, node, "limiter", {"keys", "on_full", "ipv4_prefix", "ipv6_prefix", "held_max"}};
   section.read_number("keys", config.bounds.limiter_keys, 1, uint64_t{1} << 40);
   section.read_number("held_max", config.bounds.held, 0, 1'000'000);
   section.read_number("ipv4_prefix", config.network_bits.ipv4, 8, 32);
@@ -124,7 +146,8 @@ void read_limiter(Document& document, Config& config, const YAML::Node& node) {
       config.limits_on_full = *word == "admit" ? limiter::OnFull::admit : limiter::OnFull::refuse;
     }
   }
-  if (const auto complaint = check_limiter_memory(config.bounds.limiter_keys)) document.complain(section.get("keys"), complaint->text);
+  if (const auto complaint = check_limiter_memory(config.bounds.limiter_keys))
+    document.complain(section.get("keys"), complaint->text);
 }
 
 }  // namespace sluice::config

@@ -23,16 +23,21 @@ void read_listener(Document& document, Config& config, const YAML::Node& item) {
     if (announced) listener.proxy_protocol = ProxyProtocol::required;
     address.reset(section.get("address"));
     if (!address.IsDefined()) {
-      document.complain(item, "a listener without address; write for example { address: 0.0.0.0:8000 }");
+      document.complain(item,
+                        "a listener without address; write for example { address: 0.0.0.0:8000 }");
       return;
     }
   }
-  const auto destination = document.value<core::Destination>(address, "an address like 0.0.0.0:8000, [::]:8000 or :8000", parse_listen);
+  const auto destination = document.value<core::Destination>(
+      address, "an address like 0.0.0.0:8000, [::]:8000 or :8000", parse_listen);
   if (!destination) return;
   listener.address = *destination;
-  const auto is_same = [&](const ListenerConfig& other) { return other.address == listener.address; };
+  const auto is_same = [&](const ListenerConfig& other) {
+    return other.address == listener.address;
+  };
   if (std::any_of(config.listeners.begin(), config.listeners.end(), is_same)) {
-    document.complain(address, "another listener has the address " + listener.address.text() + " too");
+    document.complain(address,
+                      "another listener has the address " + listener.address.text() + " too");
     return;
   }
   config.listeners.push_back(std::move(listener));
@@ -41,15 +46,22 @@ void read_listener(Document& document, Config& config, const YAML::Node& item) {
 void read_listen(Document& document, Config& config, const YAML::Node& node) {
   const std::vector<YAML::Node> items = document.list(node);
   for (const YAML::Node& item : items) read_listener(document, config, item);
-  if (items.empty()) document.complain(node, "nothing to listen on; write for example listen: 0.0.0.0:8000");
+  if (items.empty())
+    document.complain(node, "nothing to listen on; write for example listen: 0.0.0.0:8000");
   if (config.listeners.size() > listeners_max)
-    document.complain(node, std::to_string(config.listeners.size()) + " addresses to listen on; at most " + std::to_string(listeners_max) +
-                                " are possible");
+    document.complain(node, std::to_string(config.listeners.size()) +
+                                " addresses to listen on; at most " +
+                                std::to_string(listeners_max) + " are possible");
 }
 
 void read_workers(Document& document, Config& config, const YAML::Node& node) {
-  const Section section{document, node, "workers", {"cores", "steering", "pipes", "connections", "requests", "upstream_connections"}};
-  section.read("cores", config.cores, "auto or a number", [](const std::string& text) { return parse_cores(text); });
+  const Section section{
+      document,
+      node,
+      "workers",
+      {"cores", "steering", "pipes", "connections", "requests", "upstream_connections"}};
+  section.read("cores", config.cores, "auto or a number",
+               [](const std::string& text) { return parse_cores(text); });
   section.read_number("pipes", config.bounds.pipes, 0, 100'000);
   section.read_number("connections", config.bounds.connections, 64, 1'000'000);
   section.read_number("requests", config.bounds.exchanges, 16, 30'000);
@@ -96,7 +108,10 @@ void read_resolver(Document& document, Config& config, const YAML::Node& node) {
       const auto text = document.text(item, "an address like 10.0.0.2 or 10.0.0.2:53");
       if (!text) continue;
       if (!core::SocketAddress::parse(*text) && !core::SocketAddress::parse_host(*text, 53)) {
-        document.complain(item, "\"" + *text + "\" is no address of a name server; write for example 10.0.0.2 or 10.0.0.2:53");
+        document.complain(
+            item,
+            "\"" + *text +
+                "\" is no address of a name server; write for example 10.0.0.2 or 10.0.0.2:53");
         continue;
       }
       config.resolver.servers += (config.resolver.servers.empty() ? "" : ",") + *text;
@@ -105,19 +120,26 @@ void read_resolver(Document& document, Config& config, const YAML::Node& node) {
   section.read_duration("timeout", config.resolver.timeout);
   section.read_duration("ttl_min", config.resolver.ttl_min);
   section.read_duration("ttl_max", config.resolver.ttl_max);
-  if (config.resolver.ttl_max < config.resolver.ttl_min) document.complain(node, "ttl_max is less than ttl_min");
+  if (config.resolver.ttl_max < config.resolver.ttl_min)
+    document.complain(node, "ttl_max is less than ttl_min");
 }
 
 void read_process(Document& document, Config& config, const Section& root) {
-  root.read("log", config.log_path, "a path, - or none", [](const std::string& text) -> Parsed<std::string> { return text; });
-  root.read("control", config.control_path, "a path like /run/sluice/control.sock", [](const std::string& text) -> Parsed<std::string> {
-    if (core::Destination::unix_path(text)) return text;
-    return Complaint{"\"" + text + "\" is no path of a socket; it begins with / and has at most 107 bytes"};
-  });
-  root.read("user", config.user, "a user, or user:group", [](const std::string& text) { return parse_user(text); });
+  root.read("log", config.log_path, "a path, - or none",
+            [](const std::string& text) -> Parsed<std::string> { return text; });
+  root.read(
+      "control", config.control_path, "a path like /run/sluice/control.sock",
+      [](const std::string& text) -> Parsed<std::string> {
+        if (core::Destination::unix_path(text)) return text;
+        return Complaint{"\"" + text +
+                         "\" is no path of a socket; it begins with / and has at most 107 bytes"};
+      });
+  root.read("user", config.user, "a user, or user:group",
+            [](const std::string& text) { return parse_user(text); });
   root.read_switch("reload_on_change", config.reloads_on_change);
   if (root.has("sandbox")) {
-    if (const auto word = document.word(root.get("sandbox"), {"on", "off"})) config.sandbox = *word == "on" ? Sandbox::on : Sandbox::off;
+    if (const auto word = document.word(root.get("sandbox"), {"on", "off"}))
+      config.sandbox = *word == "on" ? Sandbox::on : Sandbox::off;
   }
 }
 
@@ -127,13 +149,14 @@ void warn_of_unused(Document& document, const Config& config, const YAML::Node& 
   for (const Route& route : config.routes) {
     for (const uint16_t limit : route.limits_before) used[limit] = true;
     for (const uint16_t limit : route.limits_after) used[limit] = true;
-    for (const Destinations::Part& part : route.to.parts) used_upstreams[part.upstream] = true;
+    for (const TrafficSplit::Part& part : route.to.parts) used_upstreams[part.upstream] = true;
   }
   for (size_t index = 0; index < used.size(); ++index) {
     if (!used[index]) document.warn(limits, "no route uses the limit " + config.limits[index].name);
   }
   for (size_t index = 0; index < used_upstreams.size(); ++index) {
-    if (!used_upstreams[index]) document.warn(document.root(), "no route uses the upstream " + config.upstreams[index].name);
+    if (!used_upstreams[index])
+      document.warn(document.root(), "no route uses the upstream " + config.upstreams[index].name);
   }
 }
 
@@ -145,13 +168,17 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
   std::vector<Section> roots;
   for (const auto& document : documents) {
     if (document == documents.front()) {
-      roots.emplace_back(*document, document->root(), "the configuration",
-                         std::initializer_list<std::string_view>{
-                             "listen", "workers", "trusted", "auth", "revoked", "failed_tokens", "limits", "limiter", "upstreams", "routes",
-                             "log", "user", "sandbox", "include", "timeouts", "drain", "resolver", "control", "reload_on_change"});
+      roots.emplace_back(
+          *document, document->root(), "the configuration",
+          std::initializer_list<std::string_view>{
+              "listen", "workers", "trusted", "auth", "revoked", "failed_tokens", "limits",
+              "limiter", "upstreams", "routes", "log", "user", "sandbox", "include", "timeouts",
+              "drain", "resolver", "control", "reload_on_change"});
     } else {
-      roots.emplace_back(*document, document->root(), "an included file",
-                         std::initializer_list<std::string_view>{"listen", "trusted", "auth", "limits", "upstreams", "routes", "include"});
+      roots.emplace_back(
+          *document, document->root(), "an included file",
+          std::initializer_list<std::string_view>{"listen", "trusted", "auth", "limits",
+                                                  "upstreams", "routes", "include"});
     }
   }
   Document& main = *documents.front();
@@ -165,11 +192,13 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
   if (config.listeners.empty()) config.listeners.emplace_back();
   if (root.has("workers")) read_workers(main, config, root.get("workers"));
   each("trusted", read_trusted);
-  const bool is_announced = std::any_of(config.listeners.begin(), config.listeners.end(),
-                                        [](const ListenerConfig& one) { return one.proxy_protocol == ProxyProtocol::required; });
+  const bool is_announced = std::any_of(
+      config.listeners.begin(), config.listeners.end(),
+      [](const ListenerConfig& one) { return one.proxy_protocol == ProxyProtocol::required; });
   if (is_announced && config.trusted.empty() && config.trust_unix == TrustUnix::no) {
     main.complain(root.has("listen") ? root.get("listen") : main.root(),
-                  "proxy_protocol: true, and nobody is trusted to speak it; write for example trusted: [10.0.0.0/8]");
+                  "proxy_protocol: true, and nobody is trusted to speak it; write for example "
+                  "trusted: [10.0.0.0/8]");
   }
   if (root.has("timeouts")) read_timeouts(main, config, root.get("timeouts"));
   if (root.has("drain")) read_drain(main, config, root.get("drain"));
@@ -183,7 +212,8 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
   if (root.has("limiter")) read_limiter(main, config, root.get("limiter"));
   each("upstreams", read_upstreams);
   std::vector<Sourced> routes;
-  for (size_t index = 0; index < roots.size(); ++index) routes.push_back({documents[index].get(), roots[index].get("routes")});
+  for (size_t index = 0; index < roots.size(); ++index)
+    routes.push_back({documents[index].get(), roots[index].get("routes")});
   read_routes(routes, config, names);
   read_process(main, config, root);
   warn_of_unused(main, config, root.get("limits"));
@@ -197,14 +227,16 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
 std::optional<std::string> read_file(const std::string& path, std::string& complaint) {
   auto text = read_plain_file(path, config_bytes_max);
   if (const auto* why = std::get_if<Complaint>(&text)) {
-    complaint = why->text.starts_with("larger") ? "larger than 1 MiB; this can't be a configuration" : why->text;
+    complaint = why->text.starts_with("larger") ? "larger than 1 MiB; this can't be a configuration"
+                                                : why->text;
     return std::nullopt;
   }
   return std::move(std::get<std::string>(text));
 }
 
 std::string folder_named(const std::string& from, const std::string& pattern) {
-  const std::filesystem::path folder = (std::filesystem::path{from}.parent_path() / pattern).parent_path();
+  const std::filesystem::path folder =
+      (std::filesystem::path{from}.parent_path() / pattern).parent_path();
   return folder.empty() ? "." : folder.string();
 }
 
@@ -214,14 +246,16 @@ std::vector<std::string> files_named(const std::string& from, const std::string&
   const std::string whole = pattern.starts_with('/') ? pattern : (base / pattern).string();
   glob_t found{};
   std::vector<std::string> files;
-  if (::glob(whole.c_str(), GLOB_ERR, nullptr, &found) == 0) files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  if (::glob(whole.c_str(), GLOB_ERR, nullptr, &found) == 0)
+    files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
   ::globfree(&found);
   if (files.empty() && pattern.find_first_of("*?[") == std::string::npos) files.push_back(whole);
   return files;
 }
 
 // `way` is the files that led here.
-void read_includes(Document& from, std::vector<std::string>& way, std::vector<std::unique_ptr<Document>>& documents) {
+void read_includes(Document& from, std::vector<std::string>& way,
+                   std::vector<std::unique_ptr<Document>>& documents) {
   const YAML::Node root = from.root();
   const YAML::Node include = root.IsMap() ? root["include"] : YAML::Node{YAML::NodeType::Undefined};
   if (!include.IsDefined()) return;
@@ -233,10 +267,13 @@ void read_includes(Document& from, std::vector<std::string>& way, std::vector<st
       std::error_code failure;
       const std::string path = std::filesystem::weakly_canonical(file, failure).string();
       if (std::find(way.begin(), way.end(), path) != way.end()) {
-        from.complain(item, "files include each other in a circle: " + path + " is being read already");
+        from.complain(item,
+                      "files include each other in a circle: " + path + " is being read already");
         continue;
       }
-      const auto is_known = [&](const auto& one) { return std::filesystem::weakly_canonical(one->name(), failure).string() == path; };
+      const auto is_known = [&](const auto& one) {
+        return std::filesystem::weakly_canonical(one->name(), failure).string() == path;
+      };
       if (std::any_of(documents.begin(), documents.end(), is_known)) {
         from.complain(item, path + " is included twice");
         continue;
@@ -267,16 +304,17 @@ std::optional<core::Cidr> read_network(Document& document, const YAML::Node& nod
   if (!text) return std::nullopt;
   auto network = core::Cidr::parse(*text);
   if (!network) {
-    document.complain(
-        node,
-        "\"" + *text + "\" is no network; write for example 10.0.0.0/8, 2001:db8::/32 or a single address, without bits behind the prefix");
+    document.complain(node, "\"" + *text +
+                                "\" is no network; write for example 10.0.0.0/8, 2001:db8::/32 or "
+                                "a single address, without bits behind the prefix");
   }
   return network;
 }
 
 namespace {
 
-std::vector<std::unique_ptr<Document>> document_and_includes(const std::string& name, const std::string& text) {
+std::vector<std::unique_ptr<Document>> document_and_includes(const std::string& name,
+                                                             const std::string& text) {
   std::vector<std::unique_ptr<Document>> documents;
   documents.push_back(std::make_unique<Document>(name, text));
   std::error_code failure;
@@ -296,7 +334,8 @@ ConfigReading read_config_text(const std::string& name, const std::string& text)
   const std::vector<std::unique_ptr<Document>> documents = document_and_includes(name, text);
   const auto complaints = [&] {
     std::vector<std::string> all;
-    for (const auto& document : documents) all.insert(all.end(), document->complaints().begin(), document->complaints().end());
+    for (const auto& document : documents)
+      all.insert(all.end(), document->complaints().begin(), document->complaints().end());
     return all;
   };
   ConfigReading reading;
@@ -307,7 +346,8 @@ ConfigReading read_config_text(const std::string& name, const std::string& text)
   }
   reading.complaints = complaints();
   for (const auto& document : documents)
-    reading.warnings.insert(reading.warnings.end(), document->warnings().begin(), document->warnings().end());
+    reading.warnings.insert(reading.warnings.end(), document->warnings().begin(),
+                            document->warnings().end());
   if (!reading.complaints.empty()) reading.config.reset();
   return reading;
 }

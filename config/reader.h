@@ -1,5 +1,5 @@
-// The configuration file (YAML): read whole, judged whole. Nothing is guessed; all that is wrong is said at once, each with
-// file:line:column, what was found, and what is accepted.
+// The configuration file (YAML): read whole, judged whole. Nothing is guessed; all that is wrong is
+// said at once, each with file:line:column, what was found, and what is accepted.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,8 @@ struct ConfigReading {
 inline constexpr size_t config_bytes_max = 1 << 20;  // of each file
 inline constexpr size_t config_files_max = 1000;
 
-// Reads the file, those it includes, and the secrets that they name. Names of endpoints are left to be resolved.
+// Reads the file, those it includes, and the secrets that they name. Names of endpoints are left to
+// be resolved.
 [[nodiscard]] ConfigReading read_config(const std::string& path);
 // The same from memory; `name` stands where the file's would.
 [[nodiscard]] ConfigReading read_config_text(const std::string& name, const std::string& text);

@@ -24,14 +24,19 @@ using Path = RouteMatch::Path;
 uint64_t hash_of(std::string_view text, uint64_t seed) {
   return std::max<uint64_t>(1, XXH3_64bits_withSeed(text.data(), text.size(), seed));
 }
-uint64_t place_seed(uint32_t host, Path kind) { return uint64_t{host} << 1 | static_cast<uint64_t>(kind); }
+uint64_t place_seed(uint32_t host, Path kind) {
+  return uint64_t{host} << 1 | static_cast<uint64_t>(kind);
+}
 
 std::string_view without_port(std::string_view authority) {
-  if (!authority.empty() && authority.front() == '[') return authority.substr(0, authority.find(']') + 1);
+  if (!authority.empty() && authority.front() == '[')
+    return authority.substr(0, authority.find(']') + 1);
   return authority.substr(0, authority.find(':'));
 }
 
-size_t depth_of(std::string_view path) { return path == "/" ? 0 : static_cast<size_t>(std::count(path.begin(), path.end(), '/')); }
+size_t depth_of(std::string_view path) {
+  return path == "/" ? 0 : static_cast<size_t>(std::count(path.begin(), path.end(), '/'));
+}
 
 bool fits(const FieldMatch& match, std::string_view query, const http::Fields& fields) {
   if (match.place == FieldMatch::Place::query) {
@@ -39,7 +44,8 @@ bool fits(const FieldMatch& match, std::string_view query, const http::Fields& f
     return value && (!match.value || *value == *match.value);
   }
   return std::any_of(fields.begin(), fields.end(), [&](const http::Field& field) {
-    return http::equals_ignoring_case(fields.name(field), match.name) && (!match.value || fields.value(field) == *match.value);
+    return http::equals_ignoring_case(fields.name(field), match.name) &&
+           (!match.value || fields.value(field) == *match.value);
   });
 }
 
@@ -59,8 +65,12 @@ bool RouteTable::comes_before(const RouteMatch& a, const RouteMatch& b) {
   const auto rank = [](const RouteMatch& match) {
     const int host = match.host.empty() ? 0 : match.host.starts_with("*.") ? 1 : 2;
     const int path = match.path_kind == Path::exact ? 1 : 0;
-    return std::tuple{
-        host, match.host.size(), path, match.path.size(), match.fields.size(), match.methods != RouteMatch::all_methods ? 1 : 0};
+    return std::tuple{host,
+                      match.host.size(),
+                      path,
+                      match.path.size(),
+                      match.fields.size(),
+                      match.methods != RouteMatch::all_methods ? 1 : 0};
   };
   return rank(a) > rank(b);
 }
@@ -70,14 +80,17 @@ RouteTable::RouteTable(const std::vector<Route>& routes) : routes_(routes) {
   std::map<std::tuple<uint32_t, Path, std::string>, std::vector<uint16_t>> groups;
   for (uint16_t index = 0; index < routes.size(); ++index) {
     const Route& route = routes[index];
-    if (route.kind == RouteKind::health || route.kind == RouteKind::metrics || route.kind == RouteKind::demo_work) {
+    if (route.kind == RouteKind::health || route.kind == RouteKind::metrics ||
+        route.kind == RouteKind::demo_work) {
       own_.push_back(index);
       continue;
     }
-    const uint32_t host = numbers.emplace(route.match.host, static_cast<uint32_t>(numbers.size()) + 1).first->second;
+    const uint32_t host =
+        numbers.emplace(route.match.host, static_cast<uint32_t>(numbers.size()) + 1).first->second;
     has_exact_ |= route.match.path_kind == Path::exact;
     has_suffixes_ |= route.match.host.starts_with("*.");
-    if (route.match.path_kind == Path::prefix) depth_max_ = std::max(depth_max_, depth_of(route.match.path));
+    if (route.match.path_kind == Path::prefix)
+      depth_max_ = std::max(depth_max_, depth_of(route.match.path));
     groups[{host, route.match.path_kind, route.match.path}].push_back(index);
   }
   roots_.resize(numbers.size() + 1);
@@ -90,20 +103,24 @@ RouteTable::RouteTable(const std::vector<Route>& routes) : routes_(routes) {
   }
   places_.resize(std::bit_ceil(std::max<size_t>(2, 2 * groups.size())));
   for (auto& [key, members] : groups) {
-    std::stable_sort(members.begin(), members.end(),
-                     [&](uint16_t a, uint16_t b) { return comes_before(routes[a].match, routes[b].match); });
+    std::stable_sort(members.begin(), members.end(), [&](uint16_t a, uint16_t b) {
+      return comes_before(routes[a].match, routes[b].match);
+    });
     const uint64_t hash = hash_of(std::get<2>(key), place_seed(std::get<0>(key), std::get<1>(key)));
     size_t at = hash & (places_.size() - 1);
     while (places_[at].count != 0) at = (at + 1) & (places_.size() - 1);
-    places_[at] = {hash, static_cast<uint32_t>(order_.size()), static_cast<uint32_t>(members.size())};
-    if (std::get<1>(key) == Path::prefix && std::get<2>(key) == "/") roots_[std::get<0>(key)] = places_[at];
+    places_[at] = {hash, static_cast<uint32_t>(order_.size()),
+                   static_cast<uint32_t>(members.size())};
+    if (std::get<1>(key) == Path::prefix && std::get<2>(key) == "/")
+      roots_[std::get<0>(key)] = places_[at];
     order_.insert(order_.end(), members.begin(), members.end());
   }
 }
 
 uint32_t RouteTable::host_number(std::string_view pattern) const {
   const uint64_t hash = hash_of(pattern, 0);
-  for (size_t at = hash & (hosts_.size() - 1); hosts_[at].number != 0; at = (at + 1) & (hosts_.size() - 1)) {
+  for (size_t at = hash & (hosts_.size() - 1); hosts_[at].number != 0;
+       at = (at + 1) & (hosts_.size() - 1)) {
     if (hosts_[at].hash == hash) return hosts_[at].number;
   }
   return 0;
@@ -111,7 +128,8 @@ uint32_t RouteTable::host_number(std::string_view pattern) const {
 
 // Another place may have the same hash: what is found is compared.
 const RouteTable::Place* RouteTable::find_place(uint64_t hash) const {
-  for (size_t at = hash & (places_.size() - 1); places_[at].count != 0; at = (at + 1) & (places_.size() - 1)) {
+  for (size_t at = hash & (places_.size() - 1); places_[at].count != 0;
+       at = (at + 1) & (places_.size() - 1)) {
     if (places_[at].hash == hash) return &places_[at];
   }
   return nullptr;
@@ -120,8 +138,9 @@ const RouteTable::Place* RouteTable::find_place(uint64_t hash) const {
 bool RouteTable::ask_routes(const Place& place, const Request& request, Found& found) const {
   for (uint32_t at = place.first; at < place.first + place.count; ++at) {
     const RouteMatch& match = routes_[order_[at]].match;
-    const bool meets = std::all_of(match.fields.begin(), match.fields.end(),
-                                   [&](const FieldMatch& field) { return fits(field, request.query, request.fields); });
+    const bool meets = std::all_of(
+        match.fields.begin(), match.fields.end(),
+        [&](const FieldMatch& field) { return fits(field, request.query, request.fields); });
     if (!meets) continue;
     if ((match.methods & method_bit(request.method)) != 0) {
       found.route = order_[at];
@@ -132,7 +151,8 @@ bool RouteTable::ask_routes(const Place& place, const Request& request, Found& f
   return false;
 }
 
-bool RouteTable::ask_place(uint64_t hash, Path kind, std::string_view path, const Request& request, Found& found) const {
+bool RouteTable::ask_place(uint64_t hash, Path kind, std::string_view path, const Request& request,
+                           Found& found) const {
   const Place* place = find_place(hash);
   if (place == nullptr) return false;
   const RouteMatch& match = routes_[order_[place->first]].match;
@@ -140,8 +160,12 @@ bool RouteTable::ask_place(uint64_t hash, Path kind, std::string_view path, cons
 }
 
 bool RouteTable::ask_host(uint32_t number, const Request& request, Found& found) const {
-  const auto hash = [&](std::string_view path, Path kind) { return hash_of(path, place_seed(number, kind)); };
-  if (has_exact_ && ask_place(hash(request.path, Path::exact), Path::exact, request.path, request, found)) return true;
+  const auto hash = [&](std::string_view path, Path kind) {
+    return hash_of(path, place_seed(number, kind));
+  };
+  if (has_exact_ &&
+      ask_place(hash(request.path, Path::exact), Path::exact, request.path, request, found))
+    return true;
   for (size_t depth = request.depth; depth > 0; --depth) {
     const std::string_view prefix = request.path.substr(0, request.cuts[depth]);
     if (ask_place(hash(prefix, Path::prefix), Path::prefix, prefix, request, found)) return true;
@@ -150,8 +174,8 @@ bool RouteTable::ask_host(uint32_t number, const Request& request, Found& found)
   return ask_routes(roots_[number], request, found);
 }
 
-Found RouteTable::find(http::Method method, std::string_view host, std::string_view path, std::string_view query,
-                       const http::Fields& fields) const {
+Found RouteTable::find(http::Method method, std::string_view host, std::string_view path,
+                       std::string_view query, const http::Fields& fields) const {
   Found found;
   for (const uint16_t index : own_) {
     const RouteMatch& match = routes_[index].match;
@@ -170,14 +194,19 @@ Found RouteTable::find(http::Method method, std::string_view host, std::string_v
   host = without_port(host);
   std::array<char, host_bytes_max + 1> lower;
   if (hosts_.size() > 2 && !host.empty() && host.size() < lower.size()) {
-    std::transform(host.begin(), host.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+    std::transform(host.begin(), host.end(), lower.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
     std::string_view name{lower.data(), host.size()};
-    if (const uint32_t number = host_number(name); number != 0 && ask_host(number, request, found)) return found;
+    if (const uint32_t number = host_number(name); number != 0 && ask_host(number, request, found))
+      return found;
     // "*.example" for "a.example": the label before the dot makes room for the star.
-    for (auto dot = name.find('.'); has_suffixes_ && dot != std::string_view::npos; dot = name.find('.')) {
+    for (auto dot = name.find('.'); has_suffixes_ && dot != std::string_view::npos;
+         dot = name.find('.')) {
       if (dot > 0) {
         lower[static_cast<size_t>(name.data() - lower.data()) + dot - 1] = '*';
-        if (const uint32_t number = host_number(name.substr(dot - 1)); number != 0 && ask_host(number, request, found)) return found;
+        if (const uint32_t number = host_number(name.substr(dot - 1));
+            number != 0 && ask_host(number, request, found))
+          return found;
       }
       name.remove_prefix(dot + 1);
     }

@@ -4,11 +4,11 @@
 //   3. a whole path before a prefix (the longer before the shorter);
 //   4. more conditions on header fields and query before fewer;
 //   5. named methods before all of them.
-// Where the method or a condition does not fit, the next one in this order is asked. Two routes that are equal in all of it
-// and may mean the same request are an error of the configuration.
+// Where the method or a condition does not fit, the next one in this order is asked. Two routes
+// that are equal in all of it and may mean the same request are an error of the configuration.
 //
-// Two hash tables, made once: a look-up costs a probe for each host pattern that may fit times the depth of the path, however
-// many routes there are.
+// Two hash tables, made once: a look-up costs a probe for each host pattern that may fit times the
+// depth of the path, however many routes there are.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 #include <string_view>
 #include <vector>
 
-#include "http/message.h"
 #include "config/routes.h"
+#include "http/message.h"
 
 namespace sluice::config {
 
@@ -26,7 +26,8 @@ inline constexpr size_t routes_max = 20'000;
 
 struct Found {
   uint16_t route = no_route;
-  uint16_t methods = 0;  // without a route: those that some route of this host, path and conditions has
+  uint16_t methods =
+      0;  // without a route: those that some route of this host, path and conditions has
 };
 
 class RouteTable {
@@ -34,8 +35,8 @@ class RouteTable {
   // `routes` outlive the table.
   explicit RouteTable(const std::vector<Route>& routes);
   // `host` may carry a port, in any case; `path` is normalised.
-  [[nodiscard]] Found find(http::Method method, std::string_view host, std::string_view path, std::string_view query,
-                           const http::Fields& fields) const;
+  [[nodiscard]] Found find(http::Method method, std::string_view host, std::string_view path,
+                           std::string_view query, const http::Fields& fields) const;
   // Whether the first is asked before the other where both fit.
   [[nodiscard]] static bool comes_before(const RouteMatch& a, const RouteMatch& b);
 
@@ -55,7 +56,8 @@ class RouteTable {
   [[nodiscard]] uint32_t host_number(std::string_view pattern) const;
   [[nodiscard]] const Place* find_place(uint64_t hash) const;
   [[nodiscard]] bool ask_host(uint32_t number, const Request& request, Found& found) const;
-  [[nodiscard]] bool ask_place(uint64_t hash, RouteMatch::Path kind, std::string_view path, const Request& request, Found& found) const;
+  [[nodiscard]] bool ask_place(uint64_t hash, RouteMatch::Path kind, std::string_view path,
+                               const Request& request, Found& found) const;
   [[nodiscard]] bool ask_routes(const Place& place, const Request& request, Found& found) const;
 
   const std::vector<Route>& routes_;

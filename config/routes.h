@@ -1,4 +1,5 @@
-// What a route says: which requests it is for, and what becomes of them. Which route wins, config/route_table.h says.
+// What a route says: which requests it is for, and what becomes of them. Which route wins,
+// config/route_table.h says.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +10,10 @@
 
 #include "auth/provider.h"
 #include "auth/token_source.h"
+#include "config/key_part.h"
 #include "core/cidr.h"
 #include "core/clock.h"
 #include "http/message.h"
-#include "config/key_part.h"
 
 namespace sluice::config {
 
@@ -52,7 +53,9 @@ struct RouteMatch {
   [[nodiscard]] bool operator==(const RouteMatch&) const = default;
 };
 
-[[nodiscard]] constexpr uint16_t method_bit(http::Method method) { return static_cast<uint16_t>(1U << static_cast<unsigned>(method)); }
+[[nodiscard]] constexpr uint16_t method_bit(http::Method method) {
+  return static_cast<uint16_t>(1U << static_cast<unsigned>(method));
+}
 
 // Header fields that a route removes (in every spelling), sets in place of what came, or adds.
 struct HeaderEdits {
@@ -71,7 +74,9 @@ struct Rewrite {
   std::string strip_prefix;  // whole segments
   std::string add_prefix;
   std::string path;  // in place of all of it
-  [[nodiscard]] bool empty() const { return strip_prefix.empty() && add_prefix.empty() && path.empty(); }
+  [[nodiscard]] bool empty() const {
+    return strip_prefix.empty() && add_prefix.empty() && path.empty();
+  }
 };
 
 struct Redirect {
@@ -88,11 +93,13 @@ struct Respond {
 };
 inline constexpr size_t respond_bytes_max = 64 * 1024;
 
-// Which pages of other origins may call (Fetch 3.2). Preflights are answered before token and limits.
+// Which pages of other origins may call (Fetch 3.2). Preflights are answered before token and
+// limits.
 struct Cors {
   std::vector<std::string> origins;  // "https://app.example"; "*": any
-  std::vector<std::string> headers;  // that requests may have beside the simple ones; "*": those asked for
-  std::vector<std::string> expose;   // beside those of limits
+  std::vector<std::string>
+      headers;  // that requests may have beside the simple ones; "*": those asked for
+  std::vector<std::string> expose;  // beside those of limits
   bool credentials = false;
   core::Duration max_age = std::chrono::hours{1};
   std::string allowed, exposed, max_age_s;  // as they are written, by complete()
@@ -101,7 +108,8 @@ inline constexpr size_t cors_fields_max = 9;           // that an answer gets
 inline constexpr size_t cors_bytes_max = 1024;         // of a list
 inline constexpr size_t header_edits_max = 32;         // set and added, of a route and direction
 inline constexpr size_t header_edit_bytes_max = 4096;  // of all of them
-inline constexpr size_t rewrite_bytes_max = 1024;      // of a new prefix or path, or the destination of a redirect
+inline constexpr size_t rewrite_bytes_max =
+    1024;  // of a new prefix or path, or the destination of a redirect
 
 // Who may come at all, by address. A refusal wins.
 struct AddressRules {
@@ -111,7 +119,7 @@ struct AddressRules {
 };
 
 // A share of the requests, in parts of the sum of all.
-struct Destinations {
+struct TrafficSplit {
   struct Part {
     uint16_t upstream = 0;  // index into Config::upstreams
     uint32_t weight = 1;
@@ -138,7 +146,7 @@ struct Route {
   AddressRules addresses;
   std::optional<uint64_t> body_bytes;  // at most; 0: no bound. Otherwise that of Bounds
   std::optional<Cors> cors;
-  Destinations to;  // of RouteKind::upstream
+  TrafficSplit to;  // of RouteKind::upstream
   Rewrite rewrite;
   HeaderEdits request_edits, response_edits;
   HostMode host_mode = HostMode::preserve;

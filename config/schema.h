@@ -1,4 +1,5 @@
-// The form of the configuration file, as a JSON Schema: for editors, and for showing what holds where nothing is said.
+// The form of the configuration file, as a JSON Schema: for editors, and for showing what holds
+// where nothing is said.
 #pragma once
 
 #include <string>
@@ -19,8 +20,9 @@ struct Override {
   std::string value;   // as YAML
   std::string origin;  // "--log"
 };
-// The file as YAML with everything that holds: what the file and those it includes say, and the defaults; each value with its
-// origin. The file must be good.
-[[nodiscard]] std::variant<std::string, Complaint> effective_config(const std::string& path, const std::vector<Override>& overrides);
+// The file as YAML with everything that holds: what the file and those it includes say, and the
+// defaults; each value with its origin. The file must be good.
+[[nodiscard]] std::variant<std::string, Complaint> effective_config(
+    const std::string& path, const std::vector<Override>& overrides);
 
 }  // namespace sluice::config

@@ -1,5 +1,5 @@
-// The sections of the configuration file, one reader each. Every reader collects complaints in the document and leaves in
-// the config what was right.
+// The sections of the configuration file, one reader each. Every reader collects complaints in the
+// document and leaves in the config what was right.
 #pragma once
 
 #include <memory>
@@ -16,14 +16,16 @@ void read_failed_tokens(Document& document, Config& config, const YAML::Node& no
 void read_require(Document& document, Config& config, const YAML::Node& node, Route& route);
 
 // The place of a claim among those that are asked for; nothing if there are too many.
-[[nodiscard]] std::optional<uint16_t> claim_index(Document& document, Config& config, const YAML::Node& node, const std::string& name);
+[[nodiscard]] std::optional<uint16_t> claim_index(Document& document, Config& config,
+                                                  const YAML::Node& node, const std::string& name);
 // A word of letters, digits, '-', '_' and '.': a claim, a field, a cookie.
 [[nodiscard]] bool is_token(std::string_view text);
 
 // config/limits.cpp
 void read_limits(Document& document, Config& config, const YAML::Node& node);
 // address, route, claim:NAME or header:NAME, or a list of them.
-[[nodiscard]] std::vector<KeyPart> read_key(Document& document, Config& config, const YAML::Node& node);
+[[nodiscard]] std::vector<KeyPart> read_key(Document& document, Config& config,
+                                            const YAML::Node& node);
 // rate, burst, delay and max_hold, as far as `section` has them.
 void read_policy(Document& document, const Section& section, limiter::Policy& policy);
 void read_limiter(Document& document, Config& config, const YAML::Node& node);
@@ -49,7 +51,8 @@ void read_route_actions(Document& document, Config& config, const Section& secti
 void read_upstreams(Document& document, Config& config, const YAML::Node& node);
 
 // config/reader.cpp; what can't be read is left out, with a complaint in the first.
-[[nodiscard]] std::vector<std::unique_ptr<Document>> read_document_and_includes(const std::string& path);
+[[nodiscard]] std::vector<std::unique_ptr<Document>> read_document_and_includes(
+    const std::string& path);
 [[nodiscard]] std::optional<core::Cidr> read_network(Document& document, const YAML::Node& node);
 
 }  // namespace sluice::config

@@ -1,23 +1,27 @@
-// What the configuration says of an upstream: its endpoints, how they are chosen, judged and spared.
+// What the configuration says of an upstream: its endpoints, how they are chosen, judged and
+// spared.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "config/key_part.h"
 #include "core/clock.h"
 #include "core/destination.h"
-#include "config/key_part.h"
 
 namespace sluice::config {
 
 struct UpstreamTimeouts {
   core::Duration connect = std::chrono::seconds{3};
-  core::Duration head = std::chrono::seconds{60};       // from the last request byte to the response head, each try
-  core::Duration body = std::chrono::seconds{60};       // between bytes of a response; 0: no limit
-  core::Duration deadline = std::chrono::seconds{120};  // from the last request byte to the response head, all tries; 0: none
-  core::Duration tunnel = std::chrono::minutes{10};     // without a byte either way
-  core::Duration idle = std::chrono::seconds{60};       // of a pooled connection, unless the endpoint says or shows less
+  core::Duration head =
+      std::chrono::seconds{60};  // from the last request byte to the response head, each try
+  core::Duration body = std::chrono::seconds{60};  // between bytes of a response; 0: no limit
+  core::Duration deadline = std::chrono::seconds{
+      120};  // from the last request byte to the response head, all tries; 0: none
+  core::Duration tunnel = std::chrono::minutes{10};  // without a byte either way
+  core::Duration idle =
+      std::chrono::seconds{60};  // of a pooled connection, unless the endpoint says or shows less
 };
 
 enum class EndpointUse : uint8_t {
@@ -55,15 +59,17 @@ struct HealthCheck {
   uint16_t status_min = 200, status_max = 399;
 };
 
-// What the requests themselves show: so many failures in a row (5xx, no connection, no answer), and the endpoint is left alone
-// for a while that grows each time; never more than half of them at once. Each core judges by what it sees.
+// What the requests themselves show: so many failures in a row (5xx, no connection, no answer), and
+// the endpoint is left alone for a while that grows each time; never more than half of them at
+// once. Each core judges by what it sees.
 struct Ejection {
   uint32_t failures = 5;  // 0: never
   core::Duration time = std::chrono::seconds{30};
   core::Duration time_max = std::chrono::minutes{5};
 };
 
-// When so large a share of all requests fails, the upstream is spared altogether for a while; then single requests try it.
+// When so large a share of all requests fails, the upstream is spared altogether for a while; then
+// single requests try it.
 struct Circuit {
   uint32_t failure_percent = 0;  // 0: there is no circuit
   uint32_t requests_min = 20;    // in the window, to judge at all
@@ -72,8 +78,9 @@ struct Circuit {
   uint32_t probes = 3;  // successes in a row that close it again
 };
 
-// The PROXY protocol header that connections to the endpoints begin with; they serve one client each then.
-enum class ProxyHeaderOut : uint8_t { none, v1, v2 };
+// The PROXY protocol header that connections to the endpoints begin with; they serve one client
+// each then.
+enum class SendProxy : uint8_t { none, v1, v2 };
 
 struct UpstreamConfig {
   std::string name;
@@ -90,7 +97,7 @@ struct UpstreamConfig {
   core::Duration queue_wait{0};  // at most; 0: until the deadline
   uint32_t retries = 1;          // at most retries_max
   uint32_t retry_percent = 20;   // of requests; three a second are always allowed
-  ProxyHeaderOut proxy_header = ProxyHeaderOut::none;
+  SendProxy send_proxy = SendProxy::none;
 };
 inline constexpr uint32_t retries_max = 5;
 inline constexpr size_t upstreams_max = 1024;

@@ -39,8 +39,10 @@ std::string in_quotes(std::string_view text) { return "\"" + std::string{text} +
 Parsed<uint64_t> parse_number(std::string_view text, uint64_t least, uint64_t most) {
   uint64_t number = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || failure != std::errc{} || end != text.data() + text.size() || number < least || number > most) {
-    return Complaint{in_quotes(text) + " is not a whole number from " + std::to_string(least) + " to " + std::to_string(most)};
+  if (text.empty() || failure != std::errc{} || end != text.data() + text.size() ||
+      number < least || number > most) {
+    return Complaint{in_quotes(text) + " is not a whole number from " + std::to_string(least) +
+                     " to " + std::to_string(most)};
   }
   return number;
 }
@@ -58,12 +60,15 @@ Parsed<core::Duration> parse_duration(std::string_view text) {
     if (unit == "h") duration = std::chrono::hours{number};
   }
   if (duration > core::Duration{0} && duration <= most) return duration;
-  return Complaint{"duration " + in_quotes(text) + " is not a number with a unit, of at most a day; write for example 500ms, 2s, 1m or 1h"};
+  return Complaint{
+      "duration " + in_quotes(text) +
+      " is not a number with a unit, of at most a day; write for example 500ms, 2s, 1m or 1h"};
 }
 
 Parsed<EndpointConfig> parse_endpoint(const std::string& text) {
   constexpr std::string_view scheme = "http://";
-  const Complaint complaint{"upstream " + in_quotes(text) + " is not a URL like http://127.0.0.1:9001, or unix:/run/app.sock"};
+  const Complaint complaint{"upstream " + in_quotes(text) +
+                            " is not a URL like http://127.0.0.1:9001, or unix:/run/app.sock"};
   if (text.starts_with("unix:")) {
     const auto destination = core::Destination::parse(text);
     if (!destination) return complaint;
@@ -74,7 +79,8 @@ Parsed<EndpointConfig> parse_endpoint(const std::string& text) {
   if (!authority.empty() && authority.back() == '/') authority.pop_back();
   if (!http::is_valid_authority(authority)) return complaint;
   const auto colon = authority.rfind(':');
-  const bool has_port = colon != std::string::npos && authority.find(']', colon) == std::string::npos;
+  const bool has_port =
+      colon != std::string::npos && authority.find(']', colon) == std::string::npos;
   const std::string host = authority.substr(0, has_port ? colon : std::string::npos);
   uint64_t port = 80;
   if (has_port) {
@@ -90,20 +96,26 @@ Parsed<EndpointConfig> parse_endpoint(const std::string& text) {
 
 Parsed<core::Destination> parse_listen(const std::string& text) {
   if (const auto destination = core::Destination::parse(text)) return *destination;
-  return Complaint{in_quotes(text) + " is not an address like 0.0.0.0:8000, [::]:8000 or :8000, or a path like unix:/run/sluice.sock"};
+  return Complaint{in_quotes(text) +
+                   " is not an address like 0.0.0.0:8000, [::]:8000 or :8000, or a path like "
+                   "unix:/run/sluice.sock"};
 }
 
 Parsed<uint64_t> parse_size(std::string_view text) {
-  constexpr std::pair<std::string_view, uint64_t> units[] = {{"B", 1},     {"KiB", 1 << 10},  {"MiB", 1 << 20},     {"GiB", 1 << 30},
-                                                             {"kB", 1000}, {"MB", 1'000'000}, {"GB", 1'000'000'000}};
+  constexpr std::pair<std::string_view, uint64_t> units[] = {
+      {"B", 1},     {"KiB", 1 << 10},  {"MiB", 1 << 20},     {"GiB", 1 << 30},
+      {"kB", 1000}, {"MB", 1'000'000}, {"GB", 1'000'000'000}};
   uint64_t number = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
   const std::string_view unit = text.substr(static_cast<size_t>(end - text.data()));
   if (failure == std::errc{} && number == 0 && unit.empty()) return uint64_t{0};
   for (const auto& [name, bytes] : units) {
-    if (failure == std::errc{} && unit == name && number <= (uint64_t{1} << 40) / bytes) return number * bytes;
+    if (failure == std::errc{} && unit == name && number <= (uint64_t{1} << 40) / bytes)
+      return number * bytes;
   }
-  return Complaint{"size " + in_quotes(text) + " is not a number with a unit, of at most 1 TiB; write for example 16MiB, 64KiB or 100B"};
+  return Complaint{
+      "size " + in_quotes(text) +
+      " is not a number with a unit, of at most 1 TiB; write for example 16MiB, 64KiB or 100B"};
 }
 
 Parsed<std::vector<int>> parse_cores(std::string_view text) {
@@ -112,7 +124,8 @@ Parsed<std::vector<int>> parse_cores(std::string_view text) {
   const auto count = parse_number(text, 1, core::limits::workers_max);
   if (const auto* complaint = std::get_if<Complaint>(&count)) return *complaint;
   if (std::get<uint64_t>(count) > cores.size()) {
-    return Complaint{std::string{text} + ": only " + std::to_string(cores.size()) + " may be used (see taskset, cpuset)"};
+    return Complaint{std::string{text} + ": only " + std::to_string(cores.size()) +
+                     " may be used (see taskset, cpuset)"};
   }
   cores.resize(std::get<uint64_t>(count));
   return cores;
@@ -125,7 +138,8 @@ Parsed<std::string> read_plain_file(const std::string& path, size_t most) {
   std::string text(most + 1, 0);
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (!file.eof() || file.bad())
-    return Complaint{file.gcount() > 0 ? "larger than " + std::to_string(most) + " bytes" : "this file can't be read"};
+    return Complaint{file.gcount() > 0 ? "larger than " + std::to_string(most) + " bytes"
+                                       : "this file can't be read"};
   text.resize(static_cast<size_t>(file.gcount()));
   return text;
 }
@@ -137,16 +151,19 @@ Parsed<std::optional<User>> parse_user(const std::string& text) {
 
 Parsed<limiter::Rate> parse_rate(std::string_view text) {
   auto rate = limiter::parse_rate(text);
-  if (auto* complaint = std::get_if<limiter::Complaint>(&rate)) return Complaint{std::move(complaint->text)};
+  if (auto* complaint = std::get_if<limiter::Complaint>(&rate))
+    return Complaint{std::move(complaint->text)};
   return std::get<limiter::Rate>(rate);
 }
 
 std::optional<Complaint> check_limiter_memory(uint64_t keys) {
   const uint64_t needed = limiter::Shard::size_bytes(keys + keys / 10);
-  const uint64_t present = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGE_SIZE));
+  const uint64_t present = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                           static_cast<uint64_t>(::sysconf(_SC_PAGE_SIZE));
   if (needed <= present) return std::nullopt;
-  return Complaint{std::to_string(keys) + " keys need " + std::to_string(needed >> 20) + " MiB, and the machine has " +
-                   std::to_string(present >> 20) + "; write at most " + std::to_string(present / 42)};
+  return Complaint{std::to_string(keys) + " keys need " + std::to_string(needed >> 20) +
+                   " MiB, and the machine has " + std::to_string(present >> 20) +
+                   "; write at most " + std::to_string(present / 42)};
 }
 
 std::string_view nearest(std::string_view text, std::span<const std::string_view> known) {
@@ -163,7 +180,8 @@ std::string_view nearest(std::string_view text, std::span<const std::string_view
 
 std::string in_words(const limiter::Limit& limit) {
   const std::string dry = limit.enforcement == limiter::Enforcement::dry_run ? "; dry run" : "";
-  if (limit.kind == limiter::Limit::Kind::concurrency) return "at most " + std::to_string(limit.concurrent) + " at once" + dry;
+  if (limit.kind == limiter::Limit::Kind::concurrency)
+    return "at most " + std::to_string(limit.concurrent) + " at once" + dry;
   const auto& rate = limit.policy.rate;
   std::string each = std::to_string(rate.period_ns) + " ns";
   if (rate.period_ns % 1'000'000'000 == 0) {
@@ -171,17 +189,20 @@ std::string in_words(const limiter::Limit& limit) {
   } else if (rate.period_ns % 1'000'000 == 0) {
     each = std::to_string(rate.period_ns / 1'000'000) + " ms";
   }
-  return std::to_string(rate.requests) + " request" + (rate.requests == 1 ? "" : "s") + " each " + each + ", burst " +
-         std::to_string(limit.policy.burst) + ", delay " + std::to_string(limit.policy.delay) + dry;
+  return std::to_string(rate.requests) + " request" + (rate.requests == 1 ? "" : "s") + " each " +
+         each + ", burst " + std::to_string(limit.policy.burst) + ", delay " +
+         std::to_string(limit.policy.delay) + dry;
 }
 
 bool is_loopback_url(const std::string& url) {
   const size_t begin = url.find("://");
   if (begin == std::string::npos) return false;
-  const std::string_view authority = std::string_view{url}.substr(begin + 3, url.find('/', begin + 3) - begin - 3);
+  const std::string_view authority =
+      std::string_view{url}.substr(begin + 3, url.find('/', begin + 3) - begin - 3);
   if (authority.find('@') != std::string_view::npos) return false;
   const bool has_brackets = authority.starts_with('[');
-  const std::string_view host = authority.substr(0, has_brackets ? authority.find(']') + 1 : authority.find(':'));
+  const std::string_view host =
+      authority.substr(0, has_brackets ? authority.find(']') + 1 : authority.find(':'));
   if (host == "localhost") return true;
   const auto address = core::SocketAddress::parse_host(host, 0);
   if (!address) return false;

@@ -1,5 +1,5 @@
-// The values of the configuration, from text: the same on the command line and in the file. Every complaint says what was
-// found and what to write instead.
+// The values of the configuration, from text: the same on the command line and in the file. Every
+// complaint says what was found and what to write instead.
 #pragma once
 
 #include <optional>
@@ -30,7 +30,8 @@ using Parsed = std::variant<T, Complaint>;
 [[nodiscard]] Parsed<uint64_t> parse_size(std::string_view text);
 // The first `text` cores that may be used; "auto" is all of them.
 [[nodiscard]] Parsed<std::vector<int>> parse_cores(std::string_view text);
-// What a file holds, if it is a plain one of at most `most` bytes: no device and no pipe is waited for.
+// What a file holds, if it is a plain one of at most `most` bytes: no device and no pipe is waited
+// for.
 [[nodiscard]] Parsed<std::string> read_plain_file(const std::string& path, size_t most);
 // "NAME" or "NAME:GROUP" of the system's users.
 [[nodiscard]] Parsed<std::optional<User>> parse_user(const std::string& text);
@@ -42,7 +43,8 @@ using Parsed = std::variant<T, Complaint>;
 [[nodiscard]] std::optional<Complaint> check_limiter_memory(uint64_t keys);
 
 // The one of `known` that was meant, if one is close; else empty.
-[[nodiscard]] std::string_view nearest(std::string_view text, std::span<const std::string_view> known);
+[[nodiscard]] std::string_view nearest(std::string_view text,
+                                       std::span<const std::string_view> known);
 
 // "1 request each 100 ms, burst 5, delay 0"
 [[nodiscard]] std::string in_words(const limiter::Limit& limit);

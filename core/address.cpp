@@ -28,8 +28,10 @@ std::optional<SocketAddress> SocketAddress::parse(std::string_view text) {
   if (colon == std::string_view::npos) return std::nullopt;
   const auto port_text = text.substr(colon + 1);
   uint16_t port = 0;
-  const auto [end, failure] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
-  if (failure != std::errc{} || end != port_text.data() + port_text.size() || port_text.empty()) return std::nullopt;
+  const auto [end, failure] =
+      std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  if (failure != std::errc{} || end != port_text.data() + port_text.size() || port_text.empty())
+    return std::nullopt;
 
   const auto host = text.substr(0, colon);
   if (host.empty()) return ipv4(INADDR_ANY, port);
@@ -62,7 +64,9 @@ uint16_t SocketAddress::port() const {
   return ntohs(family() == AF_INET6 ? storage_.v6.sin6_port : storage_.v4.sin_port);
 }
 
-bool SocketAddress::is_mapped_ipv4() const { return family() == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&storage_.v6.sin6_addr); }
+bool SocketAddress::is_mapped_ipv4() const {
+  return family() == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&storage_.v6.sin6_addr);
+}
 
 SocketAddress::Prefix SocketAddress::prefix() const {
   if (is_unix_peer()) return {};

@@ -1,4 +1,5 @@
-// An IPv4 or IPv6 socket address of a peer, and its text. IPv4-mapped IPv6 addresses count as IPv4 everywhere.
+// An IPv4 or IPv6 socket address of a peer, and its text. IPv4-mapped IPv6 addresses count as IPv4
+// everywhere.
 #pragma once
 
 #include <netinet/in.h>
@@ -31,10 +32,13 @@ class SocketAddress {
   [[nodiscard]] uint16_t port() const;
   [[nodiscard]] const sockaddr* data() const { return &storage_.any; }
   [[nodiscard]] sockaddr* data() { return &storage_.any; }
-  [[nodiscard]] socklen_t size() const { return family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in); }
+  [[nodiscard]] socklen_t size() const {
+    return family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  }
   static constexpr socklen_t capacity = sizeof(sockaddr_in6);
 
-  // The network that a client counts as: the IPv4 address (/32), or the first half of the IPv6 address (/64).
+  // The network that a client counts as: the IPv4 address (/32), or the first half of the IPv6
+  // address (/64).
   struct Prefix {
     uint64_t bits = 0;  // host order
     bool is_ipv6 = false;

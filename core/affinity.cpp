@@ -24,7 +24,8 @@ void enter_thread(const std::string& name, int core) {
   cpu_set_t mask;
   CPU_ZERO(&mask);
   CPU_SET(core, &mask);
-  ::pthread_setaffinity_np(::pthread_self(), sizeof mask, &mask);  // a refusal costs speed, not correctness
+  ::pthread_setaffinity_np(::pthread_self(), sizeof mask,
+                           &mask);  // a refusal costs speed, not correctness
 }
 
 }  // namespace sluice::core

@@ -1,5 +1,6 @@
-// Assertions, for what only this program can get wrong. What a client, an upstream, a file or the kernel can cause is
-// an Error, never an assertion. SLUICE_ASSERT is kept in every build; SLUICE_DEBUG_ASSERT costs nothing with NDEBUG.
+// Assertions, for what only this program can get wrong. What a client, an upstream, a file or the
+// kernel can cause is an Error, never an assertion. SLUICE_ASSERT is kept in every build;
+// SLUICE_DEBUG_ASSERT costs nothing with NDEBUG.
 #pragma once
 
 namespace sluice::core {
@@ -8,9 +9,10 @@ namespace sluice::core {
 
 }  // namespace sluice::core
 
-#define SLUICE_ASSERT(expression)                                            \
-  (__builtin_expect(static_cast<bool>(expression), 1) ? static_cast<void>(0) \
-                                                      : ::sluice::core::assertion_failed(#expression, __FILE__, __LINE__))
+#define SLUICE_ASSERT(expression)                     \
+  (__builtin_expect(static_cast<bool>(expression), 1) \
+       ? static_cast<void>(0)                         \
+       : ::sluice::core::assertion_failed(#expression, __FILE__, __LINE__))
 
 #ifdef NDEBUG
 #define SLUICE_DEBUG_ASSERT(expression) static_cast<void>(sizeof(static_cast<bool>(expression)))

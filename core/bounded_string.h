@@ -1,4 +1,5 @@
-// A string of at most Capacity bytes that lives where it is declared. Longer text is cut, and that is visible.
+// A string of at most Capacity bytes that lives where it is declared. Longer text is cut, and that
+// is visible.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +19,8 @@ class BoundedString {
 
   void assign(std::string_view text) {
     size_ = static_cast<uint16_t>(std::min(text.size(), Capacity));
-    if (size_ > 0) std::memcpy(bytes_, text.data(), size_);  // memcpy takes no null pointer, whatever the size
+    if (size_ > 0)
+      std::memcpy(bytes_, text.data(), size_);  // memcpy takes no null pointer, whatever the size
   }
   void clear() { size_ = 0; }
   [[nodiscard]] std::string_view view() const { return {bytes_, size_}; }

@@ -15,9 +15,11 @@ constexpr uint32_t target_min = 64;
 constexpr uint32_t quiet_turns_before_shrinking = 4096;
 }  // namespace
 
-BufferPool::BufferPool(uint32_t count) : count_(count), target_(std::min(count, target_min)), places_(count, Place::free) {
+BufferPool::BufferPool(uint32_t count)
+    : count_(count), target_(std::min(count, target_min)), places_(count, Place::free) {
   SLUICE_ASSERT(count > 0 && count <= 32768);
-  void* memory = ::mmap(nullptr, size_bytes(count), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory = ::mmap(nullptr, size_bytes(count), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc{};
   memory_ = static_cast<std::byte*>(memory);
   free_.reserve(count);

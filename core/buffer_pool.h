@@ -1,8 +1,9 @@
-// Message buffers, taken once at start-up and lent out: to the kernel's provided-buffer ring ("stocked"), or to whoever
-// received into one ("held"). Last in, first out, so that a busy core works in a small, warm part of the pool; the ring
-// holds only as many as recent turns needed.
+// Message buffers, taken once at start-up and lent out: to the kernel's provided-buffer ring
+// ("stocked"), or to whoever received into one ("held"). Last in, first out, so that a busy core
+// works in a small, warm part of the pool; the ring holds only as many as recent turns needed.
 //
-// One worker owns a pool. Every buffer is in exactly one of the three places; giving one back twice is an assertion.
+// One worker owns a pool. Every buffer is in exactly one of the three places; giving one back twice
+// is an assertion.
 #pragma once
 
 #include <cstddef>
@@ -22,13 +23,18 @@ class Buffer {
   [[nodiscard]] bool is_held() const { return base_ != nullptr; }
   [[nodiscard]] BufferId id() const { return id_; }
   // Where bytes come in; `headroom` more may be written in front of it, `tailroom` behind it.
-  [[nodiscard]] std::span<std::byte> receive_area() const { return {base_ + limits::buffer_headroom, limits::buffer_receive_bytes}; }
+  [[nodiscard]] std::span<std::byte> receive_area() const {
+    return {base_ + limits::buffer_headroom, limits::buffer_receive_bytes};
+  }
   // Where a message that leaves is written.
   [[nodiscard]] std::span<std::byte> send_area() const {
-    return {base_ + limits::buffer_headroom + limits::buffer_receive_bytes + limits::buffer_tailroom, limits::buffer_send_bytes};
+    return {
+        base_ + limits::buffer_headroom + limits::buffer_receive_bytes + limits::buffer_tailroom,
+        limits::buffer_send_bytes};
   }
-  // The same, close behind the `used` bytes of the receive area where they leave enough room, so that a small message touches
-  // one page and not two. Only while nothing more is received into the buffer.
+  // The same, close behind the `used` bytes of the receive area where they leave enough room, so
+  // that a small message touches one page and not two. Only while nothing more is received into the
+  // buffer.
   [[nodiscard]] std::span<std::byte> send_area_behind(uint32_t used) const {
     constexpr uint32_t line = 64;
     const uint32_t begin = (used + limits::buffer_tailroom + line - 1) / line * line;
@@ -70,11 +76,15 @@ class BufferPool {
   [[nodiscard]] uint32_t count() const { return count_; }
   [[nodiscard]] uint32_t held() const { return held_; }
   [[nodiscard]] bool can_serve() const { return stocked_ > 0 || !free_.empty(); }
-  [[nodiscard]] static size_t size_bytes(uint32_t count) { return size_t{count} * limits::buffer_stride; }
+  [[nodiscard]] static size_t size_bytes(uint32_t count) {
+    return size_t{count} * limits::buffer_stride;
+  }
 
  private:
   enum class Place : uint8_t { free, stocked, held };
-  [[nodiscard]] std::byte* base(BufferId id) const { return memory_ + size_t{id} * limits::buffer_stride; }
+  [[nodiscard]] std::byte* base(BufferId id) const {
+    return memory_ + size_t{id} * limits::buffer_stride;
+  }
 
   uint32_t count_;
   uint32_t stocked_ = 0;

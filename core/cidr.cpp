@@ -27,7 +27,9 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
   if (slash != std::string_view::npos) {
     const auto digits = text.substr(slash + 1);
     const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-    if (digits.empty() || failure != std::errc{} || end != digits.data() + digits.size() || bits > most) return std::nullopt;
+    if (digits.empty() || failure != std::errc{} || end != digits.data() + digits.size() ||
+        bits > most)
+      return std::nullopt;
   }
   Cidr cidr;
   cidr.bytes_ = bytes_of(*address);
@@ -45,6 +47,8 @@ bool Cidr::matches(const Bytes& bytes) const {
   return rest == 0 || ((bytes[whole] ^ bytes_[whole]) >> (8 - rest)) == 0;
 }
 
-bool Cidr::contains(const SocketAddress& address) const { return !address.is_unix_peer() && matches(bytes_of(address)); }
+bool Cidr::contains(const SocketAddress& address) const {
+  return !address.is_unix_peer() && matches(bytes_of(address));
+}
 
 }  // namespace sluice::core

@@ -12,7 +12,8 @@ namespace sluice::core {
 
 class Cidr {
  public:
-  // "10.0.0.0/8", "2001:db8::/32", or an address alone. Nothing if it is none of these, or has bits behind its prefix.
+  // "10.0.0.0/8", "2001:db8::/32", or an address alone. Nothing if it is none of these, or has bits
+  // behind its prefix.
   static std::optional<Cidr> parse(std::string_view text);
   [[nodiscard]] bool contains(const SocketAddress& address) const;
 

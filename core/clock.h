@@ -1,4 +1,5 @@
-// Time. Nothing in Sluice reads a clock but the kernel seam; everything else is told what time it is.
+// Time. Nothing in Sluice reads a clock but the kernel seam; everything else is told what time it
+// is.
 #pragma once
 
 #include <chrono>

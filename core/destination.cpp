@@ -23,14 +23,17 @@ std::optional<Destination> Destination::unix_path(std::string_view path) {
   const bool is_abstract = path.starts_with('@');
   const bool has_name = path.size() > 1 && (is_abstract || path.front() == '/');
   Destination destination;
-  if (!has_name || path.size() >= sizeof destination.storage_.local.sun_path || path.find('\0') != std::string_view::npos)
+  if (!has_name || path.size() >= sizeof destination.storage_.local.sun_path ||
+      path.find('\0') != std::string_view::npos)
     return std::nullopt;
   destination.storage_.local = {};
   destination.storage_.local.sun_family = AF_UNIX;
   path.copy(destination.storage_.local.sun_path, path.size());
   if (is_abstract) destination.storage_.local.sun_path[0] = 0;
-  // In the file system the name ends with its terminator, in the abstract namespace with its length.
-  destination.size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1));
+  // In the file system the name ends with its terminator, in the abstract namespace with its
+  // length.
+  destination.size_ =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1));
   return destination;
 }
 
@@ -52,7 +55,9 @@ SocketAddress Destination::address() const {
   return SocketAddress{storage_.v4};
 }
 
-std::string Destination::text() const { return is_unix() ? std::string{scheme} + path() : address().text(); }
+std::string Destination::text() const {
+  return is_unix() ? std::string{scheme} + path() : address().text();
+}
 
 bool Destination::operator==(const Destination& other) const {
   return size_ == other.size_ && std::memcmp(&storage_, &other.storage_, size_) == 0;

@@ -1,4 +1,5 @@
-// What can go wrong at the kernel, by name, and Result<T> to carry it. Every errno is mapped once, in error.cpp.
+// What can go wrong at the kernel, by name, and Result<T> to carry it. Every errno is mapped once,
+// in error.cpp.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +39,9 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}
-  Result(Error error) : content_(std::in_place_index<1>, error) { SLUICE_DEBUG_ASSERT(error != Error::none); }
+  Result(Error error) : content_(std::in_place_index<1>, error) {
+    SLUICE_DEBUG_ASSERT(error != Error::none);
+  }
 
   [[nodiscard]] bool ok() const { return content_.index() == 0; }
   explicit operator bool() const { return ok(); }

@@ -1,4 +1,5 @@
-// What the kernel holds of one object: one bit an operation. Nothing is freed before none() is true.
+// What the kernel holds of one object: one bit an operation. Nothing is freed before none() is
+// true.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,9 @@ class InFlight {
   [[nodiscard]] bool none() const { return bits_ == 0; }
 
  private:
-  static constexpr uint8_t bit(Operation operation) { return static_cast<uint8_t>(1U << static_cast<unsigned>(operation)); }
+  static constexpr uint8_t bit(Operation operation) {
+    return static_cast<uint8_t>(1U << static_cast<unsigned>(operation));
+  }
   uint8_t bits_ = 0;
 };
 

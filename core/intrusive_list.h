@@ -1,5 +1,5 @@
-// A doubly linked list whose links live in the elements: no allocation, O(1) removal from anywhere. An element that is
-// in several lists at once inherits one ListNode a list, told apart by Tag.
+// A doubly linked list whose links live in the elements: no allocation, O(1) removal from anywhere.
+// An element that is in several lists at once inherits one ListNode a list, told apart by Tag.
 #pragma once
 
 #include "core/assert.h"

@@ -1,4 +1,5 @@
-// The kernel seam over io_uring: each operation as an entry of the ring, each call as a system call.
+// The kernel seam over io_uring: each operation as an entry of the ring, each call as a system
+// call.
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -22,11 +23,22 @@ constexpr unsigned hangup_events = POLLRDHUP | POLLHUP | POLLERR;
 std::string explain_setup_failure(int number) {
   std::string text = "io_uring is not available: ";
   switch (number) {
-    case ENOSYS: return text + "this kernel (or a container's seccomp profile) has no io_uring_setup; Linux 6.1 or later is needed";
+    case ENOSYS:
+      return text +
+             "this kernel (or a container's seccomp profile) has no io_uring_setup; Linux 6.1 or "
+             "later is needed";
     case EPERM:
-      return text + "not permitted; set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the container's seccomp profile";
-    case ENOMEM: return text + "out of memory; raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=) or the memory limit of the control group";
-    case EINVAL: return text + "this kernel lacks a needed set-up flag (IORING_SETUP_DEFER_TASKRUN); Linux 6.1 or later is needed";
+      return text +
+             "not permitted; set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the "
+             "container's seccomp profile";
+    case ENOMEM:
+      return text +
+             "out of memory; raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=) or the memory limit "
+             "of the control group";
+    case EINVAL:
+      return text +
+             "this kernel lacks a needed set-up flag (IORING_SETUP_DEFER_TASKRUN); Linux 6.1 or "
+             "later is needed";
     default: return text + std::strerror(number);
   }
 }
@@ -55,7 +67,8 @@ void Kernel::accept(Token token, int listener, AcceptMode mode) {
 }
 
 void Kernel::connect(Token token, int socket, const Destination& destination) {
-  io_uring_prep_connect(state_->entry(token.pack()), socket, destination.data(), destination.size());
+  io_uring_prep_connect(state_->entry(token.pack()), socket, destination.data(),
+                        destination.size());
 }
 
 void Kernel::receive(Token token, int socket, std::span<std::byte> into, Readiness readiness) {
@@ -73,16 +86,23 @@ void Kernel::receive_pooled(Token token, int socket, BufferGroup group, Readines
   if (readiness == Readiness::unexpected) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
-void Kernel::send(Token token, int socket, std::span<const std::byte> bytes, Continuation continuation) {
+void Kernel::send(Token token, int socket, std::span<const std::byte> bytes,
+                  Continuation continuation) {
   io_uring_prep_send(state_->entry(token.pack()), socket, bytes.data(), bytes.size(),
                      MSG_NOSIGNAL | (continuation == Continuation::follows ? MSG_MORE : 0));
 }
 
-void Kernel::watch_hangup(Token token, int socket) { io_uring_prep_poll_add(state_->entry(token.pack()), socket, hangup_events); }
+void Kernel::watch_hangup(Token token, int socket) {
+  io_uring_prep_poll_add(state_->entry(token.pack()), socket, hangup_events);
+}
 
-void Kernel::watch_readable(Token token, int socket) { io_uring_prep_poll_add(state_->entry(token.pack()), socket, POLLIN | POLLRDHUP); }
+void Kernel::watch_readable(Token token, int socket) {
+  io_uring_prep_poll_add(state_->entry(token.pack()), socket, POLLIN | POLLRDHUP);
+}
 
-void Kernel::watch_writable(Token token, int socket) { io_uring_prep_poll_add(state_->entry(token.pack()), socket, POLLOUT); }
+void Kernel::watch_writable(Token token, int socket) {
+  io_uring_prep_poll_add(state_->entry(token.pack()), socket, POLLOUT);
+}
 
 void Kernel::cancel(Token token) {
   io_uring_sqe* sqe = state_->entry(token_ignored);
@@ -97,9 +117,11 @@ Result<int> Kernel::accept_now(int listener) {
   return socket;
 }
 
-Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes, Continuation continuation) {
+Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes,
+                                Continuation continuation) {
   state_->counters.inline_calls.add();
-  const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (continuation == Continuation::follows ? MSG_MORE : 0);
+  const int flags =
+      MSG_NOSIGNAL | MSG_DONTWAIT | (continuation == Continuation::follows ? MSG_MORE : 0);
   const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), flags);
   if (sent < 0) return error_from_errno(errno);
   return static_cast<size_t>(sent);
@@ -107,7 +129,8 @@ Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes, Co
 
 Result<size_t> Kernel::splice_now(int from, int to, size_t size) {
   state_->counters.inline_calls.add();
-  const ssize_t moved = ::splice(from, nullptr, to, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  const ssize_t moved =
+      ::splice(from, nullptr, to, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   if (moved < 0) return error_from_errno(errno);
   return static_cast<size_t>(moved);
 }
@@ -180,7 +203,8 @@ void Kernel::shutdown_both(int socket) {
 void Kernel::abort_connection(int socket) {
   state_->counters.inline_calls.add();
   sockaddr nobody{};
-  nobody.sa_family = AF_UNSPEC;  // dissolves the association (connect(2)); an established TCP connection is reset
+  nobody.sa_family =
+      AF_UNSPEC;  // dissolves the association (connect(2)); an established TCP connection is reset
   if (::connect(socket, &nobody, sizeof nobody) != 0) ::shutdown(socket, SHUT_RDWR);
 }
 
@@ -192,7 +216,8 @@ void Kernel::close(int descriptor) {
 Result<uint32_t> Kernel::open_group(BufferGroup group, uint32_t entries) {
   const auto index = static_cast<unsigned>(group);
   int failure = 0;
-  io_uring_buf_ring* buffers = io_uring_setup_buf_ring(&state_->ring, entries, static_cast<int>(index), 0, &failure);
+  io_uring_buf_ring* buffers =
+      io_uring_setup_buf_ring(&state_->ring, entries, static_cast<int>(index), 0, &failure);
   if (buffers == nullptr) return error_from_errno(-failure);
   state_->groups[index] = buffers;
   state_->group_entries[index] = entries;
@@ -201,8 +226,9 @@ Result<uint32_t> Kernel::open_group(BufferGroup group, uint32_t entries) {
 
 void Kernel::provide(BufferGroup group, BufferId id, std::span<std::byte> memory) {
   const auto index = static_cast<unsigned>(group);
-  io_uring_buf_ring_add(state_->groups[index], memory.data(), static_cast<unsigned>(memory.size()), id,
-                        io_uring_buf_ring_mask(state_->group_entries[index]), state_->unpublished[index]++);
+  io_uring_buf_ring_add(state_->groups[index], memory.data(), static_cast<unsigned>(memory.size()),
+                        id, io_uring_buf_ring_mask(state_->group_entries[index]),
+                        state_->unpublished[index]++);
 }
 
 void Kernel::publish(BufferGroup group) {
@@ -215,9 +241,11 @@ void Kernel::publish(BufferGroup group) {
 std::span<const Completion> Kernel::submit_and_wait(Duration timeout) {
   const bool wait = timeout > Duration{0} && io_uring_cq_ready(&state_->ring) == 0;
   const int result = state_->enter(wait ? 1 : 0, timeout);
-  // -ETIME: the timeout. -EINTR: a signal. -EBUSY, -EAGAIN: the kernel wants completions reaped first; what was not
-  // submitted stays in the queue for the next turn. Anything else means that the ring is broken.
-  if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN && result != -ENOMEM) {
+  // -ETIME: the timeout. -EINTR: a signal. -EBUSY, -EAGAIN: the kernel wants completions reaped
+  // first; what was not submitted stays in the queue for the next turn. Anything else means that
+  // the ring is broken.
+  if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN &&
+      result != -ENOMEM) {
     std::fprintf(stderr, "sluice: io_uring_enter failed: %s\n", std::strerror(-result));
     SLUICE_UNREACHABLE();
   }
@@ -233,7 +261,8 @@ void Kernel::ring_doorbell(Kernel& sleeper) {
 
 void Kernel::wake() {
   const uint64_t one = 1;
-  // Can fail only when the counter is full, and then the sleeper has more than one reason to be awake.
+  // Can fail only when the counter is full, and then the sleeper has more than one reason to be
+  // awake.
   [[maybe_unused]] const auto written = ::write(state_->wake_descriptor, &one, sizeof one);
 }
 

@@ -1,10 +1,12 @@
-// One core's turn: submit, wait, reap; then run completions, messages and timers; then reclaim what was freed.
+// One core's turn: submit, wait, reap; then run completions, messages and timers; then reclaim what
+// was freed.
 //
 // The Handler (proxy::Worker) is told of
 //   on_completion(const Completion&)   on_message(Message&)   on_timer(Timer&)
 //   before_wait()   end of the turn's work: buffers are restocked, doorbells rung
 //   after_batch()   nothing of the batch is looked at any more: freed slots may be used again
-// No handler is entered while another one runs. The loop never waits while messages or local work are pending.
+// No handler is entered while another one runs. The loop never waits while messages or local work
+// are pending.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +20,8 @@ namespace sluice::core {
 
 class Loop {
  public:
-  Loop(Kernel& kernel, Postbox& postbox) : kernel_(kernel), postbox_(postbox), now_(kernel.now()), wheel_(now_) {}
+  Loop(Kernel& kernel, Postbox& postbox)
+      : kernel_(kernel), postbox_(postbox), now_(kernel.now()), wheel_(now_) {}
 
   // The time that this turn runs at, read once a turn.
   [[nodiscard]] Instant now() const { return now_; }
@@ -34,8 +37,9 @@ class Loop {
     finish_turn(handler, begin_turn(handler));
   }
 
-  // The two halves of a turn: before the wait, and from the wait on. A test that runs several workers in one thread lets
-  // other things happen in between. The first returns how long there is nothing to do.
+  // The two halves of a turn: before the wait, and from the wait on. A test that runs several
+  // workers in one thread lets other things happen in between. The first returns how long there is
+  // nothing to do.
   template <typename Handler>
   Duration begin_turn(Handler& handler) {
     handler.before_wait();

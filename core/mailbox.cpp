@@ -5,11 +5,13 @@
 
 namespace sluice::core {
 
-Mailbox::Mailbox(uint32_t capacity) : mask_(std::bit_ceil(capacity) - 1), slots_(new Message*[mask_ + 1]) {}
+Mailbox::Mailbox(uint32_t capacity)
+    : mask_(std::bit_ceil(capacity) - 1), slots_(new Message*[mask_ + 1]) {}
 
 Postbox::Postbox(uint32_t senders, uint32_t capacity) {
   boxes_.reserve(senders);
-  for (uint32_t index = 0; index < senders; ++index) boxes_.push_back(std::make_unique<Mailbox>(capacity));
+  for (uint32_t index = 0; index < senders; ++index)
+    boxes_.push_back(std::make_unique<Mailbox>(capacity));
 }
 
 bool Postbox::has_mail() const {

@@ -1,9 +1,11 @@
-// Messages between threads. A Message is embedded in its sender, which must not go away while it is out: a message that
-// is out counts as in flight. Each Mailbox has one sending and one receiving thread.
+// Messages between threads. A Message is embedded in its sender, which must not go away while it is
+// out: a message that is out counts as in flight. Each Mailbox has one sending and one receiving
+// thread.
 //
-// A Postbox is what one receiver has: one mailbox for each possible sender, and the flag that says whether the receiver
-// sleeps, so that a doorbell rings only for a sleeper. The receiver raises the flag, looks once more, and only then waits;
-// the sender posts, and only then looks at the flag: one of the two sees the other.
+// A Postbox is what one receiver has: one mailbox for each possible sender, and the flag that says
+// whether the receiver sleeps, so that a doorbell rings only for a sleeper. The receiver raises the
+// flag, looks once more, and only then waits; the sender posts, and only then looks at the flag:
+// one of the two sees the other.
 #pragma once
 
 #include <atomic>
@@ -15,7 +17,8 @@
 
 namespace sluice::core {
 
-// What travels. The meaning of `kind` belongs to whoever runs the loop; derived types carry the contents.
+// What travels. The meaning of `kind` belongs to whoever runs the loop; derived types carry the
+// contents.
 struct Message {
   uint16_t kind = 0;
   uint16_t sender = 0;  // index of the sending side, so that an answer finds its way
@@ -23,7 +26,8 @@ struct Message {
 
 class Mailbox {
  public:
-  // `capacity` is rounded up to a power of two; size it by what can be out at once, then it is never full.
+  // `capacity` is rounded up to a power of two; size it by what can be out at once, then it is
+  // never full.
   explicit Mailbox(uint32_t capacity);
 
   // Sender only. False when full: the message stays with its sender, to be posted later.
@@ -47,7 +51,9 @@ class Mailbox {
     return message;
   }
 
-  [[nodiscard]] bool empty() const { return head_.load(std::memory_order_relaxed) == tail_.load(std::memory_order_seq_cst); }
+  [[nodiscard]] bool empty() const {
+    return head_.load(std::memory_order_relaxed) == tail_.load(std::memory_order_seq_cst);
+  }
 
  private:
   uint64_t mask_;
@@ -66,7 +72,8 @@ class Postbox {
   // Sender, after posting: whether the receiver sleeps and this caller is the one who must ring.
   [[nodiscard]] bool claim_doorbell() {
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    return sleeping_.load(std::memory_order_relaxed) && sleeping_.exchange(false, std::memory_order_seq_cst);
+    return sleeping_.load(std::memory_order_relaxed) &&
+           sleeping_.exchange(false, std::memory_order_seq_cst);
   }
 
   // Receiver: hands every waiting message to deliver(Message&); returns how many.

@@ -1,5 +1,6 @@
-// Pipes for bodies that go from socket to socket without being copied (splice(2)). A pipe is taken when bytes are there and given
-// back when it is empty, so their number bounds the blocked writers and not the connections. Opened as they are needed.
+// Pipes for bodies that go from socket to socket without being copied (splice(2)). A pipe is taken
+// when bytes are there and given back when it is empty, so their number bounds the blocked writers
+// and not the connections. Opened as they are needed.
 //
 // One worker owns a pool.
 #pragma once

@@ -1,4 +1,5 @@
-// xoshiro256** (Blackman and Vigna, 2018): fast, seedable, not for secrets. One a worker; the seed is a parameter.
+// xoshiro256** (Blackman and Vigna, 2018): fast, seedable, not for secrets. One a worker; the seed
+// is a parameter.
 #pragma once
 
 #include <array>
@@ -35,7 +36,9 @@ class Random {
   bool chance(unsigned percent) { return below(100) < percent; }
 
  private:
-  static uint64_t rotate(uint64_t value, int count) { return value << count | value >> (64 - count); }
+  static uint64_t rotate(uint64_t value, int count) {
+    return value << count | value >> (64 - count);
+  }
   std::array<uint64_t, 4> state_{};
 };
 

@@ -1,5 +1,5 @@
-// What a Kernel over io_uring keeps: the ring itself, how it is set up, entered and reaped. Only the implementation of the seam
-// (kernel_linux.cpp) and its tests look in here.
+// What a Kernel over io_uring keeps: the ring itself, how it is set up, entered and reaped. Only
+// the implementation of the seam (kernel_linux.cpp) and its tests look in here.
 #pragma once
 
 #include <liburing.h>

@@ -1,8 +1,10 @@
-// A fixed number of objects at fixed places, taken and given back in O(1), each with a generation that changes when it
-// is freed. Memory is reserved once and touched only when a slot is first used.
+// A fixed number of objects at fixed places, taken and given back in O(1), each with a generation
+// that changes when it is freed. Memory is reserved once and touched only when a slot is first
+// used.
 //
-// What is released becomes takable again only after reclaim(), which the worker calls at the end of a batch: several
-// completions of one batch may name the same object. One worker owns a slab; nothing here is thread-safe.
+// What is released becomes takable again only after reclaim(), which the worker calls at the end of
+// a batch: several completions of one batch may name the same object. One worker owns a slab;
+// nothing here is thread-safe.
 #pragma once
 
 #include <sys/mman.h>
@@ -17,15 +19,17 @@
 
 namespace sluice::core {
 
-// Pages of 2 MiB where the kernel has them: for objects of more than a page that a request touches all over, because with many
-// of them looking up addresses costs more than what is at them.
+// Pages of 2 MiB where the kernel has them: for objects of more than a page that a request touches
+// all over, because with many of them looking up addresses costs more than what is at them.
 enum class Backing : uint8_t { small, huge };
 
 template <typename T>
 class Slab {
  public:
-  explicit Slab(uint32_t capacity, Backing backing = Backing::small) : capacity_(capacity), meta_(new Meta[capacity]) {
-    void* memory = ::mmap(nullptr, size_bytes(capacity), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  explicit Slab(uint32_t capacity, Backing backing = Backing::small)
+      : capacity_(capacity), meta_(new Meta[capacity]) {
+    void* memory = ::mmap(nullptr, size_bytes(capacity), PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc{};
     objects_ = static_cast<T*>(memory);
     if (backing == Backing::huge) ::madvise(memory, size_bytes(capacity), MADV_HUGEPAGE);  // a wish
@@ -82,11 +86,14 @@ class Slab {
 
   // The object that `slot` and `generation` name, or nullptr if it is gone.
   [[nodiscard]] T* find(uint32_t slot, uint32_t generation) {
-    if (slot >= used_ || meta_[slot].state != State::taken || meta_[slot].generation != generation) return nullptr;
+    if (slot >= used_ || meta_[slot].state != State::taken || meta_[slot].generation != generation)
+      return nullptr;
     return &objects_[slot];
   }
 
-  [[nodiscard]] uint32_t slot_of(const T& object) const { return static_cast<uint32_t>(&object - objects_); }
+  [[nodiscard]] uint32_t slot_of(const T& object) const {
+    return static_cast<uint32_t>(&object - objects_);
+  }
   [[nodiscard]] Token token(uint8_t kind, const T& object) const {
     const uint32_t slot = slot_of(object);
     return {kind, meta_[slot].generation, slot};
@@ -94,7 +101,9 @@ class Slab {
 
   [[nodiscard]] uint32_t capacity() const { return capacity_; }
   [[nodiscard]] uint32_t taken() const { return taken_; }
-  [[nodiscard]] bool full() const { return taken_ == capacity_ || (free_ == none && used_ == capacity_); }
+  [[nodiscard]] bool full() const {
+    return taken_ == capacity_ || (free_ == none && used_ == capacity_);
+  }
   [[nodiscard]] static size_t size_bytes(uint32_t capacity) { return size_t{capacity} * sizeof(T); }
 
   // Visits every taken object; `visit` may release the one it is given.

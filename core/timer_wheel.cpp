@@ -6,7 +6,8 @@
 namespace sluice::core {
 
 void TimerWheel::arm(Timer& timer, Instant deadline) {
-  // Rounded up, so that it never fires early; at least one tick ahead, so that it is never placed in the past.
+  // Rounded up, so that it never fires early; at least one tick ahead, so that it is never placed
+  // in the past.
   const uint64_t wanted = std::max(tick_at(deadline + tick - Duration{1}), current_ + 1);
   if (timer.deadline_ == Timer::unarmed) ++armed_;
   timer.deadline_ = wanted;
@@ -27,7 +28,8 @@ void TimerWheel::place(Timer& timer, uint64_t at, End end) {
   SLUICE_DEBUG_ASSERT(at > current_ || at == timer.deadline_);
   const uint64_t distance = std::min(at - current_, (uint64_t{1} << (bits * depth)) - 1);
   at = current_ + distance;
-  const auto level = distance == 0 ? 0U : (static_cast<unsigned>(std::bit_width(distance)) - 1) / bits;
+  const auto level =
+      distance == 0 ? 0U : (static_cast<unsigned>(std::bit_width(distance)) - 1) / bits;
   const auto index = (at >> (bits * level)) % slots;
   timer.place_ = at;
   timer.level_ = static_cast<uint8_t>(level);
@@ -40,8 +42,9 @@ void TimerWheel::place(Timer& timer, uint64_t at, End end) {
   levels_[level].occupied |= uint64_t{1} << index;
 }
 
-// Timers of the coarser levels whose slot begins now move to where they are exact. They were armed before all that already
-// stand there, from further away; so they go in front of those, the last one first.
+// Timers of the coarser levels whose slot begins now move to where they are exact. They were armed
+// before all that already stand there, from further away; so they go in front of those, the last
+// one first.
 void TimerWheel::cascade() {
   for (unsigned level = depth - 1; level > 0; --level) {
     if ((current_ & ((uint64_t{1} << (bits * level)) - 1)) != 0) continue;
@@ -64,7 +67,8 @@ uint64_t TimerWheel::next_tick() const {
     const uint64_t occupied = levels_[level].occupied;
     if (occupied == 0) continue;
     const uint64_t here = (current_ >> (bits * level)) + 1;
-    const auto ahead = static_cast<uint64_t>(std::countr_zero(std::rotr(occupied, static_cast<int>(here % slots))));
+    const auto ahead = static_cast<uint64_t>(
+        std::countr_zero(std::rotr(occupied, static_cast<int>(here % slots))));
     next = std::min(next, (here + ahead) << (bits * level));
   }
   return next;

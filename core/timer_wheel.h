@@ -1,9 +1,10 @@
-// One hierarchical timer wheel a core. A Timer lives inside what it times; arming, moving and disarming are O(1) and
-// allocate nothing. Resolution is 1 ms: a timer never fires early, and at most one tick late; of those that are due in the
-// same tick, the one that was armed first fires first.
+// One hierarchical timer wheel a core. A Timer lives inside what it times; arming, moving and
+// disarming are O(1) and allocate nothing. Resolution is 1 ms: a timer never fires early, and at
+// most one tick late; of those that are due in the same tick, the one that was armed first fires
+// first.
 //
-// Moving a deadline later (the common case: progress was made) only stores it; when the wheel comes past the old place,
-// the timer is put where it belongs by then.
+// Moving a deadline later (the common case: progress was made) only stores it; when the wheel comes
+// past the old place, the timer is put where it belongs by then.
 #pragma once
 
 #include <array>
@@ -43,7 +44,8 @@ class TimerWheel {
   // Forgets the timer altogether. What is freed must have been disarmed.
   void disarm(Timer& timer);
 
-  // Calls fire(Timer&) for all that are due at `now`; a fired timer is disarmed and may be armed again at once.
+  // Calls fire(Timer&) for all that are due at `now`; a fired timer is disarmed and may be armed
+  // again at once.
   template <typename Fire>
   void advance(Instant now, Fire&& fire) {
     const uint64_t target = tick_at(now);
@@ -86,7 +88,9 @@ class TimerWheel {
     std::array<IntrusiveList<Timer, TimerTag>, slots> lists;
   };
 
-  [[nodiscard]] uint64_t tick_at(Instant instant) const { return instant <= start_ ? 0 : static_cast<uint64_t>((instant - start_) / tick); }
+  [[nodiscard]] uint64_t tick_at(Instant instant) const {
+    return instant <= start_ ? 0 : static_cast<uint64_t>((instant - start_) / tick);
+  }
   [[nodiscard]] uint64_t next_tick() const;
   enum class End : uint8_t { front, back };
   void place(Timer& timer, uint64_t at, End end);

@@ -57,7 +57,8 @@ std::optional<std::string> receive(int socket, std::vector<int>* descriptors) {
   message.msg_controllen = control.size();
   const ssize_t size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   if (size <= 0) return std::nullopt;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     for (size_t at = 0; at < (header->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++at) {
       int descriptor = -1;
@@ -74,11 +75,13 @@ std::optional<std::string> receive(int socket, std::vector<int>* descriptors) {
 bool may_speak(int socket) {
   ucred who{};
   socklen_t size = sizeof who;
-  return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && (who.uid == 0 || who.uid == ::geteuid());
+  return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 &&
+         (who.uid == 0 || who.uid == ::geteuid());
 }
 
 std::variant<int, Complaint> connect_to(const std::string& named) {
-  const std::string path = named.starts_with('@') ? named : std::filesystem::absolute(named).string();
+  const std::string path =
+      named.starts_with('@') ? named : std::filesystem::absolute(named).string();
   const auto destination = core::Destination::unix_path(path);
   if (!destination) return Complaint{"\"" + path + "\" is no path of a socket"};
   const int socket = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -106,9 +109,12 @@ std::optional<Complaint> ControlSocket::listen(const std::string& path) {
   if (!destination) return Complaint{"control: \"" + path + "\" is no path of a socket"};
   listener_ = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   struct stat info {};
-  if (path.front() != '@' && ::stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
+  if (path.front() != '@' && ::stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode))
+    ::unlink(path.c_str());
   const mode_t before = ::umask(0177);
-  const bool is_bound = listener_ >= 0 && ::bind(listener_, destination->data(), destination->size()) == 0 && ::listen(listener_, 16) == 0;
+  const bool is_bound = listener_ >= 0 &&
+                        ::bind(listener_, destination->data(), destination->size()) == 0 &&
+                        ::listen(listener_, 16) == 0;
   ::umask(before);
   if (!is_bound) return Complaint{"control: can't listen on " + path + ": " + std::strerror(errno)};
   path_ = path;
@@ -150,7 +156,9 @@ bool ControlSocket::answer(int client, const ControlHandlers& handlers) {
   if (*message == "listeners") {
     const std::vector<int> all = handlers.listeners();
     for (size_t at = 0; at < all.size(); at += descriptors_a_message) {
-      if (!send_descriptors(client, "more", all.data() + at, std::min(descriptors_a_message, all.size() - at))) return false;
+      if (!send_descriptors(client, "more", all.data() + at,
+                            std::min(descriptors_a_message, all.size() - at)))
+        return false;
     }
     return send_text(client, "end");
   }
@@ -162,7 +170,7 @@ bool ControlSocket::answer(int client, const ControlHandlers& handlers) {
   return send_text(client, "failed: unknown message");
 }
 
-// --- the other side ------------------------------------------------------------------------------------------------------------
+// --- the other side --------------------------------------------------------------------------
 
 std::string default_control_path() {
   const char* folder = std::getenv("RUNTIME_DIRECTORY");
@@ -199,7 +207,8 @@ std::variant<Predecessor, Complaint> ask_for_listeners(const std::string& path) 
 }
 
 void relieve(Predecessor& predecessor) {
-  if (send_text(predecessor.connection, "ready")) static_cast<void>(receive(predecessor.connection, nullptr));
+  if (send_text(predecessor.connection, "ready"))
+    static_cast<void>(receive(predecessor.connection, nullptr));
   ::close(std::exchange(predecessor.connection, -1));
 }
 

@@ -1,7 +1,9 @@
 // The socket through which other processes of the same user tell a running gateway what to do:
 //   "reload"      -> "ok" or "failed: WHY"
-//   "listeners"   -> the listening sockets, in their order; then "ready" lets the running gateway drain -> "ok"
-// A sequence of packets, each one message. Whoever is neither root nor the gateway's own user is not heard.
+//   "listeners"   -> the listening sockets, in their order; then "ready" lets the running gateway
+//   drain -> "ok"
+// A sequence of packets, each one message. Whoever is neither root nor the gateway's own user is
+// not heard.
 #pragma once
 
 #include <functional>
@@ -46,9 +48,10 @@ class ControlSocket {
   std::vector<int> clients_;
 };
 
-// --- the other side ------------------------------------------------------------------------------------------------------------
+// --- the other side --------------------------------------------------------------------------
 
-// Where the control socket is, if nothing is said: $RUNTIME_DIRECTORY/control.sock. Empty if there is no such variable.
+// Where the control socket is, if nothing is said: $RUNTIME_DIRECTORY/control.sock. Empty if there
+// is no such variable.
 [[nodiscard]] std::string default_control_path();
 // Nothing if it went well; otherwise why not.
 [[nodiscard]] std::optional<std::string> ask_to_reload(const std::string& path);

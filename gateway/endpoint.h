@@ -1,5 +1,5 @@
-// Upstreams and endpoints as all configurations know them: what their cores' parts (proxy/upstream/) have in common. Made by the
-// control thread.
+// Upstreams and endpoints as all configurations know them: what their cores' parts
+// (proxy/upstream/) have in common. Made by the control thread.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,9 @@ struct Upstream {
   std::vector<std::unique_ptr<proxy::CoreUpstream>> cores;
 };
 
-// An endpoint as all configurations know it that name it: its identity is the upstream's name, what was written, and the
-// address. Made by the control thread, which frees it when no configuration names it and no core has a connection to it.
+// An endpoint as all configurations know it that name it: its identity is the upstream's name, what
+// was written, and the address. Made by the control thread, which frees it when no configuration
+// names it and no core has a connection to it.
 struct Endpoint {
   Endpoint(std::shared_ptr<Upstream> of, const config::EndpointConfig& config, uint16_t number);
   [[nodiscard]] uint64_t open() const;

@@ -1,4 +1,5 @@
-// Whether files are other than they were: by what stat(2) says of them. Folders count as files: what comes into them, or goes.
+// Whether files are other than they were: by what stat(2) says of them. Folders count as files:
+// what comes into them, or goes.
 #pragma once
 
 #include <map>

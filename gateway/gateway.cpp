@@ -18,20 +18,24 @@ namespace {
 
 uint64_t random_seed() {
   uint64_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) throw std::runtime_error{"getrandom failed"};
+  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed)
+    throw std::runtime_error{"getrandom failed"};
   return seed;
 }
 
 }  // namespace
 
 Gateway::Gateway(config::Config config)
-    : config_(std::move(config)), parts_(std::make_unique<Parts>(static_cast<uint32_t>(config_.cores.size()))) {}
+    : config_(std::move(config)),
+      parts_(std::make_unique<Parts>(static_cast<uint32_t>(config_.cores.size()))) {}
 
 Gateway::~Gateway() {
   if (parts_ != nullptr && !parts_->threads.empty()) stop();
 }
 
-const config::Config& Gateway::config() const { return parts_->generations.empty() ? config_ : parts_->newest().config(); }
+const config::Config& Gateway::config() const {
+  return parts_->generations.empty() ? config_ : parts_->newest().config();
+}
 
 uint64_t Gateway::remote_checks() const {
   uint64_t sum = 0;
@@ -48,7 +52,8 @@ std::vector<std::string> Gateway::take_notices() {
   return all;
 }
 
-// Two descriptors a proxied request, and some for ourselves. Too few of them lowers the bound; it never fails later.
+// Two descriptors a proxied request, and some for ourselves. Too few of them lowers the bound; it
+// never fails later.
 std::optional<StartFailure> Gateway::fit_descriptors() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -57,38 +62,49 @@ std::optional<StartFailure> Gateway::fit_descriptors() {
   constexpr uint64_t own = 64;
   const uint64_t workers = config_.cores.size();
   const uint64_t wanted =
-      workers * (uint64_t{config_.bounds.connections} + config_.bounds.upstream_connections + 2 * uint64_t{config_.bounds.pipes} + 8) + own;
+      workers * (uint64_t{config_.bounds.connections} + config_.bounds.upstream_connections +
+                 2 * uint64_t{config_.bounds.pipes} + 8) +
+      own;
   if (wanted <= limit.rlim_cur) return std::nullopt;
   const uint64_t for_each = limit.rlim_cur > own ? (limit.rlim_cur - own) / workers : 0;
   if (for_each < 64) {
     return StartFailure{
-        exit_usage, "only " + std::to_string(limit.rlim_cur) + " open files are allowed; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)"};
+        exit_usage, "only " + std::to_string(limit.rlim_cur) +
+                        " open files are allowed; raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)"};
   }
   config_.bounds.pipes = std::min(config_.bounds.pipes, static_cast<uint32_t>(for_each / 16));
-  config_.bounds.upstream_connections = std::min(config_.bounds.upstream_connections, static_cast<uint32_t>(for_each / 4));
-  config_.bounds.connections = static_cast<uint32_t>(for_each) - config_.bounds.upstream_connections - 2 * config_.bounds.pipes - 8;
+  config_.bounds.upstream_connections =
+      std::min(config_.bounds.upstream_connections, static_cast<uint32_t>(for_each / 4));
+  config_.bounds.connections = static_cast<uint32_t>(for_each) -
+                               config_.bounds.upstream_connections - 2 * config_.bounds.pipes - 8;
   return std::nullopt;
 }
 
 uint64_t Gateway::memory_bound_bytes() const {
   const config::Bounds& bounds = config().bounds;
-  const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) + uint64_t{bounds.connections} * sizeof(proxy::DownstreamConnection) +
-                        uint64_t{bounds.exchanges} * sizeof(proxy::Exchange) + uint64_t{bounds.upstream_connections} * sizeof(proxy::UpstreamConnection) +
-                        auth::TokenCache::size_bytes(bounds.token_cache_entries + auth::AuthenticatorOptions{}.refused_entries) +
-                        limiter::Shard::size_bytes(proxy::failing_addresses_max) + bounds.log_ring_bytes +
-                        uint64_t{bounds.pipes} * core::limits::pipe_bytes;
+  const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) +
+                        uint64_t{bounds.connections} * sizeof(proxy::DownstreamConnection) +
+                        uint64_t{bounds.exchanges} * sizeof(proxy::Exchange) +
+                        uint64_t{bounds.upstream_connections} * sizeof(proxy::UpstreamConnection) +
+                        auth::TokenCache::size_bytes(bounds.token_cache_entries +
+                                                     auth::AuthenticatorOptions{}.refused_entries) +
+                        limiter::Shard::size_bytes(proxy::failing_addresses_max) +
+                        bounds.log_ring_bytes + uint64_t{bounds.pipes} * core::limits::pipe_bytes;
   return each * config().cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }
 
-// Everything is open that needs more than serving does, and no thread is running yet that would keep what it had.
+// Everything is open that needs more than serving does, and no thread is running yet that would
+// keep what it had.
 std::optional<StartFailure> Gateway::give_up_privileges() {
   if (config_.user) {
     if (const auto why = become(*config_.user)) return StartFailure{exit_usage, "user: " + *why};
   } else if (is_root() && config_.sandbox == config::Sandbox::on) {
-    notices_.emplace_back("warning: this runs as root; say user: NAME, and it becomes that user once it listens");
+    notices_.emplace_back(
+        "warning: this runs as root; say user: NAME, and it becomes that user once it listens");
   }
   if (config_.sandbox == config::Sandbox::off) return std::nullopt;
-  for (const std::string& missing : enter_sandbox(sandbox_plan(config_))) notices_.push_back("warning: " + missing);
+  for (const std::string& missing : enter_sandbox(sandbox_plan(config_)))
+    notices_.push_back("warning: " + missing);
   return std::nullopt;
 }
 
@@ -96,16 +112,19 @@ std::optional<StartFailure> Gateway::give_up_privileges() {
 std::optional<StartFailure> Gateway::prepare_first() {
   Parts& parts = *parts_;
   if (auto failure = fit_descriptors()) return failure;
-  for (size_t worker = 0; worker < config_.cores.size(); ++worker) parts.auth_counters.push_back(std::make_unique<auth::AuthCounters>());
+  for (size_t worker = 0; worker < config_.cores.size(); ++worker)
+    parts.auth_counters.push_back(std::make_unique<auth::AuthCounters>());
   LiveGeneration& first = parts.generations.emplace_back();
   first.generation = std::make_unique<Generation>(parts.registry, config_, parts.seed);
   first.keeper = std::make_unique<KeyKeeper>(first.generation->config(), &parts.key_counters);
   if (const auto complaints = first.keeper->load(); !complaints.empty()) {
     std::string all;
-    for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\nsluice: ") + complaint;
+    for (const std::string& complaint : complaints)
+      all += (all.empty() ? "" : "\nsluice: ") + complaint;
     return StartFailure{exit_usage, all};
   }
-  if (const auto failure = open_listeners(config_, parts.listeners)) return StartFailure{exit_cannot_bind, *failure};
+  if (const auto failure = open_listeners(config_, parts.listeners))
+    return StartFailure{exit_cannot_bind, *failure};
   for (const int unused : inherited_.take_rest()) ::close(unused);
   port_ = parts.listeners.empty() ? uint16_t{0} : parts.listeners.front().bound.port();
   parts.requests_seen.resize(config_.cores.size());
@@ -121,10 +140,13 @@ std::optional<StartFailure> Gateway::start() {
   if (auto failure = prepare_first()) return failure;
   Parts& parts = *parts_;
   const auto workers = static_cast<uint32_t>(config_.cores.size());
-  // Senders of a postbox: the workers, the control thread, the offload threads, the keepers of keys.
-  const uint32_t mailbox_capacity = 2 * (config_.bounds.exchanges + core::limits::completions_per_turn);
+  // Senders of a postbox: the workers, the control thread, the offload threads, the keepers of
+  // keys.
+  const uint32_t mailbox_capacity =
+      2 * (config_.bounds.exchanges + core::limits::completions_per_turn);
   for (uint32_t index = 0; index < workers; ++index) {
-    parts.postboxes.push_back(std::make_unique<core::Postbox>(workers + 2 + core::limits::offload_threads, mailbox_capacity));
+    parts.postboxes.push_back(std::make_unique<core::Postbox>(
+        workers + 2 + core::limits::offload_threads, mailbox_capacity));
   }
   const auto fill = [&](std::vector<ControlMessage>& messages, proxy::MessageKind kind) {
     messages.resize(workers);
@@ -150,9 +172,11 @@ std::optional<StartFailure> Gateway::start() {
   if (auto failure = give_up_privileges()) return failure;
   // Before the first request it is known who is well.
   parts.health.watch(parts.newest());
-  parts.offload = std::make_unique<OffloadPool>(workers, config_.bounds.offload_jobs, static_cast<uint16_t>(workers + 1),
-                                                [this](std::span<char> out) { return render_metrics(parts_->sources, out); });
-  for (uint32_t index = 0; index < workers; ++index) parts.threads.emplace_back([this, index] { run_worker(index); });
+  parts.offload = std::make_unique<OffloadPool>(
+      workers, config_.bounds.offload_jobs, static_cast<uint16_t>(workers + 1),
+      [this](std::span<char> out) { return render_metrics(parts_->sources, out); });
+  for (uint32_t index = 0; index < workers; ++index)
+    parts.threads.emplace_back([this, index] { run_worker(index); });
   parts.prepared.arrive_and_wait();
   if (parts.failure) {
     for (auto& thread : parts.threads) thread.join();
@@ -171,7 +195,8 @@ void Gateway::start_keeper(Generation& generation) {
   const auto workers = static_cast<uint32_t>(parts.workers.size());
   LiveGeneration& live = parts.generations.back();
   live.messages.resize(workers);
-  const auto publish = [&parts, &live, &generation, workers](const auth::KeySnapshot& snapshot, uint64_t sequence) {
+  const auto publish = [&parts, &live, &generation, workers](const auth::KeySnapshot& snapshot,
+                                                             uint64_t sequence) {
     const std::lock_guard lock{parts.keys_mailbox};
     for (uint32_t index = 0; index < workers; ++index) {
       proxy::KeysMessage& message = live.messages[index];
@@ -179,11 +204,14 @@ void Gateway::start_keeper(Generation& generation) {
       message.generation = &generation.core(index);
       message.snapshot = &snapshot;
       message.sequence = sequence;
-      SLUICE_ASSERT(parts.postboxes[index]->post(workers + 1 + core::limits::offload_threads, message));
+      SLUICE_ASSERT(
+          parts.postboxes[index]->post(workers + 1 + core::limits::offload_threads, message));
       if (parts.postboxes[index]->claim_doorbell()) parts.kernels[index]->wake();
     }
   };
-  const auto has_acknowledged = [&generation](uint64_t sequence) { return generation.has_acknowledged_keys(sequence); };
+  const auto has_acknowledged = [&generation](uint64_t sequence) {
+    return generation.has_acknowledged_keys(sequence);
+  };
   live.keeper->start({publish, has_acknowledged});
 }
 
@@ -197,8 +225,10 @@ void Gateway::run_worker(uint32_t index) {
   Parts& parts = *parts_;
   core::enter_thread("sluice-" + std::to_string(index), config_.cores[index]);
   core::KernelUnavailable unavailable;
-  parts.kernels[index] = core::Kernel::open(
-      {.submission_entries = core::limits::submission_entries, .completion_entries = core::limits::completion_entries}, unavailable);
+  parts.kernels[index] =
+      core::Kernel::open({.submission_entries = core::limits::submission_entries,
+                          .completion_entries = core::limits::completion_entries},
+                         unavailable);
   if (parts.kernels[index] == nullptr) fail({exit_no_io_uring, unavailable.reason});
   parts.opened.arrive_and_wait();
 
@@ -207,8 +237,10 @@ void Gateway::run_worker(uint32_t index) {
     return parts.failure.has_value();
   };
   if (!failed()) {
-    proxy::WorkerOptions options{
-        .index = index, .generation = &parts.newest().core(index), .labels = &parts.registry.labels(), .kernel = parts.kernels[index].get()};
+    proxy::WorkerOptions options{.index = index,
+                                 .generation = &parts.newest().core(index),
+                                 .labels = &parts.registry.labels(),
+                                 .kernel = parts.kernels[index].get()};
     for (size_t peer = 0; peer < parts.postboxes.size(); ++peer) {
       options.peers.push_back({parts.postboxes[peer].get(), parts.kernels[peer].get()});
     }
@@ -220,11 +252,13 @@ void Gateway::run_worker(uint32_t index) {
     try {
       parts.workers[index] = std::make_unique<proxy::Worker>(std::move(options));
       if (const core::Error error = parts.workers[index]->prepare(); error != core::Error::none) {
-        fail({exit_no_io_uring,
-              "io_uring has no provided-buffer rings here (" + std::string{core::to_string(error)} + "); Linux 6.1 or later is needed"});
+        fail({exit_no_io_uring, "io_uring has no provided-buffer rings here (" +
+                                    std::string{core::to_string(error)} +
+                                    "); Linux 6.1 or later is needed"});
       }
     } catch (const std::exception& failure) {
-      fail({exit_usage, std::string{"can't prepare worker "} + std::to_string(index) + ": " + failure.what()});
+      fail({exit_usage,
+            std::string{"can't prepare worker "} + std::to_string(index) + ": " + failure.what()});
     }
     parts.offload->set_client(index, {parts.postboxes[index].get(), parts.kernels[index].get()});
     const std::lock_guard lock{parts.mutex};
@@ -236,7 +270,8 @@ void Gateway::run_worker(uint32_t index) {
     parts.sources.keys = &parts.key_counters;
     parts.sources.config = &parts.config_state;
     parts.sources.registry = &parts.registry;
-    if (parts.sources.started_at == core::WallTime{}) parts.sources.started_at = parts.kernels[index]->wall_now();
+    if (parts.sources.started_at == core::WallTime{})
+      parts.sources.started_at = parts.kernels[index]->wall_now();
   }
   parts.prepared.arrive_and_wait();
   if (failed()) return;
@@ -280,7 +315,8 @@ void Gateway::cut() {
 
 bool Gateway::wait(std::chrono::nanoseconds timeout) {
   std::unique_lock lock{parts_->mutex};
-  return parts_->drained_changed.wait_for(lock, timeout, [this] { return parts_->drained == parts_->workers.size(); });
+  return parts_->drained_changed.wait_for(
+      lock, timeout, [this] { return parts_->drained == parts_->workers.size(); });
 }
 
 DrainReport Gateway::stop() {

@@ -1,4 +1,5 @@
-// The whole gateway: listeners, one thread a worker, the offload pool, the log writer; start, reload, drain, stop.
+// The whole gateway: listeners, one thread a worker, the offload pool, the log writer; start,
+// reload, drain, stop.
 //
 //   Gateway gateway{config};
 //   if (auto failure = gateway.start()) ...          // bound and serving when it returns nothing
@@ -58,10 +59,12 @@ class Gateway {
   [[nodiscard]] uint64_t memory_bound_bytes() const;
 
   // Before start(): sockets that listen already.
-  void inherit(std::vector<int> listeners) { inherited_ = InheritedListeners{std::move(listeners)}; }
+  void inherit(std::vector<int> listeners) {
+    inherited_ = InheritedListeners{std::move(listeners)};
+  }
 
-  // A new configuration takes the place of the running one, for whatever begins from now on; nothing that is under way is
-  // touched. What is wrong, and nothing has changed.
+  // A new configuration takes the place of the running one, for whatever begins from now on;
+  // nothing that is under way is touched. What is wrong, and nothing has changed.
   [[nodiscard]] std::optional<std::string> reload(config::Config config);
   // A reload did not get so far as to have a configuration.
   void note_failed_reload();
@@ -72,14 +75,16 @@ class Gateway {
   // A number that grows as long as the worker does its turns.
   [[nodiscard]] std::vector<uint64_t> progress();
 
-  // Once a second, while serving: measures how even the load is, and stops steering where it does no good; frees
-  // configurations that nothing uses any more.
+  // Once a second, while serving: measures how even the load is, and stops steering where it does
+  // no good; frees configurations that nothing uses any more.
   void look_after();
-  // Steers new connections by address, or stops; automatic counts as by address. False if the kernel refuses.
+  // Steers new connections by address, or stops; automatic counts as by address. False if the
+  // kernel refuses.
   bool set_steering(limiter::Steering steering);
   // What there is to say since the last call: lines for people.
   [[nodiscard]] std::vector<std::string> take_notices();
-  // Before start(): what each worker's shard decides is written there as well. One a worker; they outlive the gateway.
+  // Before start(): what each worker's shard decides is written there as well. One a worker; they
+  // outlive the gateway.
   void keep_journals(std::vector<limiter::Journal*> journals) { journals_ = std::move(journals); }
 
   // Visits to other cores so far, all workers together.
@@ -99,7 +104,8 @@ class Gateway {
  private:
   struct Parts;
 
-  [[nodiscard]] std::optional<std::string> open_listeners(const config::Config& config, std::vector<ListenerSet>& sets);
+  [[nodiscard]] std::optional<std::string> open_listeners(const config::Config& config,
+                                                          std::vector<ListenerSet>& sets);
   [[nodiscard]] std::optional<StartFailure> prepare_first();
   void look_after_steering();
   void sweep_generations();

@@ -5,21 +5,25 @@
 
 namespace sluice::gateway {
 
-// --- what outlives configurations --------------------------------------------------------------------------------------------
+// --- what outlives configurations ------------------------------------------------------------
 
 std::shared_ptr<Upstream> Registry::upstream(const std::string& name) {
   const std::lock_guard lock{mutex_};
   auto& record = upstreams_[name];
-  if (record == nullptr) record = std::make_shared<Upstream>(name, workers_, labels_.upstreams.number_of(name));
+  if (record == nullptr)
+    record = std::make_shared<Upstream>(name, workers_, labels_.upstreams.number_of(name));
   return record;
 }
 
-std::shared_ptr<Endpoint> Registry::endpoint(const std::shared_ptr<Upstream>& of, const config::EndpointConfig& config) {
+std::shared_ptr<Endpoint> Registry::endpoint(const std::shared_ptr<Upstream>& of,
+                                             const config::EndpointConfig& config) {
   const std::lock_guard lock{mutex_};
   const std::string text = config.destination.text();
   auto& record = endpoints_[of->name + " " + config.authority + " " + text];
   if (record == nullptr) {
-    const std::string label = config.authority == text || config.destination.is_unix() ? text : config.authority + " " + text;
+    const std::string label = config.authority == text || config.destination.is_unix()
+                                  ? text
+                                  : config.authority + " " + text;
     record = std::make_shared<Endpoint>(of, config, labels_.endpoints.number_of(label));
   }
   return record;
@@ -27,11 +31,13 @@ std::shared_ptr<Endpoint> Registry::endpoint(const std::shared_ptr<Upstream>& of
 
 void Registry::sweep() {
   const std::lock_guard lock{mutex_};
-  std::erase_if(endpoints_, [](const auto& entry) { return entry.second.use_count() == 1 && entry.second->open() == 0; });
+  std::erase_if(endpoints_, [](const auto& entry) {
+    return entry.second.use_count() == 1 && entry.second->open() == 0;
+  });
   std::erase_if(upstreams_, [](const auto& entry) { return entry.second.use_count() == 1; });
 }
 
-// --- one configuration -----------------------------------------------------------------------------------------------------------
+// --- one configuration -----------------------------------------------------------------------
 
 Generation::Generation(Registry& registry, config::Config config, uint64_t seed)
     : config_(std::move(config)), routes_(config_.routes), seed_(seed) {
@@ -43,26 +49,31 @@ Generation::Generation(Registry& registry, config::Config config, uint64_t seed)
     limit.number = labels.limits.number_of(limit.name, is_rate ? "rate" : "concurrent");
     if (limit.number == proxy::NameTable::none) {
       complaint_ = "limits: more than " + std::to_string(config::limits_max) +
-                   " names of limits since the start; their counters live as long as the process, which must start anew";
+                   " names of limits since the start; their counters live as long as the process, "
+                   "which must start anew";
     }
   }
   for (const config::UpstreamConfig& upstream : config_.upstreams) {
     upstreams_.push_back(registry.upstream(upstream.name));
     auto& endpoints = endpoints_.emplace_back();
-    for (const config::EndpointConfig& endpoint : upstream.endpoints) endpoints.push_back(registry.endpoint(upstreams_.back(), endpoint));
+    for (const config::EndpointConfig& endpoint : upstream.endpoints)
+      endpoints.push_back(registry.endpoint(upstreams_.back(), endpoint));
   }
 }
 
 Generation::~Generation() = default;
 
-void Generation::make_cores(const GenerationKeys& keys, std::span<auth::AuthCounters* const> counters) {
+void Generation::make_cores(const GenerationKeys& keys,
+                            std::span<auth::AuthCounters* const> counters) {
   for (size_t index = 0; index < config_.upstreams.size(); ++index)
     upstreams_[index]->permits.set_most(config_.upstreams[index].connections);
   for (uint32_t worker = 0; worker < counters.size(); ++worker) {
-    cores_.push_back(std::make_unique<proxy::CoreGeneration>(config_, routes_, keys.first, keys.wish, *counters[worker], seed_));
+    cores_.push_back(std::make_unique<proxy::CoreGeneration>(config_, routes_, keys.first,
+                                                             keys.wish, *counters[worker], seed_));
     for (size_t index = 0; index < config_.upstreams.size(); ++index) {
       const config::UpstreamConfig& upstream = config_.upstreams[index];
-      proxy::UpstreamPlan& plan = cores_.back()->upstreams().emplace_back(upstream, *upstreams_[index]->cores[worker]);
+      proxy::UpstreamPlan& plan =
+          cores_.back()->upstreams().emplace_back(upstream, *upstreams_[index]->cores[worker]);
       for (size_t endpoint = 0; endpoint < upstream.endpoints.size(); ++endpoint) {
         plan.add(*endpoints_[index][endpoint]->cores[worker], upstream.endpoints[endpoint]);
       }
@@ -72,11 +83,13 @@ void Generation::make_cores(const GenerationKeys& keys, std::span<auth::AuthCoun
 }
 
 bool Generation::has_acknowledged_keys(uint64_t sequence) const {
-  return std::all_of(cores_.begin(), cores_.end(), [&](const auto& core) { return core->keys_acknowledged() >= sequence; });
+  return std::all_of(cores_.begin(), cores_.end(),
+                     [&](const auto& core) { return core->keys_acknowledged() >= sequence; });
 }
 
 bool Generation::is_released() const {
-  return std::all_of(cores_.begin(), cores_.end(), [](const auto& core) { return core->is_released(); });
+  return std::all_of(cores_.begin(), cores_.end(),
+                     [](const auto& core) { return core->is_released(); });
 }
 
 }  // namespace sluice::gateway

@@ -1,7 +1,8 @@
 // A configuration at work, and how one follows another while requests are served.
 //
-//   Registry    what outlives configurations: the numbers of names and limits, upstreams and endpoints. One per process.
-//   Generation  one configuration with what belongs to it alone: its keys, and a CoreGeneration for each core.
+//   Registry    what outlives configurations: the numbers of names and limits, upstreams and
+//   endpoints. One per process. Generation  one configuration with what belongs to it alone: its
+//   keys, and a CoreGeneration for each core.
 //
 // Made, published and freed by the control thread.
 #pragma once
@@ -33,7 +34,8 @@ class Registry {
 
   // Those that have this identity; made if there are none.
   [[nodiscard]] std::shared_ptr<Upstream> upstream(const std::string& name);
-  [[nodiscard]] std::shared_ptr<Endpoint> endpoint(const std::shared_ptr<Upstream>& of, const config::EndpointConfig& config);
+  [[nodiscard]] std::shared_ptr<Endpoint> endpoint(const std::shared_ptr<Upstream>& of,
+                                                   const config::EndpointConfig& config);
   // Frees what no generation names any more and no core has a connection to.
   void sweep();
 
@@ -50,11 +52,13 @@ class Registry {
   }
 
  private:
-  mutable std::mutex mutex_;  // between the control thread and those that render metrics; no core takes it
+  mutable std::mutex
+      mutex_;  // between the control thread and those that render metrics; no core takes it
   uint32_t workers_;
   proxy::Labels labels_;
   std::map<std::string, std::shared_ptr<Upstream>> upstreams_;  // by name
-  std::map<std::string, std::shared_ptr<Endpoint>> endpoints_;  // by upstream, authority and address
+  std::map<std::string, std::shared_ptr<Endpoint>>
+      endpoints_;  // by upstream, authority and address
 };
 
 // Where a generation's keys come from.
@@ -71,13 +75,16 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  // After the keys are there: what the workers get. `counters` are one a worker and outlive the generation.
+  // After the keys are there: what the workers get. `counters` are one a worker and outlive the
+  // generation.
   void make_cores(const GenerationKeys& keys, std::span<auth::AuthCounters* const> counters);
 
   [[nodiscard]] const config::Config& config() const { return config_; }
   [[nodiscard]] config::Config& config() { return config_; }
   [[nodiscard]] proxy::CoreGeneration& core(uint32_t worker) { return *cores_[worker]; }
-  [[nodiscard]] const std::vector<std::shared_ptr<Endpoint>>& endpoints(size_t upstream) const { return endpoints_[upstream]; }
+  [[nodiscard]] const std::vector<std::shared_ptr<Endpoint>>& endpoints(size_t upstream) const {
+    return endpoints_[upstream];
+  }
   // What the limits' numbers would be, if there is no room for them all.
   [[nodiscard]] const std::optional<std::string>& complaint() const { return complaint_; }
   [[nodiscard]] bool is_released() const;
@@ -88,7 +95,7 @@ class Generation {
   config::RouteTable routes_;
   uint64_t seed_;
   std::optional<std::string> complaint_;
-  std::vector<std::shared_ptr<Upstream>> upstreams_;               // by their place in the configuration
+  std::vector<std::shared_ptr<Upstream>> upstreams_;  // by their place in the configuration
   std::vector<std::vector<std::shared_ptr<Endpoint>>> endpoints_;  // of each, by place
   std::vector<std::unique_ptr<proxy::CoreGeneration>> cores_;
 };

@@ -1,5 +1,6 @@
-// Asks endpoints how they are, by GET over a connection of its own each time, from one thread that is no core's. The first
-// answer counts at once; after that so many in a row decide. Each endpoint is asked at its own time, with jitter.
+// Asks endpoints how they are, by GET over a connection of its own each time, from one thread that
+// is no core's. The first answer counts at once; after that so many in a row decide. Each endpoint
+// is asked at its own time, with jitter.
 #pragma once
 
 #include <atomic>
@@ -23,7 +24,8 @@ class Generation;
 class HealthJudge {
  public:
   // Whether the verdict changed. `verdict` is what it was, and becomes what it is.
-  [[nodiscard]] bool observe(proxy::Outcome outcome, const config::HealthCheck& rules, proxy::Health& verdict);
+  [[nodiscard]] bool observe(proxy::Outcome outcome, const config::HealthCheck& rules,
+                             proxy::Health& verdict);
 
  private:
   uint32_t in_a_row_ = 0;
@@ -37,8 +39,8 @@ class HealthChecker {
   HealthChecker(const HealthChecker&) = delete;
   HealthChecker& operator=(const HealthChecker&) = delete;
 
-  // From now on the endpoints of this generation. Those that are new are asked before it returns (each at most for its
-  // timeout, all at once).
+  // From now on the endpoints of this generation. Those that are new are asked before it returns
+  // (each at most for its timeout, all at once).
   void watch(Generation& generation);
   void stop();
   // What changed since the last call: lines for people.

@@ -14,9 +14,12 @@ uint64_t connections_to_one_endpoint(const config::Config& config) {
   const uint64_t room = uint64_t{config.bounds.upstream_connections} * config.cores.size();
   uint64_t most = 0;
   for (const config::UpstreamConfig& upstream : config.upstreams) {
-    const bool has_ports = std::any_of(upstream.endpoints.begin(), upstream.endpoints.end(),
-                                       [](const config::EndpointConfig& endpoint) { return !endpoint.destination.is_unix(); });
-    if (has_ports) most = std::max(most, upstream.connections == 0 ? room : std::min<uint64_t>(room, upstream.connections));
+    const bool has_ports = std::any_of(
+        upstream.endpoints.begin(), upstream.endpoints.end(),
+        [](const config::EndpointConfig& endpoint) { return !endpoint.destination.is_unix(); });
+    if (has_ports)
+      most = std::max(
+          most, upstream.connections == 0 ? room : std::min<uint64_t>(room, upstream.connections));
   }
   return most;
 }
@@ -32,24 +35,33 @@ HostSettings read_host_settings() {
   if (last >= first && first > 0) host.local_ports = last - first + 1;
   std::string choice;
   if (std::getline(std::ifstream{"/sys/kernel/mm/transparent_hugepage/enabled"}, choice)) {
-    host.huge_pages = choice.find("[never]") == std::string::npos ? HugePages::available : HugePages::never;
+    host.huge_pages =
+        choice.find("[never]") == std::string::npos ? HugePages::available : HugePages::never;
   }
   return host;
 }
 
-std::vector<std::string> host_warnings(const config::Config& running, uint32_t connections_wanted, const HostSettings& host) {
+std::vector<std::string> host_warnings(const config::Config& running, uint32_t connections_wanted,
+                                       const HostSettings& host) {
   std::vector<std::string> warnings;
   if (running.bounds.connections < connections_wanted) {
-    warnings.push_back("the limit of open files allows " + std::to_string(running.bounds.connections) + " connections a core, not " +
-                       std::to_string(connections_wanted) + "; raise it with ulimit -n or LimitNOFILE=");
+    warnings.push_back("the limit of open files allows " +
+                       std::to_string(running.bounds.connections) + " connections a core, not " +
+                       std::to_string(connections_wanted) +
+                       "; raise it with ulimit -n or LimitNOFILE=");
   }
   if (host.listen_backlog_max != 0 && host.listen_backlog_max < uint64_t{listen_backlog}) {
-    warnings.push_back("the kernel cuts the queue of new connections to " + std::to_string(host.listen_backlog_max) + ", not " +
-                       std::to_string(listen_backlog) + "; raise it with sysctl net.core.somaxconn");
+    warnings.push_back("the kernel cuts the queue of new connections to " +
+                       std::to_string(host.listen_backlog_max) + ", not " +
+                       std::to_string(listen_backlog) +
+                       "; raise it with sysctl net.core.somaxconn");
   }
-  if (const uint64_t wanted = connections_to_one_endpoint(running); host.local_ports != 0 && wanted > host.local_ports) {
-    warnings.push_back("an endpoint may get " + std::to_string(wanted) + " connections, and there are " + std::to_string(host.local_ports) +
-                       " local ports for them; widen sysctl net.ipv4.ip_local_port_range, or bound connections: of the upstream");
+  if (const uint64_t wanted = connections_to_one_endpoint(running);
+      host.local_ports != 0 && wanted > host.local_ports) {
+    warnings.push_back("an endpoint may get " + std::to_string(wanted) +
+                       " connections, and there are " + std::to_string(host.local_ports) +
+                       " local ports for them; widen sysctl net.ipv4.ip_local_port_range, or bound "
+                       "connections: of the upstream");
   }
   if (host.huge_pages == HugePages::never) {
     warnings.push_back(

@@ -28,10 +28,13 @@ size_t take_field(char* data, size_t, size_t size, void* into) {
   const std::string_view line{data, size};
   if (line.starts_with("HTTP/")) fetched.max_age.reset();  // of a redirect
   const size_t colon = line.find(':');
-  if (colon == std::string_view::npos || !http::equals_ignoring_case(line.substr(0, colon), "cache-control")) return size;
+  if (colon == std::string_view::npos ||
+      !http::equals_ignoring_case(line.substr(0, colon), "cache-control"))
+    return size;
   const size_t at = line.find("max-age=");
   unsigned seconds = 0;
-  if (at == std::string_view::npos || std::from_chars(line.data() + at + 8, line.data() + line.size(), seconds).ec != std::errc{})
+  if (at == std::string_view::npos ||
+      std::from_chars(line.data() + at + 8, line.data() + line.size(), seconds).ec != std::errc{})
     return size;
   fetched.max_age = std::chrono::seconds{seconds};
   return size;
@@ -46,12 +49,15 @@ void prepare_fetching() {
 
 Fetched fetch_keys(const std::string& url, const std::string& authorities) {
   Fetched fetched;
-  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle{curl_easy_init(), curl_easy_cleanup};
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle{curl_easy_init(),
+                                                                   curl_easy_cleanup};
   char why[CURL_ERROR_SIZE] = {};
   CURL* curl = handle.get();
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, url.starts_with("http://") ? "http,https" : "https");
-  curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, url.starts_with("http://") ? "http,https" : "https");
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR,
+                   url.starts_with("http://") ? "http,https" : "https");
+  curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR,
+                   url.starts_with("http://") ? "http,https" : "https");
   if (!authorities.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, authorities.c_str());
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, redirects_max);

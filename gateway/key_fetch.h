@@ -1,5 +1,5 @@
-// Fetches a key set over HTTP with libcurl. Blocks: the keeper of keys calls it on its own thread. Bounded in size, time and
-// redirects; a certificate is verified, always.
+// Fetches a key set over HTTP with libcurl. Blocks: the keeper of keys calls it on its own thread.
+// Bounded in size, time and redirects; a certificate is verified, always.
 #pragma once
 
 #include <optional>

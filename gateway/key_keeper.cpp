@@ -68,27 +68,32 @@ std::vector<auth::ApiKey> read_api_keys(std::string_view text, std::string& comp
     std::string salt, hash, rest;
     auth::ApiKey key;
     words >> key.id >> salt >> hash >> key.subject;
-    const bool is_right =
-        words && !(words >> rest) && read_hex(salt, key.salt) && read_hex(hash, key.hash) && key.id.find('.') == std::string::npos;
-    const bool is_new = std::none_of(keys.begin(), keys.end(), [&](const auth::ApiKey& other) { return other.id == key.id; });
+    const bool is_right = words && !(words >> rest) && read_hex(salt, key.salt) &&
+                          read_hex(hash, key.hash) && key.id.find('.') == std::string::npos;
+    const bool is_new = std::none_of(keys.begin(), keys.end(),
+                                     [&](const auth::ApiKey& other) { return other.id == key.id; });
     if (!is_right || !is_new) {
       complaint = "line " + std::to_string(number) +
-                  (is_right ? ": the id " + key.id + " is there twice" : ": write ID SALT HASH SUBJECT, as sluice keys api prints it");
+                  (is_right ? ": the id " + key.id + " is there twice"
+                            : ": write ID SALT HASH SUBJECT, as sluice keys api prints it");
       return {};
     }
     keys.push_back(std::move(key));
   }
-  std::sort(keys.begin(), keys.end(), [](const auth::ApiKey& a, const auth::ApiKey& b) { return a.id < b.id; });
+  std::sort(keys.begin(), keys.end(),
+            [](const auth::ApiKey& a, const auth::ApiKey& b) { return a.id < b.id; });
   return keys;
 }
 
-KeyKeeper::KeyKeeper(const config::Config& config, KeyCounters* counters) : KeyKeeper(config, World{}, counters) {}
+KeyKeeper::KeyKeeper(const config::Config& config, KeyCounters* counters)
+    : KeyKeeper(config, World{}, counters) {}
 
 KeyKeeper::KeyKeeper(const config::Config& config, World world, KeyCounters* counters)
     : config_(config),
       counters_(counters != nullptr ? *counters : own_counters_),
       world_(std::move(world)),
-      random_(world_.seed != 0 ? world_.seed : static_cast<uint64_t>(Clock::now().time_since_epoch().count())) {}
+      random_(world_.seed != 0 ? world_.seed
+                               : static_cast<uint64_t>(Clock::now().time_since_epoch().count())) {}
 
 KeyKeeper::~KeyKeeper() { stop(); }
 
@@ -156,7 +161,8 @@ bool KeyKeeper::refresh(Reason reason) {
   for (const config::AuthConfig& entry : config_.auth) {
     const config::KeySources& from = entry.key_sources;
     if (!from.jwks_file.empty()) {
-      note(refresh_file(from.jwks_file, [&](const std::string& text) { return check_keys(entry, text, false); }));
+      note(refresh_file(from.jwks_file,
+                        [&](const std::string& text) { return check_keys(entry, text, false); }));
     }
     if (!from.api_keys_file.empty()) {
       note(refresh_file(from.api_keys_file, [](const std::string& text) {
@@ -177,7 +183,8 @@ bool KeyKeeper::refresh(Reason reason) {
   return changed;
 }
 
-KeyKeeper::Outcome KeyKeeper::refresh_file(const std::string& path, const std::function<std::string(const std::string& text)>& check) {
+KeyKeeper::Outcome KeyKeeper::refresh_file(
+    const std::string& path, const std::function<std::string(const std::string& text)>& check) {
   Source& source = sources_[path];
   const std::string stamp = file_stamp(path);
   if (stamp == source.stamp && (source.is_loaded || !stamp.empty())) return Outcome::unchanged;
@@ -219,12 +226,14 @@ KeyKeeper::Outcome KeyKeeper::refresh_url(const config::AuthConfig& entry, Reaso
     return Outcome::broken;
   }
   // Some time before it is stale, and not all gateways at once.
-  const core::Duration life = std::clamp(fetched.max_age.value_or(entry.key_sources.refresh), refresh_min, refresh_max);
+  const core::Duration life =
+      std::clamp(fetched.max_age.value_or(entry.key_sources.refresh), refresh_min, refresh_max);
   source.due_at = source.fetched_at + life * static_cast<int64_t>(75 + random_.below(20)) / 100;
   const bool changed = !source.is_loaded || fetched.body != source.text;
   source.is_loaded = true;
   source.text = fetched.body;
-  if (changed && !entry.key_sources.jwks_copy.empty()) write_file(entry.key_sources.jwks_copy, source.text);
+  if (changed && !entry.key_sources.jwks_copy.empty())
+    write_file(entry.key_sources.jwks_copy, source.text);
   return changed ? Outcome::changed : Outcome::unchanged;
 }
 
@@ -236,13 +245,17 @@ void KeyKeeper::use_copy(const config::AuthConfig& entry, Source& source) {
   if (!text || !check_keys(entry, *text, true).empty()) return;
   source.text = *text;
   source.is_loaded = true;
-  notice(path + ": using the keys of an earlier run, because " + entry.key_sources.jwks_url + " does not answer");
+  notice(path + ": using the keys of an earlier run, because " + entry.key_sources.jwks_url +
+         " does not answer");
 }
 
-std::string KeyKeeper::check_keys(const config::AuthConfig& entry, const std::string& text, bool is_url) const {
-  const auto reading = auth::read_jwks(text, entry.provider.algorithms, is_url ? auth::KeySetOrigin::url : auth::KeySetOrigin::file);
+std::string KeyKeeper::check_keys(const config::AuthConfig& entry, const std::string& text,
+                                  bool is_url) const {
+  const auto reading = auth::read_jwks(text, entry.provider.algorithms,
+                                       is_url ? auth::KeySetOrigin::url : auth::KeySetOrigin::file);
   std::string all;
-  for (const std::string& complaint : reading.complaints) all += (all.empty() ? "" : "; ") + complaint;
+  for (const std::string& complaint : reading.complaints)
+    all += (all.empty() ? "" : "; ") + complaint;
   return all;
 }
 
@@ -254,32 +267,38 @@ void KeyKeeper::rebuild() {
     auto& keys = made->keys.emplace_back(entry.fixed_keys);
     auto& api_keys = made->api_keys.emplace_back();
     for (const auto& [name, origin] :
-         {std::pair{entry.key_sources.jwks_file, auth::KeySetOrigin::file}, {entry.key_sources.jwks_url, auth::KeySetOrigin::url}}) {
+         {std::pair{entry.key_sources.jwks_file, auth::KeySetOrigin::file},
+          {entry.key_sources.jwks_url, auth::KeySetOrigin::url}}) {
       if (name.empty() || !sources_[name].is_loaded) continue;
       auto reading = auth::read_jwks(sources_[name].text, entry.provider.algorithms, origin);
       keys.insert(keys.end(), reading.keys.begin(), reading.keys.end());
     }
     std::string ignored;
-    if (const std::string& path = entry.key_sources.api_keys_file; !path.empty()) api_keys = read_api_keys(sources_[path].text, ignored);
+    if (const std::string& path = entry.key_sources.api_keys_file; !path.empty())
+      api_keys = read_api_keys(sources_[path].text, ignored);
     count += keys.size() + api_keys.size();
   }
   std::string ignored;
   if (!config_.revocations_file.empty()) {
-    if (auto revocations = auth::Revocations::parse(sources_[config_.revocations_file].text, ignored))
+    if (auto revocations =
+            auth::Revocations::parse(sources_[config_.revocations_file].text, ignored))
       made->revocations = std::move(*revocations);
   }
   previous_ = std::exchange(current_, std::move(made));
   counters_.keys.set(count);
   counters_.refreshed.add();
   counters_.changed_at_s.set(
-      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count()));
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                std::chrono::system_clock::now().time_since_epoch())
+                                .count()));
 }
 
 // Returns when every core is through with it.
 void KeyKeeper::publish() {
   ++sequence_;
   audience_.publish(*current_, sequence_);
-  while (!audience_.has_acknowledged(sequence_) && !stopping_) wish_.wait(std::chrono::milliseconds{1});
+  while (!audience_.has_acknowledged(sequence_) && !stopping_)
+    wish_.wait(std::chrono::milliseconds{1});
   if (!stopping_) previous_.reset();
 }
 

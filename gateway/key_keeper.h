@@ -1,9 +1,10 @@
-// Keeps what callers are judged by up to date: key sets in files and behind URLs, API keys, revocations. One thread of its
-// own, because fetching may take seconds. Files are looked at five times a second; URLs are fetched before they are stale,
-// and once earlier when a token names a key that nobody has. What is broken is reported, and the last good stays in use.
+// Keeps what callers are judged by up to date: key sets in files and behind URLs, API keys,
+// revocations. One thread of its own, because fetching may take seconds. Files are looked at five
+// times a second; URLs are fetched before they are stale, and once earlier when a token names a key
+// that nobody has. What is broken is reported, and the last good stays in use.
 //
-// Every change becomes one whole snapshot that is published to all cores. The next is published only when all are through
-// with the one before, so two are alive at most.
+// Every change becomes one whole snapshot that is published to all cores. The next is published
+// only when all are through with the one before, so two are alive at most.
 #pragma once
 
 #include <atomic>
@@ -16,9 +17,9 @@
 #include <vector>
 
 #include "auth/key_snapshot.h"
+#include "config/config.h"
 #include "core/counter.h"
 #include "core/random.h"
-#include "config/config.h"
 #include "gateway/key_fetch.h"
 #include "proxy/key_wish.h"
 
@@ -46,7 +47,8 @@ class KeyKeeper {
   // Time and the network, which a test makes up.
   struct World {
     std::function<Clock::time_point()> now = Clock::now;
-    std::function<Fetched(const std::string& url, const std::string& authorities)> fetch = fetch_keys;
+    std::function<Fetched(const std::string& url, const std::string& authorities)> fetch =
+        fetch_keys;
     uint64_t seed = 0;  // of the jitter; 0: any
   };
 
@@ -60,7 +62,8 @@ class KeyKeeper {
   // Reads and fetches everything for the first time. What makes starting impossible, a line each.
   [[nodiscard]] std::vector<std::string> load();
   [[nodiscard]] const auth::KeySnapshot& snapshot() const { return *current_; }
-  // One look at everything, as the thread has five times a second; whether there is a new snapshot. For tests without it.
+  // One look at everything, as the thread has five times a second; whether there is a new snapshot.
+  // For tests without it.
   bool look(Reason reason);
 
   void start(Audience audience);
@@ -86,10 +89,12 @@ class KeyKeeper {
 
   void run();
   [[nodiscard]] bool refresh(Reason reason);
-  Outcome refresh_file(const std::string& path, const std::function<std::string(const std::string& text)>& check);
+  Outcome refresh_file(const std::string& path,
+                       const std::function<std::string(const std::string& text)>& check);
   Outcome refresh_url(const config::AuthConfig& entry, Reason reason);
   void use_copy(const config::AuthConfig& entry, Source& source);
-  [[nodiscard]] std::string check_keys(const config::AuthConfig& entry, const std::string& text, bool is_url) const;
+  [[nodiscard]] std::string check_keys(const config::AuthConfig& entry, const std::string& text,
+                                       bool is_url) const;
   void rebuild();
   void publish();
   void complain(const std::string& text);
@@ -115,6 +120,7 @@ class KeyKeeper {
 };
 
 // Lines "ID SALT HASH SUBJECT", salt and hash in hex; `complaint` says what is wrong.
-[[nodiscard]] std::vector<auth::ApiKey> read_api_keys(std::string_view text, std::string& complaint);
+[[nodiscard]] std::vector<auth::ApiKey> read_api_keys(std::string_view text,
+                                                      std::string& complaint);
 
 }  // namespace sluice::gateway

@@ -25,10 +25,12 @@ int open_listener(const core::Destination& address) {
   const int listener = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (listener < 0) return -1;
   const int on = 1;
-  const bool is_ready = address.is_unix() || (::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
-                                              ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                                              ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
-  if (!is_ready || ::bind(listener, address.data(), address.size()) != 0 || ::listen(listener, listen_backlog) != 0) {
+  const bool is_ready =
+      address.is_unix() || (::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
+                            ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                            ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+  if (!is_ready || ::bind(listener, address.data(), address.size()) != 0 ||
+      ::listen(listener, listen_backlog) != 0) {
     const int failure = errno;
     ::close(listener);
     errno = failure;
@@ -37,7 +39,8 @@ int open_listener(const core::Destination& address) {
   return listener;
 }
 
-// SO_REUSEPORT would let a second gateway of the same user share the port unseen; a bind without it finds that out.
+// SO_REUSEPORT would let a second gateway of the same user share the port unseen; a bind without it
+// finds that out.
 bool is_taken(const core::Destination& address) {
   if (address.is_unix() || address.port() == 0) return false;
   const int probe = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -55,7 +58,8 @@ void clear_stale_name(const core::Destination& address) {
   struct stat info {};
   if (path.front() == '@' || ::stat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const bool is_dead = ::connect(probe, address.data(), address.size()) != 0 && errno == ECONNREFUSED;
+  const bool is_dead =
+      ::connect(probe, address.data(), address.size()) != 0 && errno == ECONNREFUSED;
   ::close(probe);
   if (is_dead) ::unlink(path.c_str());
 }
@@ -65,18 +69,22 @@ std::optional<core::Destination> address_of(int listener) {
   socklen_t size = sizeof storage;
   int listens = 0;
   socklen_t listens_size = sizeof listens;
-  if (::getsockopt(listener, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) != 0 || listens == 0 ||
-      ::getsockname(listener, reinterpret_cast<sockaddr*>(&storage), &size) != 0) {
+  if (::getsockopt(listener, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) != 0 ||
+      listens == 0 || ::getsockname(listener, reinterpret_cast<sockaddr*>(&storage), &size) != 0) {
     return std::nullopt;
   }
-  if (storage.ss_family == AF_INET) return core::Destination{core::SocketAddress{reinterpret_cast<const sockaddr_in&>(storage)}};
-  if (storage.ss_family == AF_INET6) return core::Destination{core::SocketAddress{reinterpret_cast<const sockaddr_in6&>(storage)}};
+  if (storage.ss_family == AF_INET)
+    return core::Destination{core::SocketAddress{reinterpret_cast<const sockaddr_in&>(storage)}};
+  if (storage.ss_family == AF_INET6)
+    return core::Destination{core::SocketAddress{reinterpret_cast<const sockaddr_in6&>(storage)}};
   if (storage.ss_family != AF_UNIX) return std::nullopt;
   const auto& local = reinterpret_cast<const sockaddr_un&>(storage);
   const size_t length = size - offsetof(sockaddr_un, sun_path);
   if (length == 0) return std::nullopt;
-  if (local.sun_path[0] == 0) return core::Destination::unix_path("@" + std::string{local.sun_path + 1, length - 1});
-  return core::Destination::unix_path(std::string{local.sun_path, ::strnlen(local.sun_path, length)});
+  if (local.sun_path[0] == 0)
+    return core::Destination::unix_path("@" + std::string{local.sun_path + 1, length - 1});
+  return core::Destination::unix_path(
+      std::string{local.sun_path, ::strnlen(local.sun_path, length)});
 }
 
 bool shares_its_port(int listener) {
@@ -85,7 +93,9 @@ bool shares_its_port(int listener) {
   return ::getsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on != 0;
 }
 
-std::string failure_text(const core::Destination& address) { return "can't listen on " + address.text() + ": " + std::strerror(errno); }
+std::string failure_text(const core::Destination& address) {
+  return "can't listen on " + address.text() + ": " + std::strerror(errno);
+}
 
 }  // namespace
 
@@ -104,22 +114,28 @@ std::vector<int> InheritedListeners::take(const core::Destination& address) {
   return taken;
 }
 
-std::optional<std::string> open_listener_set(const core::Destination& wanted, size_t workers, InheritedListeners& inherited,
-                                             ListenerSet& set) {
+std::optional<std::string> open_listener_set(const core::Destination& wanted, size_t workers,
+                                             InheritedListeners& inherited, ListenerSet& set) {
   set.wanted = set.bound = wanted;
   set.descriptors = inherited.take(wanted);
-  for (const int descriptor : set.descriptors) ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
+  for (const int descriptor : set.descriptors)
+    ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
   if (set.descriptors.empty()) {
-    if (is_taken(wanted)) return "can't listen on " + wanted.text() + ": another program uses this port";
+    if (is_taken(wanted))
+      return "can't listen on " + wanted.text() + ": another program uses this port";
     if (wanted.is_unix()) clear_stale_name(wanted);
     const int first = open_listener(wanted);
     if (first < 0) return failure_text(wanted);
     set.descriptors.push_back(first);
   }
   if (const auto bound = address_of(set.descriptors.front())) set.bound = *bound;
-  set.kind = !wanted.is_unix() && shares_its_port(set.descriptors.front()) ? ListenerSet::Kind::group : ListenerSet::Kind::shared;
+  set.kind = !wanted.is_unix() && shares_its_port(set.descriptors.front())
+                 ? ListenerSet::Kind::group
+                 : ListenerSet::Kind::shared;
   while (set.descriptors.size() < workers) {
-    const int next = set.kind == ListenerSet::Kind::group ? open_listener(set.bound) : ::fcntl(set.descriptors.front(), F_DUPFD_CLOEXEC, 0);
+    const int next = set.kind == ListenerSet::Kind::group
+                         ? open_listener(set.bound)
+                         : ::fcntl(set.descriptors.front(), F_DUPFD_CLOEXEC, 0);
     if (next < 0) {
       const std::string text = failure_text(wanted);
       close_listener_set(set);
@@ -139,13 +155,18 @@ void remove_name(const ListenerSet& set) {
 }
 
 int attach_steering(int listener, std::span<const sock_filter> program) {
-  const sock_fprog attached{.len = static_cast<unsigned short>(program.size()), .filter = const_cast<sock_filter*>(program.data())};
-  return ::setsockopt(listener, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &attached, sizeof attached) == 0 ? 0 : errno;
+  const sock_fprog attached{.len = static_cast<unsigned short>(program.size()),
+                            .filter = const_cast<sock_filter*>(program.data())};
+  return ::setsockopt(listener, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &attached, sizeof attached) ==
+                 0
+             ? 0
+             : errno;
 }
 
 int detach_steering(int listener) {
   const int on = 1;
-  return ::setsockopt(listener, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &on, sizeof on) == 0 ? 0 : errno;
+  return ::setsockopt(listener, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &on, sizeof on) == 0 ? 0
+                                                                                          : errno;
 }
 
 }  // namespace sluice::gateway

@@ -1,5 +1,5 @@
-// Listening sockets: for an address a reuseport group with one socket a worker, in the order of the workers; for a unix socket,
-// or a socket that was handed over alone, one that all workers share.
+// Listening sockets: for an address a reuseport group with one socket a worker, in the order of the
+// workers; for a unix socket, or a socket that was handed over alone, one that all workers share.
 #pragma once
 
 #include <linux/filter.h>
@@ -17,11 +17,13 @@ namespace sluice::gateway {
 
 inline constexpr int listen_backlog = 4096;  // connections that wait to be accepted, on each socket
 
-// Sockets that listen already: from the service manager (sd_listen_fds(3)), or from the process whose place is taken.
+// Sockets that listen already: from the service manager (sd_listen_fds(3)), or from the process
+// whose place is taken.
 class InheritedListeners {
  public:
   InheritedListeners() = default;
-  explicit InheritedListeners(std::vector<int> descriptors) : descriptors_(std::move(descriptors)) {}
+  explicit InheritedListeners(std::vector<int> descriptors)
+      : descriptors_(std::move(descriptors)) {}
   // Those of this address, in their order; they are the caller's from now on.
   [[nodiscard]] std::vector<int> take(const core::Destination& address);
   // What nobody asked for.
@@ -44,7 +46,9 @@ struct ListenerSet {
 };
 
 // Opens what is not inherited. What is wrong, in one line.
-[[nodiscard]] std::optional<std::string> open_listener_set(const core::Destination& wanted, size_t workers, InheritedListeners& inherited,
+[[nodiscard]] std::optional<std::string> open_listener_set(const core::Destination& wanted,
+                                                           size_t workers,
+                                                           InheritedListeners& inherited,
                                                            ListenerSet& set);
 void close_listener_set(const ListenerSet& set);
 // A unix socket leaves its name behind.

@@ -10,6 +10,7 @@
 #include <string>
 #include <tuple>
 
+#include "gateway/metrics_upstreams.h"
 #include "metrics/exposition.h"
 
 namespace sluice::gateway {
@@ -43,7 +44,8 @@ void put_requests(Exposition& out, const MetricsSources& sources) {
       totals[{key.route, key.method, key.status, key.reason}] += requests;
     });
   }
-  out.family("gateway_requests_total", Kind::counter, "Requests by route, method, status and reason.");
+  out.family("gateway_requests_total", Kind::counter,
+             "Requests by route, method, status and reason.");
   for (const auto& [key, requests] : totals) {
     const auto& [route, method, status, reason] = key;
     const std::string status_text = std::to_string(status);
@@ -60,9 +62,11 @@ void put_durations(Exposition& out, const MetricsSources& sources) {
   for (const proxy::Worker* worker : sources.workers) {
     requests.push_back(&worker->counters().request_duration);
   }
-  out.family("gateway_request_duration_seconds", Kind::histogram, "From the first byte of a request to the last byte of its answer.");
+  out.family("gateway_request_duration_seconds", Kind::histogram,
+             "From the first byte of a request to the last byte of its answer.");
   out.histogram({}, requests);
-  out.family("gateway_upstream_duration_seconds", Kind::histogram, "From the last byte of a request sent upstream to its response head.");
+  out.family("gateway_upstream_duration_seconds", Kind::histogram,
+             "From the last byte of a request sent upstream to its response head.");
   sources.registry->for_each_upstream([&](const Upstream& record) {
     std::vector<const metrics::Histogram*> cores;
     for (const auto& core : record.cores) cores.push_back(&core->duration);
@@ -72,18 +76,23 @@ void put_durations(Exposition& out, const MetricsSources& sources) {
 
 void put_connections(Exposition& out, const MetricsSources& sources) {
   const auto total = [&](core::Counter proxy::Counters::*counter) {
-    return sum(sources, [&](const proxy::Worker& worker) { return (worker.counters().*counter).get(); });
+    return sum(sources,
+               [&](const proxy::Worker& worker) { return (worker.counters().*counter).get(); });
   };
   out.family("gateway_requests_in_flight", Kind::gauge, "Exchanges that have begun and not ended.");
   out.sample({}, total(&proxy::Counters::exchanges));
   out.family("gateway_requests_held", Kind::gauge, "Exchanges that are held back by shaping.");
   out.sample({}, total(&proxy::Counters::exchanges_held));
-  out.family("gateway_proxy_headers_refused_total", Kind::counter, "Connections closed for want of a good PROXY protocol header.");
+  out.family("gateway_proxy_headers_refused_total", Kind::counter,
+             "Connections closed for want of a good PROXY protocol header.");
   out.sample({}, total(&proxy::Counters::proxy_headers_refused));
-  out.family("gateway_spliced_bytes_total", Kind::counter, "Bytes of bodies and tunnels that were not copied.");
+  out.family("gateway_spliced_bytes_total", Kind::counter,
+             "Bytes of bodies and tunnels that were not copied.");
   out.sample({}, total(&proxy::Counters::spliced_bytes));
-  out.family("gateway_pipe_misses_total", Kind::counter, "Times when they were copied because no pipe was free.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) { return worker.pipes().misses.get(); }));
+  out.family("gateway_pipe_misses_total", Kind::counter,
+             "Times when they were copied because no pipe was free.");
+  out.sample({},
+             sum(sources, [](const proxy::Worker& worker) { return worker.pipes().misses.get(); }));
   out.family("gateway_tunnels_open", Kind::gauge, "Tunnels after a 101.");
   out.sample({}, total(&proxy::Counters::tunnels_open));
   out.family("gateway_tunnels_total", Kind::counter, "Tunnels begun.");
@@ -98,125 +107,63 @@ void put_connections(Exposition& out, const MetricsSources& sources) {
   out.sample({{"side", "downstream"}, {"state", "idle"}}, idle);
   out.sample({{"side", "downstream"}, {"state", "active"}}, open > idle ? open - idle : 0);
   out.sample({{"side", "upstream"}, {"state", "idle"}}, upstream_idle);
-  out.sample({{"side", "upstream"}, {"state", "active"}}, upstream_open > upstream_idle ? upstream_open - upstream_idle : 0);
+  out.sample({{"side", "upstream"}, {"state", "active"}},
+             upstream_open > upstream_idle ? upstream_open - upstream_idle : 0);
   out.family("gateway_connections_accepted_total", Kind::counter, "Connections accepted.");
   out.sample({}, total(&proxy::Counters::connections_accepted));
-  out.family("gateway_connections_shed_total", Kind::counter, "Idle connections closed to make room for new ones.");
+  out.family("gateway_connections_shed_total", Kind::counter,
+             "Idle connections closed to make room for new ones.");
   out.sample({}, total(&proxy::Counters::connections_shed));
-  out.family("gateway_connections_refused_total", Kind::counter, "Connections closed at once because there was no room.");
+  out.family("gateway_connections_refused_total", Kind::counter,
+             "Connections closed at once because there was no room.");
   out.sample({}, total(&proxy::Counters::connections_refused));
-  out.family("gateway_accept_failures_total", Kind::counter, "Accepts that failed for want of descriptors or memory.");
+  out.family("gateway_accept_failures_total", Kind::counter,
+             "Accepts that failed for want of descriptors or memory.");
   out.sample({}, total(&proxy::Counters::accept_failures));
-}
-
-void put_upstream(Exposition& out, const MetricsSources& sources) {
-  const auto total = [&](core::Counter proxy::Counters::*counter) {
-    return sum(sources, [&](const proxy::Worker& worker) { return (worker.counters().*counter).get(); });
-  };
-  out.family("gateway_upstream_connects_total", Kind::counter, "Connections opened to the endpoint.");
-  out.sample({}, total(&proxy::Counters::upstream_connects));
-  out.family("gateway_upstream_connect_failures_total", Kind::counter, "Connections to the endpoint that failed.");
-  out.sample({}, total(&proxy::Counters::upstream_connect_failures));
-  out.family("gateway_upstream_reuses_total", Kind::counter, "Requests sent on a pooled connection.");
-  out.sample({}, total(&proxy::Counters::upstream_reuses));
-  out.family("gateway_upstream_stale_total", Kind::counter, "Pooled connections that the endpoint had closed.");
-  out.sample({}, total(&proxy::Counters::upstream_stale));
-  out.family("gateway_upstream_stale_lost_total", Kind::counter,
-             "Requests lost on such a connection, because sending them again could do harm.");
-  out.sample({}, total(&proxy::Counters::upstream_stale_lost));
-  out.family("gateway_retries_total", Kind::counter, "Requests that were sent a second time.");
-  out.sample({}, total(&proxy::Counters::retries));
-  out.family("gateway_retries_refused_total", Kind::counter, "Second tries that the retry budget did not allow.");
-  out.sample({}, total(&proxy::Counters::retries_refused));
-  out.family("gateway_offload_jobs_total", Kind::counter, "Jobs handed to the offload pool.");
-  out.sample({}, total(&proxy::Counters::offload_jobs));
-  out.family("gateway_offload_refused_total", Kind::counter, "Jobs refused because the queue was full.");
-  out.sample({}, total(&proxy::Counters::offload_refused));
-}
-
-// One number of each endpoint, over all cores.
-template <typename Read>
-void put_of_endpoints(Exposition& out, const MetricsSources& sources, Read&& read) {
-  const proxy::Labels& labels = sources.registry->labels();
-  sources.registry->for_each_endpoint([&](const Endpoint& record) {
-    uint64_t total = 0;
-    for (const auto& core : record.cores) total += read(record, *core);
-    out.sample({{"upstream", record.upstream->name}, {"endpoint", labels.endpoints.name(record.label)}}, total);
-  });
-}
-
-void put_endpoints(Exposition& out, const MetricsSources& sources) {
-  using Core = const proxy::CoreEndpoint&;
-  using Record = const Endpoint&;
-  out.family("gateway_endpoint_up", Kind::gauge, "0 while health checks say that the endpoint is down, else 1.");
-  const proxy::Labels& labels = sources.registry->labels();
-  sources.registry->for_each_endpoint([&](Record record) {
-    out.sample({{"upstream", record.upstream->name}, {"endpoint", labels.endpoints.name(record.label)}}, record.health.is_down() ? 0 : 1);
-  });
-  out.family("gateway_endpoint_connections", Kind::gauge, "Open connections to the endpoint.");
-  put_of_endpoints(out, sources, [](Record, Core core) { return uint64_t{core.open()}; });
-  out.family("gateway_endpoint_requests_total", Kind::counter, "Tries that told something about the endpoint.");
-  put_of_endpoints(out, sources, [](Record, Core core) { return core.requests.get(); });
-  out.family("gateway_endpoint_failures_total", Kind::counter, "Of those, the ones that failed: no connection, no answer, or 5xx.");
-  put_of_endpoints(out, sources, [](Record, Core core) { return core.failures.get(); });
-  out.family("gateway_endpoint_ejections_total", Kind::counter, "Times when a core left the endpoint alone for a while.");
-  put_of_endpoints(out, sources, [](Record, Core core) { return core.ejections.get(); });
-}
-
-void put_upstreams(Exposition& out, const MetricsSources& sources) {
-  const auto each = [&](auto&& read) {
-    sources.registry->for_each_upstream([&](const Upstream& record) { out.sample({{"upstream", record.name}}, read(record)); });
-  };
-  const auto over_cores = [](const Upstream& record, auto&& read) {
-    uint64_t total = 0;
-    for (const auto& core : record.cores) total += read(*core);
-    return total;
-  };
-  out.family("gateway_upstream_connections", Kind::gauge, "Open connections to all endpoints of the upstream.");
-  each([](const Upstream& record) { return uint64_t{record.permits.taken()}; });
-  out.family("gateway_upstream_connections_max", Kind::gauge, "How many it may have over all cores; 0: what the cores have room for.");
-  each([](const Upstream& record) { return uint64_t{record.permits.most()}; });
-  out.family("gateway_upstream_waiting", Kind::gauge, "Requests that wait for a connection.");
-  each([&](const Upstream& record) { return over_cores(record, [](const proxy::CoreUpstream& core) { return core.waiting_now.get(); }); });
-  out.family("gateway_upstream_refused_total", Kind::counter, "Requests refused: no room, nobody healthy, or the circuit is open.");
-  each([&](const Upstream& record) { return over_cores(record, [](const proxy::CoreUpstream& core) { return core.refused.get(); }); });
-  out.family("gateway_upstream_circuit_open", Kind::gauge, "Cores whose circuit is open or half open.");
-  each([&](const Upstream& record) {
-    return over_cores(record, [](const proxy::CoreUpstream& core) { return uint64_t{core.circuit().state_number() != 0}; });
-  });
-  out.family("gateway_upstream_circuit_opened_total", Kind::counter, "Times when a core's circuit opened.");
-  each([&](const Upstream& record) { return over_cores(record, [](const proxy::CoreUpstream& core) { return core.circuit().opened.get(); }); });
 }
 
 void put_config(Exposition& out, const MetricsSources& sources) {
   if (sources.config == nullptr) return;
   const ConfigState& state = *sources.config;
-  out.family("gateway_config_reloads_total", Kind::counter, "Configurations that took another one's place.");
+  out.family("gateway_config_reloads_total", Kind::counter,
+             "Configurations that took another one's place.");
   out.sample({}, state.reloads.get());
-  out.family("gateway_config_reload_failures_total", Kind::counter, "Reloads that changed nothing, because something was wrong.");
+  out.family("gateway_config_reload_failures_total", Kind::counter,
+             "Reloads that changed nothing, because something was wrong.");
   out.sample({}, state.failures.get());
-  out.family("gateway_config_stale", Kind::gauge, "1 while the last reload failed: what runs is older than what is written.");
+  out.family("gateway_config_stale", Kind::gauge,
+             "1 while the last reload failed: what runs is older than what is written.");
   out.sample({}, state.is_stale.get());
-  out.family("gateway_config_loaded_time_seconds", Kind::gauge, "When the running configuration was loaded, since 1970.");
+  out.family("gateway_config_loaded_time_seconds", Kind::gauge,
+             "When the running configuration was loaded, since 1970.");
   out.sample({}, state.loaded_at_s.get());
-  out.family("gateway_config_generations", Kind::gauge, "Configurations alive: the running one, and those that requests still use.");
+  out.family("gateway_config_generations", Kind::gauge,
+             "Configurations alive: the running one, and those that requests still use.");
   out.sample({}, state.generations.get());
 }
 
 void put_limits(Exposition& out, const MetricsSources& sources) {
   if (sources.workers.empty()) return;
   const proxy::LimitTable& limits = sources.registry->labels().limits;
-  out.family("gateway_limiter_decisions_total", Kind::counter, "Decisions by limit, what it counts, and outcome.");
+  out.family("gateway_limiter_decisions_total", Kind::counter,
+             "Decisions by limit, what it counts, and outcome.");
   for (uint16_t limit = 0; limit < limits.count(); ++limit) {
     const auto total = [&](core::Counter limiter::LimitCounters::*counter) {
-      return sum(sources, [&](const proxy::Worker& worker) { return (worker.shard().counters(limit).*counter).get(); });
+      return sum(sources, [&](const proxy::Worker& worker) {
+        return (worker.shard().counters(limit).*counter).get();
+      });
     };
     const std::string_view name = limits.name(limit);
     const std::string_view counts = limits.counts(limit);
-    out.sample({{"limit", name}, {"counts", counts}, {"decision", "pass"}}, total(&limiter::LimitCounters::passed));
-    if (counts == "rate") out.sample({{"limit", name}, {"counts", counts}, {"decision", "hold"}}, total(&limiter::LimitCounters::held));
-    out.sample({{"limit", name}, {"counts", counts}, {"decision", "refuse"}}, total(&limiter::LimitCounters::refused));
-    out.sample({{"limit", name}, {"counts", counts}, {"decision", "would_refuse"}}, total(&limiter::LimitCounters::would_refuse));
+    out.sample({{"limit", name}, {"counts", counts}, {"decision", "pass"}},
+               total(&limiter::LimitCounters::passed));
+    if (counts == "rate")
+      out.sample({{"limit", name}, {"counts", counts}, {"decision", "hold"}},
+                 total(&limiter::LimitCounters::held));
+    out.sample({{"limit", name}, {"counts", counts}, {"decision", "refuse"}},
+               total(&limiter::LimitCounters::refused));
+    out.sample({{"limit", name}, {"counts", counts}, {"decision", "would_refuse"}},
+               total(&limiter::LimitCounters::would_refuse));
   }
 }
 
@@ -228,58 +175,81 @@ void put_steering(Exposition& out, const MetricsSources& sources) {
     const std::string core_text = std::to_string(worker->index());
     out.sample({{"core", core_text}}, connections.back());
   }
-  out.family("gateway_core_imbalance_ratio", Kind::gauge, "Requests of the busiest core in the last second, to the average of all.");
-  out.sample_seconds({}, sources.steering != nullptr ? sources.steering->imbalance.get() : 1'000'000'000);
-  out.family("gateway_steering_by_address", Kind::gauge, "1 while new connections go to the core that owns their address, else 0.");
+  out.family("gateway_core_imbalance_ratio", Kind::gauge,
+             "Requests of the busiest core in the last second, to the average of all.");
+  out.sample_seconds(
+      {}, sources.steering != nullptr ? sources.steering->imbalance.get() : 1'000'000'000);
+  out.family("gateway_steering_by_address", Kind::gauge,
+             "1 while new connections go to the core that owns their address, else 0.");
   out.sample({}, sources.steering != nullptr ? sources.steering->by_address.get() : 0);
 }
 
 void put_limiter(Exposition& out, const MetricsSources& sources) {
   const auto total = [&](core::Counter limiter::ShardCounters::*counter) {
-    return sum(sources, [&](const proxy::Worker& worker) { return (worker.shard().counters().*counter).get(); });
+    return sum(sources, [&](const proxy::Worker& worker) {
+      return (worker.shard().counters().*counter).get();
+    });
   };
   put_limits(out, sources);
-  out.family("gateway_limiter_full_total", Kind::counter, "Decisions taken without a bucket because the shard was full.");
+  out.family("gateway_limiter_full_total", Kind::counter,
+             "Decisions taken without a bucket because the shard was full.");
   out.sample({{"decision", "refuse"}}, total(&limiter::ShardCounters::full_refused));
   out.sample({{"decision", "admit"}}, total(&limiter::ShardCounters::full_admitted));
-  out.family("gateway_limiter_swept_total", Kind::counter, "Buckets that had drained and whose room is free again.");
+  out.family("gateway_limiter_swept_total", Kind::counter,
+             "Buckets that had drained and whose room is free again.");
   out.sample({}, total(&limiter::ShardCounters::swept));
-  out.family("gateway_limiter_keys", Kind::gauge, "Buckets in use; those that have drained and were not swept yet are among them.");
+  out.family("gateway_limiter_keys", Kind::gauge,
+             "Buckets in use; those that have drained and were not swept yet are among them.");
   out.sample({}, total(&limiter::ShardCounters::keys));
   out.family("gateway_limiter_capacity", Kind::gauge, "Buckets that there is room for.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) { return worker.shard().capacity(); }));
-  out.family("gateway_limiter_remote_checks_total", Kind::counter, "Visits to another core that owns a key.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) { return worker.counters().limit_remote.get(); }));
+  out.sample({},
+             sum(sources, [](const proxy::Worker& worker) { return worker.shard().capacity(); }));
+  out.family("gateway_limiter_remote_checks_total", Kind::counter,
+             "Visits to another core that owns a key.");
+  out.sample({}, sum(sources, [](const proxy::Worker& worker) {
+               return worker.counters().limit_remote.get();
+             }));
 }
 
 void put_auth(Exposition& out, const MetricsSources& sources) {
   const auto good = [&](core::Counter auth::TokenCacheCounters::*counter) {
-    return sum_auth(sources, [&](const auth::AuthCounters& counters) { return (counters.good.*counter).get(); });
+    return sum_auth(sources, [&](const auth::AuthCounters& counters) {
+      return (counters.good.*counter).get();
+    });
   };
   const auto refused = [&](core::Counter auth::TokenCacheCounters::*counter) {
-    return sum_auth(sources, [&](const auth::AuthCounters& counters) { return (counters.refused.*counter).get(); });
+    return sum_auth(sources, [&](const auth::AuthCounters& counters) {
+      return (counters.refused.*counter).get();
+    });
   };
-  out.family("gateway_token_cache_total", Kind::counter, "Look-ups among the tokens that were judged.");
+  out.family("gateway_token_cache_total", Kind::counter,
+             "Look-ups among the tokens that were judged.");
   out.sample({{"outcome", "hit"}}, good(&auth::TokenCacheCounters::hits));
   out.sample({{"outcome", "refused"}}, refused(&auth::TokenCacheCounters::hits));
   out.sample({{"outcome", "miss"}}, refused(&auth::TokenCacheCounters::misses));
-  out.family("gateway_token_cache_evictions_total", Kind::counter, "Judgements that still held when they gave way to others.");
+  out.family("gateway_token_cache_evictions_total", Kind::counter,
+             "Judgements that still held when they gave way to others.");
   out.sample({{"judgement", "good"}}, good(&auth::TokenCacheCounters::evictions));
   out.sample({{"judgement", "refused"}}, refused(&auth::TokenCacheCounters::evictions));
-  out.family("gateway_token_verifications_total", Kind::counter, "Signatures that were checked, by algorithm.");
+  out.family("gateway_token_verifications_total", Kind::counter,
+             "Signatures that were checked, by algorithm.");
   for (const auth::AlgorithmTraits& of : auth::all_algorithms()) {
-    out.sample({{"algorithm", of.name}},
-               sum_auth(sources, [&](const auth::AuthCounters& counters) { return counters.of(of.algorithm).get(); }));
+    out.sample({{"algorithm", of.name}}, sum_auth(sources, [&](const auth::AuthCounters& counters) {
+                 return counters.of(of.algorithm).get();
+               }));
   }
   if (sources.keys == nullptr) return;
   const KeyCounters& counters = *sources.keys;
   out.family("gateway_keys", Kind::gauge, "Keys that tokens and callers are judged by.");
   out.sample({}, counters.keys.get());
-  out.family("gateway_keys_changed_time_seconds", Kind::gauge, "When keys or revocations last changed, since 1970.");
+  out.family("gateway_keys_changed_time_seconds", Kind::gauge,
+             "When keys or revocations last changed, since 1970.");
   out.sample({}, counters.changed_at_s.get());
-  out.family("gateway_keys_changes_total", Kind::counter, "Changes of keys or revocations that were published to all cores.");
+  out.family("gateway_keys_changes_total", Kind::counter,
+             "Changes of keys or revocations that were published to all cores.");
   out.sample({}, counters.refreshed.get());
-  out.family("gateway_keys_failures_total", Kind::counter, "Files and URLs with keys that could not be used.");
+  out.family("gateway_keys_failures_total", Kind::counter,
+             "Files and URLs with keys that could not be used.");
   out.sample({}, counters.failures.get());
 }
 
@@ -296,15 +266,25 @@ uint64_t count_kernel_workers() {
 }
 
 void put_engine(Exposition& out, const MetricsSources& sources) {
-  out.family("gateway_engine_io_workers", Kind::gauge, "Kernel threads made for blocking operations; any is a mistake.");
+  out.family("gateway_engine_io_workers", Kind::gauge,
+             "Kernel threads made for blocking operations; any is a mistake.");
   out.sample({}, count_kernel_workers());
-  out.family("gateway_engine_stale_completions_total", Kind::counter, "Completions for something that was gone; any is a mistake.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) { return worker.counters().stale_completions.get(); }));
-  out.family("gateway_engine_unexpected_errors_total", Kind::counter, "Operations that failed in a way nobody foresaw.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) { return worker.counters().unexpected_errors.get(); }));
+  out.family("gateway_engine_stale_completions_total", Kind::counter,
+             "Completions for something that was gone; any is a mistake.");
+  out.sample({}, sum(sources, [](const proxy::Worker& worker) {
+               return worker.counters().stale_completions.get();
+             }));
+  out.family("gateway_engine_unexpected_errors_total", Kind::counter,
+             "Operations that failed in a way nobody foresaw.");
+  out.sample({}, sum(sources, [](const proxy::Worker& worker) {
+               return worker.counters().unexpected_errors.get();
+             }));
   out.family("gateway_engine_buffers_starved", Kind::gauge, "Connections that wait for a buffer.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) { return worker.counters().buffers_starved.get(); }));
-  const auto engine = [&](std::string_view name, std::string_view help, core::Counter core::EngineCounters::*counter) {
+  out.sample({}, sum(sources, [](const proxy::Worker& worker) {
+               return worker.counters().buffers_starved.get();
+             }));
+  const auto engine = [&](std::string_view name, std::string_view help,
+                          core::Counter core::EngineCounters::*counter) {
     out.family(name, Kind::counter, help);
     for (const proxy::Worker* worker : sources.workers) {
       const std::string core_text = std::to_string(worker->index());
@@ -312,11 +292,16 @@ void put_engine(Exposition& out, const MetricsSources& sources) {
     }
   };
   engine("gateway_engine_enters_total", "Calls of io_uring_enter.", &core::EngineCounters::enters);
-  engine("gateway_engine_submissions_total", "Operations given to the ring.", &core::EngineCounters::submissions);
-  engine("gateway_engine_completions_total", "Completions taken from the ring.", &core::EngineCounters::completions);
-  engine("gateway_engine_inline_calls_total", "System calls beside the ring.", &core::EngineCounters::inline_calls);
-  engine("gateway_engine_overflows_total", "Completion queue overflows.", &core::EngineCounters::overflows);
-  engine("gateway_engine_buffer_shortages_total", "Receives that found no buffer.", &core::EngineCounters::buffer_shortages);
+  engine("gateway_engine_submissions_total", "Operations given to the ring.",
+         &core::EngineCounters::submissions);
+  engine("gateway_engine_completions_total", "Completions taken from the ring.",
+         &core::EngineCounters::completions);
+  engine("gateway_engine_inline_calls_total", "System calls beside the ring.",
+         &core::EngineCounters::inline_calls);
+  engine("gateway_engine_overflows_total", "Completion queue overflows.",
+         &core::EngineCounters::overflows);
+  engine("gateway_engine_buffer_shortages_total", "Receives that found no buffer.",
+         &core::EngineCounters::buffer_shortages);
   out.family("gateway_core_requests_total", Kind::counter, "Requests by core.");
   for (const proxy::Worker* worker : sources.workers) {
     const std::string core_text = std::to_string(worker->index());
@@ -327,7 +312,8 @@ void put_engine(Exposition& out, const MetricsSources& sources) {
 void put_process(Exposition& out, const MetricsSources& sources) {
   uint64_t dropped = 0;
   for (const metrics::LogRing* ring : sources.log_rings) dropped += ring->dropped();
-  out.family("gateway_log_dropped_total", Kind::counter, "Log lines dropped because the sink was slower than the traffic.");
+  out.family("gateway_log_dropped_total", Kind::counter,
+             "Log lines dropped because the sink was slower than the traffic.");
   out.sample({}, dropped);
   out.family("gateway_log_write_errors_total", Kind::counter, "Writes to the log that failed.");
   out.sample({}, sources.log_writer != nullptr ? sources.log_writer->write_errors() : 0);
@@ -337,7 +323,8 @@ void put_process(Exposition& out, const MetricsSources& sources) {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   const auto nanoseconds = [](const timeval& time) {
-    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_usec) * 1000;
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 +
+           static_cast<uint64_t>(time.tv_usec) * 1000;
   };
   out.family("process_cpu_seconds_total", Kind::counter, "CPU time, user and system.");
   out.sample_seconds({}, nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime));
@@ -351,7 +338,8 @@ void put_process(Exposition& out, const MetricsSources& sources) {
   out.sample({}, resident_pages * 4096);
   std::error_code failure;
   const auto descriptors =
-      std::distance(std::filesystem::directory_iterator{"/proc/self/fd", failure}, std::filesystem::directory_iterator{});
+      std::distance(std::filesystem::directory_iterator{"/proc/self/fd", failure},
+                    std::filesystem::directory_iterator{});
   out.family("process_open_fds", Kind::gauge, "Open descriptors.");
   out.sample({}, static_cast<uint64_t>(descriptors));
 }

@@ -5,10 +5,10 @@
 #include <span>
 #include <vector>
 
-#include "metrics/log_ring.h"
-#include "metrics/log_writer.h"
 #include "gateway/generation.h"
 #include "gateway/key_keeper.h"
+#include "metrics/log_ring.h"
+#include "metrics/log_writer.h"
 #include "proxy/worker.h"
 
 namespace sluice::gateway {

@@ -6,16 +6,19 @@
 
 namespace sluice::gateway {
 
-OffloadPool::OffloadPool(uint32_t workers, uint32_t jobs_per_worker, uint16_t sender_base, RenderMetrics render)
+OffloadPool::OffloadPool(uint32_t workers, uint32_t jobs_per_worker, uint16_t sender_base,
+                         RenderMetrics render)
     : sender_base_(sender_base), render_(std::move(render)), clients_(workers) {
-  for (uint32_t worker = 0; worker < workers; ++worker) queues_.push_back(std::make_unique<proxy::OffloadQueue>(jobs_per_worker, available_));
+  for (uint32_t worker = 0; worker < workers; ++worker)
+    queues_.push_back(std::make_unique<proxy::OffloadQueue>(jobs_per_worker, available_));
   for (auto& report : reports_) report = std::make_unique_for_overwrite<proxy::Report>();
 }
 
 OffloadPool::~OffloadPool() { stop(); }
 
 void OffloadPool::start(uint32_t threads) {
-  for (uint32_t thread = 0; thread < threads; ++thread) threads_.emplace_back([this, thread] { run(thread); });
+  for (uint32_t thread = 0; thread < threads; ++thread)
+    threads_.emplace_back([this, thread] { run(thread); });
 }
 
 void OffloadPool::stop() {
@@ -71,7 +74,8 @@ void OffloadPool::check_signature(proxy::SignatureJob& job) {
 void OffloadPool::perform(proxy::ExchangeMessage& job) {
   switch (job.job) {
     case proxy::Job::burn: {
-      const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds{job.milliseconds};
+      const auto end =
+          std::chrono::steady_clock::now() + std::chrono::milliseconds{job.milliseconds};
       while (std::chrono::steady_clock::now() < end) {
       }
       break;

@@ -1,7 +1,8 @@
 // A few ordinary threads for what would block a core: rendering /metrics, signatures
 // that take long to check, and the demo's work. Cores hand jobs over
-// through a mailbox each and get them back through their postbox; they never lock and never wait. The number of jobs a
-// core may have out is bounded (Bounds::offload_jobs); what is above is refused by the core itself.
+// through a mailbox each and get them back through their postbox; they never lock and never wait.
+// The number of jobs a core may have out is bounded (Bounds::offload_jobs); what is above is
+// refused by the core itself.
 #pragma once
 
 #include <array>
@@ -29,10 +30,12 @@ struct OffloadClient {
 
 class OffloadPool {
  public:
-  using RenderMetrics = std::function<size_t(std::span<char>)>;  // returns the size of the text, 0 if it did not fit
+  using RenderMetrics =
+      std::function<size_t(std::span<char>)>;  // returns the size of the text, 0 if it did not fit
 
   // `sender_base` is the first index of the pool's threads among the senders of a postbox.
-  OffloadPool(uint32_t workers, uint32_t jobs_per_worker, uint16_t sender_base, RenderMetrics render);
+  OffloadPool(uint32_t workers, uint32_t jobs_per_worker, uint16_t sender_base,
+              RenderMetrics render);
   ~OffloadPool();
   OffloadPool(const OffloadPool&) = delete;
   OffloadPool& operator=(const OffloadPool&) = delete;
@@ -44,7 +47,8 @@ class OffloadPool {
 
   // What worker `worker` hands its jobs over by.
   [[nodiscard]] proxy::OffloadQueue& queue(uint32_t worker) { return *queues_[worker]; }
-  // Does one job as thread `thread`; false if there was none. Tests run the pool with this instead of threads.
+  // Does one job as thread `thread`; false if there was none. Tests run the pool with this instead
+  // of threads.
   bool run_one(uint32_t thread);
 
  private:
@@ -57,10 +61,11 @@ class OffloadPool {
   static constexpr size_t reports = 4;
   uint16_t sender_base_;
   RenderMetrics render_;
-    std::vector<OffloadClient> clients_;
-  std::mutex taking_;  // among the pool's threads only
+  std::vector<OffloadClient> clients_;
+  std::mutex taking_;                       // among the pool's threads only
   std::counting_semaphore<> available_{0};  // jobs in all queues
-  std::vector<std::unique_ptr<proxy::OffloadQueue>> queues_;  // one a worker; the pool's threads share the receiving side
+  std::vector<std::unique_ptr<proxy::OffloadQueue>>
+      queues_;  // one a worker; the pool's threads share the receiving side
   std::atomic<bool> stopping_{false};
   std::array<std::unique_ptr<proxy::Report>, reports> reports_;
   std::vector<std::thread> threads_;

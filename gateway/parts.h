@@ -11,13 +11,13 @@
 #include <thread>
 #include <vector>
 
-#include "metrics/log_writer.h"
 #include "gateway/gateway.h"
 #include "gateway/generation.h"
 #include "gateway/health_checker.h"
 #include "gateway/key_keeper.h"
 #include "gateway/metrics_page.h"
 #include "gateway/offload_pool.h"
+#include "metrics/log_writer.h"
 #include "proxy/worker.h"
 
 namespace sluice::gateway {
@@ -32,7 +32,8 @@ struct LiveGeneration {
 };
 
 struct Gateway::Parts {
-  explicit Parts(uint32_t count) : registry(count), kernels(count), workers(count), opened(count), prepared(count + 1) {}
+  explicit Parts(uint32_t count)
+      : registry(count), kernels(count), workers(count), opened(count), prepared(count + 1) {}
 
   Registry registry;
   std::vector<std::unique_ptr<auth::AuthCounters>> auth_counters;

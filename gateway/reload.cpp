@@ -1,4 +1,5 @@
-// How a gateway's configuration changes while it runs, and what the control thread looks after meanwhile.
+// How a gateway's configuration changes while it runs, and what the control thread looks after
+// meanwhile.
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,9 +31,10 @@ std::string changed_for_good(const config::Config& old, const config::Config& no
 
 }  // namespace
 
-// --- listeners ---------------------------------------------------------------------------------------------------------------
+// --- listeners -------------------------------------------------------------------------------
 
-std::optional<std::string> Gateway::open_listeners(const config::Config& config, std::vector<ListenerSet>& sets) {
+std::optional<std::string> Gateway::open_listeners(const config::Config& config,
+                                                   std::vector<ListenerSet>& sets) {
   std::vector<ListenerSet> opened;
   for (const config::ListenerConfig& listener : config.listeners) {
     const auto is_there = [&](const ListenerSet& set) { return set.wanted == listener.address; };
@@ -55,14 +57,15 @@ std::optional<std::string> Gateway::open_listeners(const config::Config& config,
 std::vector<int> Gateway::listeners() const {
   std::vector<int> all;
   for (const ListenerSet& set : parts_->listeners) {
-    if (set.kind == ListenerSet::Kind::group) all.insert(all.end(), set.descriptors.begin(), set.descriptors.end());
+    if (set.kind == ListenerSet::Kind::group)
+      all.insert(all.end(), set.descriptors.begin(), set.descriptors.end());
     if (set.kind == ListenerSet::Kind::shared) all.push_back(set.descriptors.front());
   }
   return all;
 }
 
-// Which worker listens where. A group that was handed over may have more sockets than there are workers: none is left out, or
-// who waits in it would be lost.
+// Which worker listens where. A group that was handed over may have more sockets than there are
+// workers: none is left out, or who waits in it would be lost.
 void Gateway::fill_messages(Generation& generation) {
   const config::Config& config = generation.config();
   const size_t workers = config.cores.size();
@@ -77,17 +80,21 @@ void Gateway::fill_messages(Generation& generation) {
   }
 }
 
-// --- steering ----------------------------------------------------------------------------------------------------------------
+// --- steering --------------------------------------------------------------------------------
 
 bool Gateway::steer(const ListenerSet& set, bool by_address) {
   if (set.kind == ListenerSet::Kind::shared) return true;
   const auto workers = static_cast<uint32_t>(config().cores.size());
   const int failure =
-      by_address ? attach_steering(set.descriptors.front(), limiter::steering_program(workers, parts_->seed, config().network_bits))
-                 : detach_steering(set.descriptors.front());
+      by_address
+          ? attach_steering(set.descriptors.front(),
+                            limiter::steering_program(workers, parts_->seed, config().network_bits))
+          : detach_steering(set.descriptors.front());
   if (failure != 0) {
-    notices_.push_back(std::string{"warning: the kernel refuses to steer connections by address ("} + std::strerror(failure) +
-                       "); it spreads them as it likes. Limits stay exact, and cost a message more");
+    notices_.push_back(
+        std::string{"warning: the kernel refuses to steer connections by address ("} +
+        std::strerror(failure) +
+        "); it spreads them as it likes. Limits stay exact, and cost a message more");
   }
   return failure == 0;
 }
@@ -111,13 +118,16 @@ void Gateway::look_after_steering() {
   }
   const double uneven = limiter::imbalance(done);
   parts.steering.imbalance.set(static_cast<uint64_t>(uneven * 1e9));
-  if (config().steering != limiter::Steering::automatic || parts.draining || parts.steering.by_address.get() == 0) return;
+  if (config().steering != limiter::Steering::automatic || parts.draining ||
+      parts.steering.by_address.get() == 0)
+    return;
   if (!parts.judge.observe(done) || !set_steering(limiter::Steering::spread)) return;
   notices_.push_back("steering: one core carries " + std::to_string(uneven).substr(0, 4) +
-                     " times its share of requests, because few addresses call; the kernel spreads new connections from now on");
+                     " times its share of requests, because few addresses call; the kernel spreads "
+                     "new connections from now on");
 }
 
-// --- reload ------------------------------------------------------------------------------------------------------------------
+// --- reload ----------------------------------------------------------------------------------
 
 void Gateway::note_failed_reload() {
   parts_->config_state.failures.add();
@@ -126,7 +136,8 @@ void Gateway::note_failed_reload() {
 
 void Gateway::note_loaded() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  parts_->config_state.loaded_at_s.set(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count()));
+  parts_->config_state.loaded_at_s.set(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count()));
   parts_->config_state.is_stale.set(0);
   parts_->config_state.generations.set(parts_->generations.size());
 }
@@ -139,13 +150,16 @@ std::optional<std::string> Gateway::reload(config::Config next) {
   };
   if (parts.draining) return fail("the gateway is stopping");
   next.bounds.connections = std::min(next.bounds.connections, config().bounds.connections);
-  next.bounds.upstream_connections = std::min(next.bounds.upstream_connections, config().bounds.upstream_connections);
+  next.bounds.upstream_connections =
+      std::min(next.bounds.upstream_connections, config().bounds.upstream_connections);
   next.bounds.pipes = std::min(next.bounds.pipes, config().bounds.pipes);
   if (const std::string what = changed_for_good(config(), next); !what.empty())
-    return fail(what + " can't change while the gateway runs; start it anew, or leave that as it was");
+    return fail(what +
+                " can't change while the gateway runs; start it anew, or leave that as it was");
   sweep_generations();
   if (parts.generations.size() >= generations_max) {
-    return fail(std::to_string(generations_max) + " configurations are still used by requests that began with them; try again later");
+    return fail(std::to_string(generations_max) +
+                " configurations are still used by requests that began with them; try again later");
   }
   LiveGeneration live;
   live.generation = std::make_unique<Generation>(parts.registry, std::move(next), parts.seed);
@@ -160,7 +174,8 @@ std::optional<std::string> Gateway::reload(config::Config next) {
   std::vector<ListenerSet> sets;
   if (const auto failure = open_listeners(generation.config(), sets)) return fail(*failure);
   for (const ListenerSet& old : parts.listeners) {
-    const bool stays = std::any_of(sets.begin(), sets.end(), [&](const ListenerSet& set) { return set.wanted == old.wanted; });
+    const bool stays = std::any_of(
+        sets.begin(), sets.end(), [&](const ListenerSet& set) { return set.wanted == old.wanted; });
     if (!stays) remove_name(old);
   }
   parts.listeners = std::move(sets);
@@ -197,7 +212,8 @@ void Gateway::sweep_generations() {
     }
     live->keeper->stop();
     if (live->generation->has_acknowledged_keys(live->keeper->sequence())) {
-      for (std::string& notice : live->keeper->take_notices()) notices_.push_back(std::move(notice));
+      for (std::string& notice : live->keeper->take_notices())
+        notices_.push_back(std::move(notice));
       live = parts.generations.erase(live);
     } else {
       ++live;

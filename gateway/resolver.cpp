@@ -20,13 +20,19 @@ struct Channel {
   explicit Channel(const config::ResolverConfig& config) {
     static const int prepared = ::ares_library_init(ARES_LIB_INIT_ALL);
     ares_options options{};
-    options.timeout = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(config.timeout).count()) / 2;
+    options.timeout =
+        static_cast<int>(
+            std::chrono::duration_cast<std::chrono::milliseconds>(config.timeout).count()) /
+        2;
     options.tries = 2;
     options.sock_state_cb = on_socket;
     options.sock_state_cb_data = this;
     is_open = prepared == ARES_SUCCESS &&
-              ::ares_init_options(&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) == ARES_SUCCESS;
-    if (is_open && !config.servers.empty()) is_open = ::ares_set_servers_ports_csv(channel, config.servers.c_str()) == ARES_SUCCESS;
+              ::ares_init_options(&channel, &options,
+                                  ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) ==
+                  ARES_SUCCESS;
+    if (is_open && !config.servers.empty())
+      is_open = ::ares_set_servers_ports_csv(channel, config.servers.c_str()) == ARES_SUCCESS;
   }
   ~Channel() {
     if (channel != nullptr) ::ares_destroy(channel);
@@ -68,13 +74,17 @@ void on_answer(void* to, int status, int, ares_addrinfo* answer) {
     if (node->ai_family != AF_INET && node->ai_family != AF_INET6) continue;
     resolved.addresses.push_back(without_port(node->ai_addr));
     const std::chrono::seconds ttl{node->ai_ttl};
-    if (ttl.count() > 0) resolved.ttl = resolved.ttl.count() == 0 ? ttl : std::min(resolved.ttl, ttl);
+    if (ttl.count() > 0)
+      resolved.ttl = resolved.ttl.count() == 0 ? ttl : std::min(resolved.ttl, ttl);
   }
   ::ares_freeaddrinfo(answer);
   const auto text = [](const core::SocketAddress& address) { return address.text(); };
-  std::sort(resolved.addresses.begin(), resolved.addresses.end(), [&](const auto& a, const auto& b) { return text(a) < text(b); });
+  std::sort(resolved.addresses.begin(), resolved.addresses.end(),
+            [&](const auto& a, const auto& b) { return text(a) < text(b); });
   const auto is_same = [&](const auto& a, const auto& b) { return text(a) == text(b); };
-  resolved.addresses.erase(std::unique(resolved.addresses.begin(), resolved.addresses.end(), is_same), resolved.addresses.end());
+  resolved.addresses.erase(
+      std::unique(resolved.addresses.begin(), resolved.addresses.end(), is_same),
+      resolved.addresses.end());
   if (resolved.addresses.empty()) resolved.complaint = "the answer has no address";
 }
 
@@ -82,16 +92,19 @@ void wait_for_answers(const Channel& of) {
   ares_channel channel = of.channel;
   while (true) {
     std::vector<pollfd> polls;
-    for (const auto& [socket, events] : of.sockets) polls.push_back({.fd = socket, .events = events, .revents = 0});
+    for (const auto& [socket, events] : of.sockets)
+      polls.push_back({.fd = socket, .events = events, .revents = 0});
     if (polls.empty()) return;
     timeval longest{.tv_sec = 1, .tv_usec = 0};
     timeval memory{};
     const timeval* until = ::ares_timeout(channel, &longest, &memory);
-    ::poll(polls.data(), polls.size(), static_cast<int>(until->tv_sec * 1000 + until->tv_usec / 1000) + 1);
+    ::poll(polls.data(), polls.size(),
+           static_cast<int>(until->tv_sec * 1000 + until->tv_usec / 1000) + 1);
     for (const pollfd& one : polls) {
       const bool reads = (one.revents & (POLLIN | POLLERR | POLLHUP)) != 0;
       const bool writes = (one.revents & POLLOUT) != 0;
-      ::ares_process_fd(channel, reads ? one.fd : ARES_SOCKET_BAD, writes ? one.fd : ARES_SOCKET_BAD);
+      ::ares_process_fd(channel, reads ? one.fd : ARES_SOCKET_BAD,
+                        writes ? one.fd : ARES_SOCKET_BAD);
     }
     ::ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // what has waited too long
   }
@@ -117,13 +130,15 @@ core::Destination with_port(const core::SocketAddress& address, uint16_t port) {
 
 }  // namespace
 
-std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names, const config::ResolverConfig& config) {
+std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names,
+                                              const config::ResolverConfig& config) {
   std::map<std::string, Resolved> all;
   for (const std::string& name : names) all[name];
   if (names.empty()) return all;
   Channel channel{config};
   if (!channel.is_open) {
-    for (auto& [name, resolved] : all) resolved.complaint = "the resolver can't be used (resolver.servers, /etc/resolv.conf)";
+    for (auto& [name, resolved] : all)
+      resolved.complaint = "the resolver can't be used (resolver.servers, /etc/resolv.conf)";
     return all;
   }
   for (auto& [name, resolved] : all) {
@@ -146,7 +161,8 @@ std::set<std::string> names_of(const config::Config& config) {
   return names;
 }
 
-std::vector<std::string> resolve_endpoints(config::Config& config, const std::map<std::string, Resolved>& names) {
+std::vector<std::string> resolve_endpoints(config::Config& config,
+                                           const std::map<std::string, Resolved>& names) {
   std::vector<std::string> complaints;
   for (config::UpstreamConfig& upstream : config.upstreams) {
     std::vector<config::EndpointConfig> all;
@@ -156,13 +172,16 @@ std::vector<std::string> resolve_endpoints(config::Config& config, const std::ma
         continue;
       }
       // A name that was resolved before stands here once for each address it had.
-      const bool is_again =
-          std::any_of(all.begin(), all.end(), [&](const config::EndpointConfig& one) { return one.authority == endpoint.authority; });
+      const bool is_again = std::any_of(
+          all.begin(), all.end(),
+          [&](const config::EndpointConfig& one) { return one.authority == endpoint.authority; });
       if (is_again) continue;
       const auto found = names.find(endpoint.host);
       if (found == names.end() || found->second.addresses.empty()) {
         complaints.push_back(endpoint.place + "the name " + endpoint.host + " has no address" +
-                             (found == names.end() || found->second.complaint.empty() ? "" : " (" + found->second.complaint + ")"));
+                             (found == names.end() || found->second.complaint.empty()
+                                  ? ""
+                                  : " (" + found->second.complaint + ")"));
         continue;
       }
       for (const core::SocketAddress& address : found->second.addresses) {
@@ -180,7 +199,7 @@ std::vector<std::string> resolve_endpoints(config::Config& config) {
   return resolve_endpoints(config, resolve_names(names_of(config), config.resolver));
 }
 
-// --- again and again -----------------------------------------------------------------------------------------------------------
+// --- again and again -------------------------------------------------------------------------
 
 void NameWatcher::watch(const config::Config& config) {
   const std::lock_guard lock{mutex_};
@@ -190,7 +209,9 @@ void NameWatcher::watch(const config::Config& config) {
     for (const config::EndpointConfig& endpoint : upstream.endpoints) {
       if (endpoint.host.empty()) continue;
       Name& name = next[endpoint.host];
-      if (const auto known = names_.find(endpoint.host); known != names_.end() && name.last.addresses.empty()) name = known->second;
+      if (const auto known = names_.find(endpoint.host);
+          known != names_.end() && name.last.addresses.empty())
+        name = known->second;
       if (name.due == Clock::time_point{}) {
         name.due = Clock::now();  // its addresses are known, but not for how long
         const core::SocketAddress address = with_port(endpoint.destination.address(), 0).address();
@@ -201,7 +222,8 @@ void NameWatcher::watch(const config::Config& config) {
     }
   }
   for (auto& [host, name] : next) {
-    std::sort(name.last.addresses.begin(), name.last.addresses.end(), [](const auto& a, const auto& b) { return a.text() < b.text(); });
+    std::sort(name.last.addresses.begin(), name.last.addresses.end(),
+              [](const auto& a, const auto& b) { return a.text() < b.text(); });
   }
   names_ = std::move(next);
   if (!names_.empty() && !thread_.joinable()) thread_ = std::thread{[this] { run(); }};
@@ -242,8 +264,8 @@ void NameWatcher::run() {
       if (known == names_.end()) continue;
       Name& name = known->second;
       const bool is_good = !answer.addresses.empty();
-      const auto life =
-          std::clamp<std::chrono::nanoseconds>(answer.ttl.count() == 0 ? config.ttl_max : answer.ttl, config.ttl_min, config.ttl_max);
+      const auto life = std::clamp<std::chrono::nanoseconds>(
+          answer.ttl.count() == 0 ? config.ttl_max : answer.ttl, config.ttl_min, config.ttl_max);
       name.due = Clock::now() + (is_good ? life : std::chrono::nanoseconds{retry_interval});
       if (!is_good || same_addresses(answer, name.last)) continue;
       name.last = std::move(answer);

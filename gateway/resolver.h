@@ -1,5 +1,6 @@
-// Names to addresses, by DNS and the hosts file (c-ares), and again when what was answered is about to be stale. Never on a
-// core: at start and reload the control thread waits for the answers, later a thread of its own does.
+// Names to addresses, by DNS and the hosts file (c-ares), and again when what was answered is about
+// to be stale. Never on a core: at start and reload the control thread waits for the answers, later
+// a thread of its own does.
 #pragma once
 
 #include <atomic>
@@ -12,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/address.h"
 #include "config/config.h"
+#include "core/address.h"
 
 namespace sluice::gateway {
 
@@ -24,16 +25,19 @@ struct Resolved {
 };
 
 // All names at once; at most `timeout`.
-[[nodiscard]] std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names, const config::ResolverConfig& config);
+[[nodiscard]] std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names,
+                                                            const config::ResolverConfig& config);
 
 // The names of endpoints that are no addresses yet.
 [[nodiscard]] std::set<std::string> names_of(const config::Config& config);
-// Gives every endpoint with a name an address: one with several becomes several. Complaints, a line each, about names without
-// any.
-[[nodiscard]] std::vector<std::string> resolve_endpoints(config::Config& config, const std::map<std::string, Resolved>& names);
+// Gives every endpoint with a name an address: one with several becomes several. Complaints, a line
+// each, about names without any.
+[[nodiscard]] std::vector<std::string> resolve_endpoints(
+    config::Config& config, const std::map<std::string, Resolved>& names);
 [[nodiscard]] std::vector<std::string> resolve_endpoints(config::Config& config);
 
-// Looks the names up again, each when its time has come, and says when one of them has other addresses than before.
+// Looks the names up again, each when its time has come, and says when one of them has other
+// addresses than before.
 class NameWatcher {
  public:
   NameWatcher() = default;

@@ -19,8 +19,9 @@ namespace {
 
 constexpr uint64_t read_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 // What an access may be asked for of a file that is no folder.
-constexpr uint64_t file_access = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
-                                 LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV;
+constexpr uint64_t file_access = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                                 LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |
+                                 LANDLOCK_ACCESS_FS_IOCTL_DEV;
 
 // What the kernel of each version of Landlock's interface knows (landlock(7)).
 uint64_t handled_access(long version) {
@@ -42,19 +43,23 @@ void allow(int ruleset, const std::string& path, uint64_t access) {
 }
 
 std::optional<std::string> close_files(const SandboxPlan& plan) {
-  const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  const long version =
+      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1)
-    return "this kernel has no Landlock (" + std::string{std::strerror(errno)} + "): files are protected by permissions alone";
+    return "this kernel has no Landlock (" + std::string{std::strerror(errno)} +
+           "): files are protected by permissions alone";
   const uint64_t handled = handled_access(version);
   landlock_ruleset_attr attributes{};
   attributes.handled_access_fs = handled;
   if (version >= 4 && !plan.may_bind) attributes.handled_access_net = LANDLOCK_ACCESS_NET_BIND_TCP;
   if (version >= 6) attributes.scoped = LANDLOCK_SCOPE_SIGNAL;
-  const auto ruleset = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0));
+  const auto ruleset =
+      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0));
   if (ruleset < 0) return "Landlock refuses: " + std::string{std::strerror(errno)};
   for (const std::string& path : plan.readable) allow(ruleset, path, read_access & handled);
-  constexpr uint64_t write_access = read_access | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-                                    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_SOCK;
+  constexpr uint64_t write_access = read_access | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                                    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+                                    LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_SOCK;
   for (const std::string& path : plan.writable) allow(ruleset, path, write_access & handled);
   const long failure = ::syscall(SYS_landlock_restrict_self, ruleset, 0);
   const int reason = errno;
@@ -66,24 +71,32 @@ std::optional<std::string> close_files(const SandboxPlan& plan) {
 // What the gateway, the C library, OpenSSL and libcurl call from here on.
 constexpr std::string_view allowed_calls =
     // memory and threads
-    "brk mmap munmap mremap madvise mprotect clone clone3 exit exit_group futex futex_waitv set_robust_list get_robust_list rseq "
-    "set_tid_address sched_yield sched_getaffinity sched_setaffinity getcpu membarrier prctl arch_prctl restart_syscall "
+    "brk mmap munmap mremap madvise mprotect clone clone3 exit exit_group futex futex_waitv "
+    "set_robust_list get_robust_list rseq "
+    "set_tid_address sched_yield sched_getaffinity sched_setaffinity getcpu membarrier prctl "
+    "arch_prctl restart_syscall "
     // time and chance
     "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time getrandom "
     // signals
-    "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack signalfd4 tgkill "
+    "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack signalfd4 "
+    "tgkill "
     // sockets
-    "socket socketpair bind listen connect accept4 shutdown getsockname getpeername setsockopt getsockopt sendto sendmsg sendmmsg "
+    "socket socketpair bind listen connect accept4 shutdown getsockname getpeername setsockopt "
+    "getsockopt sendto sendmsg sendmmsg "
     "recvfrom recvmsg recvmmsg "
     // the ring, and waiting elsewhere
-    "io_uring_setup io_uring_enter io_uring_register poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait "
+    "io_uring_setup io_uring_enter io_uring_register poll ppoll select pselect6 epoll_create1 "
+    "epoll_ctl epoll_wait epoll_pwait "
     "eventfd2 pipe2 splice "
     // files; which ones Landlock says
-    "read readv pread64 write writev pwrite64 close close_range lseek fcntl dup dup2 dup3 ioctl open openat stat lstat fstat newfstatat "
-    "statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd fsync fdatasync ftruncate fallocate rename renameat "
+    "read readv pread64 write writev pwrite64 close close_range lseek fcntl dup dup2 dup3 ioctl "
+    "open openat stat lstat fstat newfstatat "
+    "statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd fsync fdatasync "
+    "ftruncate fallocate rename renameat "
     "renameat2 unlink unlinkat umask statfs fstatfs fadvise64 "
     // who and where we are
-    "getpid getppid gettid getuid geteuid getgid getegid uname sysinfo prlimit64 getrlimit setrlimit getrusage times "
+    "getpid getppid gettid getuid geteuid getgid getegid uname sysinfo prlimit64 getrlimit "
+    "setrlimit getrusage times "
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     // the sanitizers' own
     "ptrace wait4 personality process_vm_readv setitimer getdents "
@@ -102,7 +115,8 @@ std::optional<std::string> filter_calls() {
   }
   const int failure = seccomp_load(filter);
   seccomp_release(filter);
-  if (failure != 0) return "this kernel filters no system calls (" + std::string{std::strerror(-failure)} + ")";
+  if (failure != 0)
+    return "this kernel filters no system calls (" + std::string{std::strerror(-failure)} + ")";
   return std::nullopt;
 }
 
@@ -114,7 +128,8 @@ std::optional<std::string> become(const config::User& user) {
   if (::geteuid() == user.id && ::getegid() == user.group) return std::nullopt;
   const std::string what = "can't become " + user.name + ": ";
   if (!is_root()) return what + "only root can";
-  if (::setgroups(0, nullptr) != 0 || ::setresgid(user.group, user.group, user.group) != 0 || ::setresuid(user.id, user.id, user.id) != 0) {
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(user.group, user.group, user.group) != 0 ||
+      ::setresuid(user.id, user.id, user.id) != 0) {
     return what + std::strerror(errno);
   }
   if (user.id != 0 && ::setuid(0) == 0) return what + "root comes back";
@@ -123,7 +138,8 @@ std::optional<std::string> become(const config::User& user) {
 
 std::vector<std::string> enter_sandbox(const SandboxPlan& plan) {
   std::vector<std::string> missing;
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) missing.emplace_back("this kernel can't promise that no privileges come back");
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    missing.emplace_back("this kernel can't promise that no privileges come back");
   if (auto why = close_files(plan)) missing.push_back(std::move(*why));
   if (auto why = filter_calls()) missing.push_back(std::move(*why));
   return missing;

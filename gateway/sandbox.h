@@ -1,6 +1,7 @@
-// What the process gives up before it starts threads and meets its first client: root, new privileges, files that it does not
-// need, and system calls that it never makes. Each part is taken as far as the kernel has it; what it lacks is said, not fatal.
-// Rings are restricted apart from this (core/kernel_linux.cpp), because system call filters do not see what a ring is asked for.
+// What the process gives up before it starts threads and meets its first client: root, new
+// privileges, files that it does not need, and system calls that it never makes. Each part is taken
+// as far as the kernel has it; what it lacks is said, not fatal. Rings are restricted apart from
+// this (core/kernel_linux.cpp), because system call filters do not see what a ring is asked for.
 #pragma once
 
 #include <optional>
@@ -24,7 +25,8 @@ struct SandboxPlan {
 [[nodiscard]] std::optional<std::string> become(const config::User& user);
 [[nodiscard]] bool is_root();
 
-// Of this thread and of those that it starts; there is no way back. Returns a line for each part that this kernel does not have.
+// Of this thread and of those that it starts; there is no way back. Returns a line for each part
+// that this kernel does not have.
 [[nodiscard]] std::vector<std::string> enter_sandbox(const SandboxPlan& plan);
 
 }  // namespace sluice::gateway

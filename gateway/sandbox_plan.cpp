@@ -35,16 +35,20 @@ SandboxPlan sandbox_plan(const config::Config& config) {
   plan.may_bind = !config.files.empty();
   for (const std::string& file : config.files) add_folder_of(plan.readable, file);
   for (const config::ListenerConfig& listener : config.listeners) {
-    if (listener.address.is_unix() && listener.address.path().front() != '@') add_folder_of(plan.writable, listener.address.path());
+    if (listener.address.is_unix() && listener.address.path().front() != '@')
+      add_folder_of(plan.writable, listener.address.path());
   }
   add_folder_of(plan.writable, config.control_path);
   asks_others |= !names_of(config).empty();
   // Names are looked up, and certificates judged, by what stands there.
   if (asks_others) {
-    for (const char* path : {"/etc", "/usr/lib", "/usr/share", "/lib", "/lib64", "/run/systemd/resolve"}) plan.readable.emplace_back(path);
+    for (const char* path :
+         {"/etc", "/usr/lib", "/usr/share", "/lib", "/lib64", "/run/systemd/resolve"})
+      plan.readable.emplace_back(path);
   }
   // A log that is opened anew may be a new file.
-  if (config.log_path != "-" && config.log_path != "none") add_folder_of(plan.writable, config.log_path);
+  if (config.log_path != "-" && config.log_path != "none")
+    add_folder_of(plan.writable, config.log_path);
   return plan;
 }
 

@@ -1,8 +1,8 @@
 // What a configuration needs of the file system once the gateway runs.
 #pragma once
 
-#include "gateway/sandbox.h"
 #include "config/config.h"
+#include "gateway/sandbox.h"
 
 namespace sluice::gateway {
 

@@ -7,13 +7,13 @@
 #include <csignal>
 #include <fstream>
 
+#include "config/values.h"
 #include "gateway/control_socket.h"
 #include "gateway/file_watch.h"
-#include "gateway/host_settings.h"
-#include "gateway/service_manager.h"
-#include "config/values.h"
 #include "gateway/gateway.h"
+#include "gateway/host_settings.h"
 #include "gateway/resolver.h"
+#include "gateway/service_manager.h"
 
 namespace sluice::gateway {
 
@@ -31,23 +31,29 @@ void warn_of_short_secrets(const config::Config& config) {
     // One secret serves several algorithms; the first is the one that most tokens use.
     for (const auth::SharedKey& key : entry.fixed_keys) {
       if (auth::is_long_enough(*key)) break;
-      say("warning: the secret has " + std::to_string(key->secret.size()) + " bytes; " + std::string{auth::to_string(key->algorithm)} +
-          " wants " + std::to_string(auth::traits(key->algorithm).digest_bytes) +
+      say("warning: the secret has " + std::to_string(key->secret.size()) + " bytes; " +
+          std::string{auth::to_string(key->algorithm)} + " wants " +
+          std::to_string(auth::traits(key->algorithm).digest_bytes) +
           " or more (RFC 7518 3.2), shorter ones can be guessed from a token");
       break;
     }
   }
 }
 
-// Waits for a signal, at most `milliseconds`, or until somebody wants something by the control socket; 0 if no signal came.
+// Waits for a signal, at most `milliseconds`, or until somebody wants something by the control
+// socket; 0 if no signal came.
 int next_signal(int descriptor, const ControlSocket* control, int milliseconds) {
   std::vector<pollfd> waiting{{.fd = descriptor, .events = POLLIN, .revents = 0}};
   if (control != nullptr) {
-    for (const int one : control->descriptors()) waiting.push_back({.fd = one, .events = POLLIN, .revents = 0});
+    for (const int one : control->descriptors())
+      waiting.push_back({.fd = one, .events = POLLIN, .revents = 0});
   }
-  if (::poll(waiting.data(), waiting.size(), milliseconds) <= 0 || (waiting.front().revents & POLLIN) == 0) return 0;
+  if (::poll(waiting.data(), waiting.size(), milliseconds) <= 0 ||
+      (waiting.front().revents & POLLIN) == 0)
+    return 0;
   signalfd_siginfo info{};
-  return ::read(descriptor, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+  return ::read(descriptor, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo)
+                                                               : 0;
 }
 
 bool ends(int signal) { return signal == SIGINT || signal == SIGTERM; }
@@ -57,17 +63,23 @@ int drain(Gateway& gateway, int signals) {
   using std::chrono::steady_clock;
   notify("STOPPING=1");
   say("draining: finishing what is in flight, at most " +
-      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(gateway.config().timeouts.drain).count()) +
+      std::to_string(
+          std::chrono::duration_cast<std::chrono::seconds>(gateway.config().timeouts.drain)
+              .count()) +
       " s; a second signal ends at once");
   const auto announce = gateway.config().timeouts.drain_announce;
   if (announce > core::Duration{0}) {
-    say("draining: /health says no for " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(announce).count()) +
+    say("draining: /health says no for " +
+        std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(announce).count()) +
         " ms, and everything else goes on");
     gateway.announce_drain();
     const auto until = steady_clock::now() + announce;
     for (auto now = steady_clock::now(); now < until; now = steady_clock::now()) {
-      if (ends(next_signal(signals, nullptr,
-                           static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count()) + 1)))
+      if (ends(next_signal(
+              signals, nullptr,
+              static_cast<int>(
+                  std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count()) +
+                  1)))
         break;
     }
   }
@@ -89,9 +101,10 @@ int drain(Gateway& gateway, int signals) {
     }
   }
   const DrainReport report = gateway.stop();
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - started).count();
-  say("stopped after " + std::to_string(milliseconds) + " ms: " + std::to_string(report.finished) + " requests finished while draining, " +
-      std::to_string(report.cut) + " cut");
+  const auto milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - started).count();
+  say("stopped after " + std::to_string(milliseconds) + " ms: " + std::to_string(report.finished) +
+      " requests finished while draining, " + std::to_string(report.cut) + " cut");
   return report.cut == 0 ? exit_clean : exit_cut;
 }
 
@@ -108,11 +121,15 @@ std::string addresses_in_words(const Gateway& gateway) {
 
 std::string upstreams_in_words(const config::Config& config) {
   size_t endpoints = 0;
-  for (const config::UpstreamConfig& upstream : config.upstreams) endpoints += upstream.endpoints.size();
+  for (const config::UpstreamConfig& upstream : config.upstreams)
+    endpoints += upstream.endpoints.size();
   if (config.upstreams.empty()) return "forwarding to nobody";
   const config::EndpointConfig& first = config.upstreams.front().endpoints.front();
-  if (endpoints == 1) return "forwarding to " + (first.destination.is_unix() ? first.destination.text() : "http://" + first.authority);
-  return "forwarding to " + std::to_string(endpoints) + " endpoints of " + std::to_string(config.upstreams.size()) + " upstream" +
+  if (endpoints == 1)
+    return "forwarding to " +
+           (first.destination.is_unix() ? first.destination.text() : "http://" + first.authority);
+  return "forwarding to " + std::to_string(endpoints) + " endpoints of " +
+         std::to_string(config.upstreams.size()) + " upstream" +
          (config.upstreams.size() == 1 ? "" : "s");
 }
 
@@ -133,20 +150,25 @@ namespace {
 // What is said once requests are served.
 void say_what_runs(const Gateway& gateway, uint32_t connections_wanted, const HostSettings& host) {
   const config::Config& running = gateway.config();
-  say(SLUICE_VERSION " listening on " + addresses_in_words(gateway) + " with " + std::to_string(running.cores.size()) + " worker" +
-      (running.cores.size() == 1 ? "" : "s") + ", " + upstreams_in_words(running));
+  say(SLUICE_VERSION " listening on " + addresses_in_words(gateway) + " with " +
+      std::to_string(running.cores.size()) + " worker" + (running.cores.size() == 1 ? "" : "s") +
+      ", " + upstreams_in_words(running));
   for (size_t index = 0; index < running.limits.size(); ++index) {
-    say("limit " + running.limits[index].name + ": " + config::in_words(running.limit_rules[index]));
+    say("limit " + running.limits[index].name + ": " +
+        config::in_words(running.limit_rules[index]));
   }
   say("/health and /metrics are answered by Sluice itself and are public");
-  for (const std::string& warning : host_warnings(running, connections_wanted, host)) say("warning: " + warning);
-  say("memory: at most " + std::to_string(gateway.memory_bound_bytes() >> 20) + " MiB, taken as it is needed");
+  for (const std::string& warning : host_warnings(running, connections_wanted, host))
+    say("warning: " + warning);
+  say("memory: at most " + std::to_string(gateway.memory_bound_bytes() >> 20) +
+      " MiB, taken as it is needed");
 }
 
 // One run of a gateway, from its first request to the order to stop.
 class Service {
  public:
-  Service(Gateway& gateway, const ServeOptions& options) : gateway_(gateway), options_(options), watchdog_(watchdog_timeout()) {
+  Service(Gateway& gateway, const ServeOptions& options)
+      : gateway_(gateway), options_(options), watchdog_(watchdog_timeout()) {
     if (options.read_again) files_.watch(gateway.config().files);
     names_.watch(gateway.config());
   }
@@ -186,7 +208,8 @@ class Service {
  private:
   void look_after() {
     gateway_.look_after();
-    if (gateway_.config().reloads_on_change && options_.read_again && files_.have_changed()) static_cast<void>(reload("a changed file"));
+    if (gateway_.config().reloads_on_change && options_.read_again && files_.have_changed())
+      static_cast<void>(reload("a changed file"));
     if (names_.take_change()) adopt_names();
   }
 

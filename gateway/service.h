@@ -1,5 +1,6 @@
-// Runs a gateway until it is told to stop: SIGINT and SIGTERM drain (a second one ends at once), SIGUSR1 reopens the log, SIGHUP
-// and the control socket reload. Tells a service manager what it does.
+// Runs a gateway until it is told to stop: SIGINT and SIGTERM drain (a second one ends at once),
+// SIGUSR1 reopens the log, SIGHUP and the control socket reload. Tells a service manager what it
+// does.
 #pragma once
 
 #include <functional>

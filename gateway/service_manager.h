@@ -1,5 +1,6 @@
-// What a service manager and its service tell each other (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)), by protocol:
-// datagrams to a unix socket, and environment variables. All of it is silent where there is no manager.
+// What a service manager and its service tell each other (sd_notify(3), sd_listen_fds(3),
+// sd_watchdog_enabled(3)), by protocol: datagrams to a unix socket, and environment variables. All
+// of it is silent where there is no manager.
 #pragma once
 
 #include <chrono>
@@ -15,7 +16,8 @@ void notify(std::string_view state);
 // "RELOADING=1" with the time that Type=notify-reload wants beside it.
 void notify_reloading();
 
-// The sockets that were opened for this process; close-on-exec from now on. Once: the variables are gone afterwards.
+// The sockets that were opened for this process; close-on-exec from now on. Once: the variables are
+// gone afterwards.
 [[nodiscard]] std::vector<int> take_activation_sockets();
 
 // How long the manager waits for a sign of life, if it does.

@@ -20,13 +20,16 @@ Rule ChunkedBody::end_piece(size_t consumed) {
   return too_long(piece_offset_);
 }
 
-// A size line may have any number of leading zeros and a trailer any number of blanks, of which llhttp says nothing.
+// A size line may have any number of leading zeros and a trailer any number of blanks, of which
+// llhttp says nothing.
 Rule ChunkedBody::too_long(uint64_t end) const {
   switch (place_) {
-    case Place::size_line: return end - section_begin_ > limits::chunk_line_bytes_max ? Rule::chunk_size : Rule::none;
+    case Place::size_line:
+      return end - section_begin_ > limits::chunk_line_bytes_max ? Rule::chunk_size : Rule::none;
     case Place::data: return Rule::none;
     case Place::trailer_name:
-    case Place::trailer_value: return end - section_begin_ > limits::trailer_bytes_max ? Rule::trailer : Rule::none;
+    case Place::trailer_value:
+      return end - section_begin_ > limits::trailer_bytes_max ? Rule::trailer : Rule::none;
   }
   return Rule::none;
 }
@@ -52,7 +55,7 @@ void ChunkedBody::on_chunk_complete() {
   section_begin_ = data_end_ + 2;
 }
 
-// --- trailers --------------------------------------------------------------------------------------------------------------
+// --- trailers --------------------------------------------------------------------------------
 
 void ChunkedBody::put(std::string_view text) {
   if (trailers_ == nullptr || text.empty()) return;
@@ -66,7 +69,8 @@ Rule ChunkedBody::on_trailer_name(std::string_view part) {
     section_begin_ = offset(part.data());
   }
   place_ = Place::trailer_name;
-  if (const Rule rule = too_long(offset(part.data()) + part.size()); rule != Rule::none) return rule;
+  if (const Rule rule = too_long(offset(part.data()) + part.size()); rule != Rule::none)
+    return rule;
   put(part);
   return Rule::none;
 }
@@ -74,7 +78,8 @@ Rule ChunkedBody::on_trailer_name(std::string_view part) {
 Rule ChunkedBody::on_trailer_value(std::string_view part) {
   if (place_ == Place::trailer_name) put(": ");
   place_ = Place::trailer_value;
-  if (const Rule rule = too_long(offset(part.data()) + part.size()); rule != Rule::none) return rule;
+  if (const Rule rule = too_long(offset(part.data()) + part.size()); rule != Rule::none)
+    return rule;
   put(part);
   return Rule::none;
 }
@@ -83,7 +88,8 @@ Rule ChunkedBody::on_trailer_complete() {
   place_ = Place::trailer_name;
   if (++trailer_count_ > limits::head_fields_max) return Rule::trailer;
   if (trailers_ == nullptr) return Rule::none;
-  const std::string_view line{trailers_ + trailers_size_, static_cast<size_t>(trailer_end_ - trailers_size_)};
+  const std::string_view line{trailers_ + trailers_size_,
+                              static_cast<size_t>(trailer_end_ - trailers_size_)};
   const size_t colon = line.find(':');
   if (!may_be_a_trailer(line.substr(0, colon))) {
     trailer_end_ = trailers_size_;

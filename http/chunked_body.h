@@ -1,5 +1,6 @@
-// What llhttp leaves open of a chunked body (RFC 9112 7.1): how long a chunk-size line and a trailer section may be, counted
-// exactly wherever the pieces were cut, and which trailer fields are kept for the other side.
+// What llhttp leaves open of a chunked body (RFC 9112 7.1): how long a chunk-size line and a
+// trailer section may be, counted exactly wherever the pieces were cut, and which trailer fields
+// are kept for the other side.
 //
 // Embedded in a Parser, which calls it from llhttp's callbacks.
 #pragma once
@@ -15,7 +16,8 @@ namespace sluice::http {
 
 class ChunkedBody {
  public:
-  // Kept trailer fields go to `memory`, at least limits::trailer_memory_bytes; without it they are checked and dropped.
+  // Kept trailer fields go to `memory`, at least limits::trailer_memory_bytes; without it they are
+  // checked and dropped.
   void keep_trailers(std::span<char> memory) { trailers_ = memory.data(); }
   // What was kept: lines of "Name: value\r\n". Lives as long as the memory.
   [[nodiscard]] std::string_view trailers() const { return {trailers_, trailers_size_}; }
@@ -39,7 +41,9 @@ class ChunkedBody {
  private:
   enum class Place : uint8_t { size_line, data, trailer_name, trailer_value };
 
-  [[nodiscard]] uint64_t offset(const char* at) const { return piece_offset_ + static_cast<uint64_t>(at - piece_); }
+  [[nodiscard]] uint64_t offset(const char* at) const {
+    return piece_offset_ + static_cast<uint64_t>(at - piece_);
+  }
   [[nodiscard]] Rule too_long(uint64_t end) const;
   void put(std::string_view text);
 

@@ -75,8 +75,12 @@ class Fields {
   [[nodiscard]] Field* end() { return fields_.data() + count_; }
   [[nodiscard]] const Field* begin() const { return fields_.data(); }
   [[nodiscard]] const Field* end() const { return fields_.data() + count_; }
-  [[nodiscard]] std::string_view name(const Field& field) const { return {base_ + field.name_begin, field.name_size}; }
-  [[nodiscard]] std::string_view value(const Field& field) const { return {base_ + field.value_begin, field.value_size}; }
+  [[nodiscard]] std::string_view name(const Field& field) const {
+    return {base_ + field.name_begin, field.name_size};
+  }
+  [[nodiscard]] std::string_view value(const Field& field) const {
+    return {base_ + field.value_begin, field.value_size};
+  }
   // The first field of that name, or nullptr.
   [[nodiscard]] const Field* find(FieldName id) const {
     for (const Field& field : *this) {

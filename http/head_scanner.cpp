@@ -26,12 +26,14 @@ size_t find_control(std::string_view bytes, size_t from) {
   const __m128i del = _mm_set1_epi8(0x7f);
   const auto hits_in = [&](size_t at) {
     const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + at));
-    return _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(block, last_control), block), _mm_cmpeq_epi8(block, del));
+    return _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(block, last_control), block),
+                        _mm_cmpeq_epi8(block, del));
   };
   for (; from + 32 <= bytes.size(); from += 32) {
     const auto low = static_cast<unsigned>(_mm_movemask_epi8(hits_in(from)));
     const auto high = static_cast<unsigned>(_mm_movemask_epi8(hits_in(from + 16)));
-    if (const unsigned mask = low | high << 16; mask != 0) return from + static_cast<size_t>(std::countr_zero(mask));
+    if (const unsigned mask = low | high << 16; mask != 0)
+      return from + static_cast<size_t>(std::countr_zero(mask));
   }
   for (; from + 16 <= bytes.size(); from += 16) {
     if (const int mask = _mm_movemask_epi8(hits_in(from)); mask != 0) {
@@ -45,8 +47,9 @@ size_t find_control(std::string_view bytes, size_t from) {
 
 Rule check_version(std::string_view version) {
   if (version == "HTTP/1.1" || version == "HTTP/1.0") return Rule::none;
-  const bool well_formed = version.size() == 8 && version.substr(0, 5) == "HTTP/" && version[5] >= '0' && version[5] <= '9' &&
-                           version[6] == '.' && version[7] >= '0' && version[7] <= '9';
+  const bool well_formed = version.size() == 8 && version.substr(0, 5) == "HTTP/" &&
+                           version[5] >= '0' && version[5] <= '9' && version[6] == '.' &&
+                           version[7] >= '0' && version[7] <= '9';
   return well_formed ? Rule::version : Rule::request_line;
 }
 
@@ -54,7 +57,8 @@ Rule check_version(std::string_view version) {
 
 Rule check_request_line(std::string_view line) {
   const auto first = line.find(' ');
-  if (first == std::string_view::npos || first == 0 || !is_token(line.substr(0, first))) return Rule::request_line;
+  if (first == std::string_view::npos || first == 0 || !is_token(line.substr(0, first)))
+    return Rule::request_line;
   const auto second = line.find(' ', first + 1);
   // HTTP/0.9 had no version; it is not served (RFC 9112 appendix C.1).
   if (second == std::string_view::npos) return Rule::version;
@@ -63,17 +67,21 @@ Rule check_request_line(std::string_view line) {
 }
 
 Rule check_status_line(std::string_view line) {
-  if (line.size() < 12 || (line.substr(0, 9) != "HTTP/1.1 " && line.substr(0, 9) != "HTTP/1.0 ")) return Rule::status_line;
+  if (line.size() < 12 || (line.substr(0, 9) != "HTTP/1.1 " && line.substr(0, 9) != "HTTP/1.0 "))
+    return Rule::status_line;
   for (size_t i = 9; i < 12; ++i) {
     if (line[i] < '0' || line[i] > '9') return Rule::status_line;
   }
   if (line[9] < '1' || line[9] > '5') return Rule::status_line;
-  // The space before an empty reason phrase is often left out (RFC 9112 4 wants it); nothing hangs on it.
+  // The space before an empty reason phrase is often left out (RFC 9112 4 wants it); nothing hangs
+  // on it.
   return line.size() == 12 || line[12] == ' ' ? Rule::none : Rule::status_line;
 }
 
 HeadScanner::Outcome HeadScanner::scan(std::string_view bytes) {
-  constexpr auto broken = [](Rule rule) { return Outcome{.state = Outcome::State::broken, .rule = rule}; };
+  constexpr auto broken = [](Rule rule) {
+    return Outcome{.state = Outcome::State::broken, .rule = rule};
+  };
   while (true) {
     position_ = static_cast<uint32_t>(find_control(bytes, position_));
     if (position_ >= bytes.size()) return unfinished(bytes);
@@ -94,7 +102,9 @@ HeadScanner::Outcome HeadScanner::scan(std::string_view bytes) {
 
 // The line [line_begin_, at) is complete; `at` is its CR.
 HeadScanner::Outcome HeadScanner::end_of_line(std::string_view bytes, uint32_t at) {
-  constexpr auto broken = [](Rule rule) { return Outcome{.state = Outcome::State::broken, .rule = rule}; };
+  constexpr auto broken = [](Rule rule) {
+    return Outcome{.state = Outcome::State::broken, .rule = rule};
+  };
   const std::string_view line = bytes.substr(line_begin_, at - line_begin_);
   position_ = at + 2;
   line_begin_ = position_;
@@ -105,7 +115,8 @@ HeadScanner::Outcome HeadScanner::end_of_line(std::string_view bytes, uint32_t a
       return {.state = Outcome::State::incomplete};
     }
     start_line_seen_ = true;
-    const Rule rule = kind_ == HeadKind::request ? check_request_line(line) : check_status_line(line);
+    const Rule rule =
+        kind_ == HeadKind::request ? check_request_line(line) : check_status_line(line);
     if (rule != Rule::none) return broken(rule);
     return {.state = Outcome::State::incomplete};
   }
@@ -123,7 +134,8 @@ HeadScanner::Outcome HeadScanner::unfinished(std::string_view bytes) const {
   if (kind_ == HeadKind::request && !start_line_seen_ && size > limits::target_bytes_max + 64) {
     return {.state = Outcome::State::broken, .rule = Rule::target_too_long};
   }
-  if (size >= limits::head_bytes_max) return {.state = Outcome::State::broken, .rule = Rule::head_too_large};
+  if (size >= limits::head_bytes_max)
+    return {.state = Outcome::State::broken, .rule = Rule::head_too_large};
   return {.state = Outcome::State::incomplete};
 }
 

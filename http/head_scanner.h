@@ -1,6 +1,7 @@
-// Finds the end of a head in bytes that arrive piece by piece, in one pass over each byte however they are cut, and
-// refuses what no head may hold: a bare CR or LF, control bytes, folded lines, too many bytes. A head is parsed only once
-// it is complete, so a client that sends one byte at a time costs no more than one that sends all at once.
+// Finds the end of a head in bytes that arrive piece by piece, in one pass over each byte however
+// they are cut, and refuses what no head may hold: a bare CR or LF, control bytes, folded lines,
+// too many bytes. A head is parsed only once it is complete, so a client that sends one byte at a
+// time costs no more than one that sends all at once.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,8 @@ namespace sluice::http {
 
 namespace {
 
-// RFC 9110 7.6.1: Connection names fields that are for this hop only. Those that carry the message itself can't be named.
+// RFC 9110 7.6.1: Connection names fields that are for this hop only. Those that carry the message
+// itself can't be named.
 void drop_named_by_connection(Fields& fields) {
   for (const Field& connection : fields) {
     if (connection.id != FieldName::connection) continue;
@@ -36,7 +37,8 @@ bool is_hop_by_hop(FieldName id) {
   }
 }
 
-// Field names that no trailer may have beside those of FieldName, sorted (RFC 7230 4.1.2 lists the kinds).
+// Field names that no trailer may have beside those of FieldName, sorted (RFC 7230 4.1.2 lists the
+// kinds).
 constexpr std::string_view forbidden_trailers[] = {
     "age",
     "cache-control",
@@ -68,7 +70,9 @@ constexpr std::string_view forbidden_trailers[] = {
 static_assert(std::is_sorted(std::begin(forbidden_trailers), std::end(forbidden_trailers)));
 
 // Servers that turn fields into variables can't tell X_User from X-User.
-bool is_ambiguous(std::string_view name) { return std::memchr(name.data(), '_', name.size()) != nullptr; }
+bool is_ambiguous(std::string_view name) {
+  return std::memchr(name.data(), '_', name.size()) != nullptr;
+}
 
 }  // namespace
 
@@ -76,7 +80,9 @@ void drop_request_fields(RequestHead& head) {
   for (Field& field : head.fields) {
     bool drops = false;
     switch (field.id) {
-      case FieldName::other: drops = is_ambiguous(head.fields.name(field)); break;  // the names known by an id have no '_'
+      case FieldName::other:
+        drops = is_ambiguous(head.fields.name(field));
+        break;  // the names known by an id have no '_'
       case FieldName::expect:
       case FieldName::forwarded:
       case FieldName::host:
@@ -93,8 +99,10 @@ void drop_request_fields(RequestHead& head) {
 
 void drop_response_fields(ResponseHead& head, Framing towards_client) {
   for (Field& field : head.fields) {
-    const bool announces_nothing = field.id == FieldName::trailer && towards_client != Framing::chunked;
-    if (announces_nothing || is_hop_by_hop(field.id) || field.id == FieldName::x_request_id) field.disposition = Disposition::drop;
+    const bool announces_nothing =
+        field.id == FieldName::trailer && towards_client != Framing::chunked;
+    if (announces_nothing || is_hop_by_hop(field.id) || field.id == FieldName::x_request_id)
+      field.disposition = Disposition::drop;
   }
   if (head.connection_names_fields) drop_named_by_connection(head.fields);
 }
@@ -104,8 +112,10 @@ bool may_be_a_trailer(std::string_view name) {
   if (recognize_field(name) != FieldName::other || is_ambiguous(name)) return false;
   std::array<char, 24> lower;
   if (name.size() > lower.size()) return true;
-  std::transform(name.begin(), name.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
-  return !std::binary_search(std::begin(forbidden_trailers), std::end(forbidden_trailers), std::string_view{lower.data(), name.size()});
+  std::transform(name.begin(), name.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+  return !std::binary_search(std::begin(forbidden_trailers), std::end(forbidden_trailers),
+                             std::string_view{lower.data(), name.size()});
 }
 
 }  // namespace sluice::http

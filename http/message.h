@@ -1,4 +1,5 @@
-// A parsed request or response head. Views point into the bytes it was parsed from and live as long as those.
+// A parsed request or response head. Views point into the bytes it was parsed from and live as long
+// as those.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,9 @@ namespace sluice::http {
 // The methods that are forwarded; anything else never gets this far.
 enum class Method : uint8_t { get, head, post, put, del, patch, options, other, connect, trace };
 
-[[nodiscard]] std::string_view to_string(Method method);  // the label in logs and metrics: "other" for the less usual
-[[nodiscard]] bool is_idempotent(Method method);          // RFC 9110 9.2.2
+[[nodiscard]] std::string_view to_string(
+    Method method);  // the label in logs and metrics: "other" for the less usual
+[[nodiscard]] bool is_idempotent(Method method);  // RFC 9110 9.2.2
 
 enum class Version : uint8_t { http_1_0, http_1_1 };
 
@@ -37,12 +39,14 @@ struct RequestHead {
   Persistence persistence = Persistence::keep_alive;
   Expectation expectation = Expectation::none;
   bool has_content_length = false;
-  bool accepts_trailers = false;         // TE: trailers
-  bool connection_names_fields = false;  // beside what every Connection may say: some trailer may be for this hop only
+  bool accepts_trailers = false;  // TE: trailers
+  bool connection_names_fields =
+      false;  // beside what every Connection may say: some trailer may be for this hop only
   uint64_t content_length = 0;
   std::string_view upgrade;  // the protocols offered, if Connection says so too; empty in HTTP/1.0
   std::string_view method_text;
-  std::string_view target;     // as it is forwarded: the normalised path, and the query as it came; or "*"
+  std::string_view
+      target;  // as it is forwarded: the normalised path, and the query as it came; or "*"
   std::string_view path;       // normalised; "*" for that target
   std::string_view query;      // without '?'; empty if there is none
   std::string_view authority;  // of an absolute target, else Host; empty only in HTTP/1.0

@@ -20,7 +20,9 @@ struct Parser::Callbacks {
     self(llhttp).rule_ = rule;
     return HPE_USER;
   }
-  static int judge(llhttp_t* llhttp, Rule rule) { return rule == Rule::none ? 0 : fail(llhttp, rule); }
+  static int judge(llhttp_t* llhttp, Rule rule) {
+    return rule == Rule::none ? 0 : fail(llhttp, rule);
+  }
 
   static int on_field(llhttp_t* llhttp, const char* at, size_t size) {
     Parser& parser = self(llhttp);
@@ -48,7 +50,8 @@ struct Parser::Callbacks {
     // llhttp leaves out the blanks before a value, and not those behind it.
     field.value_begin = parser.value_begin_;
     field.value_size = parser.value_size_;
-    while (field.value_size > 0 && is_blank(parser.base_[field.value_begin + field.value_size - 1])) --field.value_size;
+    while (field.value_size > 0 && is_blank(parser.base_[field.value_begin + field.value_size - 1]))
+      --field.value_size;
     field.id = recognize_field(parser.fields_->name(field));
     field.disposition = Disposition::keep;
     parser.name_size_ = parser.value_size_ = 0;
@@ -60,9 +63,13 @@ struct Parser::Callbacks {
     return HPE_PAUSED;
   }
 
-  static int on_body(llhttp_t* llhttp, const char* at, size_t size) { return judge(llhttp, self(llhttp).body_.on_data({at, size})); }
+  static int on_body(llhttp_t* llhttp, const char* at, size_t size) {
+    return judge(llhttp, self(llhttp).body_.on_data({at, size}));
+  }
 
-  static int on_chunk_extension(llhttp_t* llhttp, const char*, size_t size) { return judge(llhttp, self(llhttp).body_.on_extension(size)); }
+  static int on_chunk_extension(llhttp_t* llhttp, const char*, size_t size) {
+    return judge(llhttp, self(llhttp).body_.on_extension(size));
+  }
 
   static int on_chunk_complete(llhttp_t* llhttp) {
     self(llhttp).body_.on_chunk_complete();
@@ -109,8 +116,10 @@ Rule rule_of(llhttp_errno_t error, llhttp_type_t type, unsigned flags) {
     // Said of a second framing field too; the flags tell what the first one was.
     case HPE_INVALID_CONTENT_LENGTH:
     case HPE_UNEXPECTED_CONTENT_LENGTH:
-      return (flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0 ? Rule::length_and_encoding : Rule::content_length;
-    case HPE_INVALID_TRANSFER_ENCODING: return (flags & F_CONTENT_LENGTH) != 0 ? Rule::length_and_encoding : Rule::transfer_encoding;
+      return (flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0 ? Rule::length_and_encoding
+                                                              : Rule::content_length;
+    case HPE_INVALID_TRANSFER_ENCODING:
+      return (flags & F_CONTENT_LENGTH) != 0 ? Rule::length_and_encoding : Rule::transfer_encoding;
     case HPE_INVALID_CHUNK_SIZE: return Rule::chunk_size;
     case HPE_LF_EXPECTED:
     case HPE_CR_EXPECTED: return Rule::bare_cr;
@@ -174,8 +183,10 @@ Rule Parser::run_head(std::span<char> head, llhttp_type_t type, Fields& fields) 
   base_ = nullptr;
   if (rule_ != Rule::none) return rule_;
   if (error != HPE_PAUSED) {
-    // A complete head that llhttp does not take for complete is one that the two readers understand differently.
-    return error == HPE_OK ? rule_of(HPE_INTERNAL, type, llhttp_.flags) : rule_of(error, type, llhttp_.flags);
+    // A complete head that llhttp does not take for complete is one that the two readers understand
+    // differently.
+    return error == HPE_OK ? rule_of(HPE_INTERNAL, type, llhttp_.flags)
+                           : rule_of(error, type, llhttp_.flags);
   }
   return Rule::none;
 }
@@ -183,7 +194,8 @@ Rule Parser::run_head(std::span<char> head, llhttp_type_t type, Fields& fields) 
 // What both directions have in common: framing (RFC 9112 6.3), Connection, Upgrade.
 template <typename Head>
 Rule Parser::finish_fields(Head& head) {
-  head.persistence = head.version == Version::http_1_1 ? Persistence::keep_alive : Persistence::close;
+  head.persistence =
+      head.version == Version::http_1_1 ? Persistence::keep_alive : Persistence::close;
   head.content_length = 0;
   head.has_content_length = false;
   head.connection_names_fields = false;
@@ -198,10 +210,13 @@ Rule Parser::finish_fields(Head& head) {
       case FieldName::content_length:
         if (head.has_content_length) return Rule::content_length;
         head.has_content_length = true;
-        if (const Rule rule = parse_length(head.fields.value(field), head.content_length); rule != Rule::none) return rule;
+        if (const Rule rule = parse_length(head.fields.value(field), head.content_length);
+            rule != Rule::none)
+          return rule;
         break;
       case FieldName::transfer_encoding:
-        if (has_encoding || head.version == Version::http_1_0 || !equals_ignoring_case(head.fields.value(field), "chunked"))
+        if (has_encoding || head.version == Version::http_1_0 ||
+            !equals_ignoring_case(head.fields.value(field), "chunked"))
           return Rule::transfer_encoding;
         has_encoding = true;
         break;
@@ -227,7 +242,9 @@ Rule Parser::finish_fields(Head& head) {
   if (says_close) head.persistence = Persistence::close;
   if (!says_upgrade || upgrades != 1 || head.version == Version::http_1_0) head.upgrade = {};
   if (head.has_content_length && has_encoding) return Rule::length_and_encoding;
-  head.framing = has_encoding ? Framing::chunked : head.content_length > 0 ? Framing::length : Framing::none;
+  head.framing = has_encoding              ? Framing::chunked
+                 : head.content_length > 0 ? Framing::length
+                                           : Framing::none;
   return Rule::none;
 }
 
@@ -277,7 +294,9 @@ Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
   if (target_size > limits::target_bytes_max) return Rule::target_too_long;
   out.method_text = line.substr(0, target_begin - 1);
   // CONNECT's target has a form of its own and is never forwarded.
-  const Target target = out.method == Method::connect ? Target{} : normalize_target(out.method, head.data() + target_begin, target_size);
+  const Target target = out.method == Method::connect
+                            ? Target{}
+                            : normalize_target(out.method, head.data() + target_begin, target_size);
   if (target.rule != Rule::none) return target.rule;
   out.target = target.text;
   out.path = target.path;
@@ -292,7 +311,8 @@ Rule Parser::parse_response(std::span<char> head, Method request, ResponseHead& 
   out.status = llhttp_.status_code;
   out.version = llhttp_.http_minor == 0 ? Version::http_1_0 : Version::http_1_1;
   if (const Rule rule = finish_fields(out); rule != Rule::none) return rule;
-  const bool bodiless = request == Method::head || out.status == 204 || out.status == 304 || out.status < 200;
+  const bool bodiless =
+      request == Method::head || out.status == 204 || out.status == 304 || out.status < 200;
   if (bodiless) {
     out.framing = Framing::none;
   } else if (out.framing == Framing::none && !out.has_content_length) {
@@ -328,7 +348,8 @@ BodyPiece Parser::take_chunked(std::span<const char> in, char* out) {
     piece.complete = true;
   } else if (error != HPE_OK) {
     piece.rule = rule_ != Rule::none ? rule_ : rule_of(error, HTTP_REQUEST, llhttp_.flags);
-    if (piece.rule == Rule::request_line || piece.rule == Rule::bare_cr) piece.rule = Rule::chunk_size;
+    if (piece.rule == Rule::request_line || piece.rule == Rule::bare_cr)
+      piece.rule = Rule::chunk_size;
     if (piece.rule == Rule::field_name) piece.rule = Rule::trailer;
     piece.consumed = 0;
     return piece;

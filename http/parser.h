@@ -1,7 +1,9 @@
-// Bytes -> messages. llhttp reads, in strict mode; what it still lets through is refused here (each rule has its code in
-// rule.h). A head is parsed in one piece, once HeadScanner has found its end; a body is taken apart in place, as it comes.
+// Bytes -> messages. llhttp reads, in strict mode; what it still lets through is refused here (each
+// rule has its code in rule.h). A head is parsed in one piece, once HeadScanner has found its end;
+// a body is taken apart in place, as it comes.
 //
-// One Parser a direction, embedded in its exchange; it allocates nothing and keeps no pointer to bytes between calls.
+// One Parser a direction, embedded in its exchange; it allocates nothing and keeps no pointer to
+// bytes between calls.
 #pragma once
 
 #include <llhttp.h>
@@ -26,13 +28,16 @@ struct BodyPiece {
 
 class Parser {
  public:
-  // `head` is a complete head, from the start line to the empty line. It is writable because the target is normalised
-  // where it stands. Afterwards take_body() is ready for what `out.framing` says.
+  // `head` is a complete head, from the start line to the empty line. It is writable because the
+  // target is normalised where it stands. Afterwards take_body() is ready for what `out.framing`
+  // says.
   [[nodiscard]] Rule parse_request(std::span<char> head, RequestHead& out);
-  // `request` is the method that is answered: HEAD has no body whatever the fields say (RFC 9112 6.3).
+  // `request` is the method that is answered: HEAD has no body whatever the fields say (RFC
+  // 9112 6.3).
   [[nodiscard]] Rule parse_response(std::span<char> head, Method request, ResponseHead& out);
 
-  // Payload of `in` goes to `out`, which may be `in` itself or lie before it. Stops at the end of the message.
+  // Payload of `in` goes to `out`, which may be `in` itself or lie before it. Stops at the end of
+  // the message.
   [[nodiscard]] BodyPiece take_body(std::span<const char> in, char* out);
   // Of a body of known length: so many bytes of it, at most remaining(), went past us.
   void note_taken(uint64_t bytes) {
@@ -43,7 +48,8 @@ class Parser {
   [[nodiscard]] bool ends_at_close() const { return framing_ == Framing::until_close; }
   void end_at_close() { complete_ = true; }
   [[nodiscard]] bool body_complete() const { return complete_; }
-  // Before the first take_body() of a chunked message: where its trailers are kept. See ChunkedBody.
+  // Before the first take_body() of a chunked message: where its trailers are kept. See
+  // ChunkedBody.
   void keep_trailers(std::span<char> memory) { body_.keep_trailers(memory); }
   [[nodiscard]] std::string_view trailers() const { return body_.trailers(); }
   void drop_trailer(std::string_view name) { body_.drop_trailer(name); }

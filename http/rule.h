@@ -1,5 +1,6 @@
-// The rules of strict HTTP/1.x that a message can break, one reason code a rule, and the status each is answered with.
-// Sources: RFC 9110, RFC 9112; where Sluice is stricter than they are, parser.cpp says why.
+// The rules of strict HTTP/1.x that a message can break, one reason code a rule, and the status
+// each is answered with. Sources: RFC 9110, RFC 9112; where Sluice is stricter than they are,
+// parser.cpp says why.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,8 @@ enum class Rule : uint8_t {
 
 // "http.obs_fold" and so on; stable.
 [[nodiscard]] std::string_view reason_code(Rule rule);
-// The status that a client which broke the rule is answered with: 400, 413, 414, 417, 431, 501 or 505.
+// The status that a client which broke the rule is answered with: 400, 413, 414, 417, 431, 501 or
+// 505.
 [[nodiscard]] uint16_t status_of(Rule rule);
 
 }  // namespace sluice::http

@@ -12,7 +12,8 @@ void put_kept_fields(Writer& writer, const Fields& fields) {
     if (field.disposition == Disposition::drop) continue;
     const std::string_view name = fields.name(field);
     const std::string_view value = fields.value(field);
-    // Most fields are in the form in which they are written, and then name and value lie two bytes apart.
+    // Most fields are in the form in which they are written, and then name and value lie two bytes
+    // apart.
     if (value.data() == name.data() + name.size() + 2 && name.data()[name.size() + 1] == ' ') {
       writer.put({name.data(), name.size() + 2 + value.size()}).put("\r\n");
     } else {
@@ -30,7 +31,9 @@ void put_forwarded_for(Writer& writer, const Fields& fields, const RequestAdditi
   writer.put("X-Forwarded-For: ");
   for (const Field& field : fields) {
     if (additions.forwarded_for == ForwardedFor::replace) break;
-    if (field.id != FieldName::x_forwarded || !equals_ignoring_case(fields.name(field), "x-forwarded-for")) continue;
+    if (field.id != FieldName::x_forwarded ||
+        !equals_ignoring_case(fields.name(field), "x-forwarded-for"))
+      continue;
     if (field.value_size > 0) writer.put(fields.value(field)).put(", ");
   }
   writer.put(additions.client_address).put("\r\n");
@@ -44,10 +47,15 @@ Writer& Writer::number(uint64_t value) {
   return put({digits.data(), static_cast<size_t>(end - digits.data())});
 }
 
-void write_request_head(Writer& writer, const RequestHead& head, const RequestAdditions& additions) {
+void write_request_head(Writer& writer, const RequestHead& head,
+                        const RequestAdditions& additions) {
   const std::string_view asked = head.authority.empty() ? additions.default_host : head.authority;
   const std::string_view target = additions.target.empty() ? head.target : additions.target;
-  writer.put(head.method_text).put(" ").put(target).put(" HTTP/1.1\r\n").field("Host", additions.host.empty() ? asked : additions.host);
+  writer.put(head.method_text)
+      .put(" ")
+      .put(target)
+      .put(" HTTP/1.1\r\n")
+      .field("Host", additions.host.empty() ? asked : additions.host);
   put_kept_fields(writer, head.fields);
   put_forwarded_for(writer, head.fields, additions);
   writer.put("X-Forwarded-Proto: http\r\n").field("X-Forwarded-Host", asked);
@@ -62,16 +70,20 @@ void write_request_head(Writer& writer, const RequestHead& head, const RequestAd
   }
   switch (head.framing) {
     case Framing::chunked: writer.put("Transfer-Encoding: chunked\r\n"); break;
-    case Framing::length: writer.put("Content-Length: ").number(head.content_length).put("\r\n"); break;
+    case Framing::length:
+      writer.put("Content-Length: ").number(head.content_length).put("\r\n");
+      break;
     default:
       // An explicit zero where one is expected (RFC 9110 8.6).
-      if (head.method == Method::post || head.method == Method::put || head.method == Method::patch) writer.put("Content-Length: 0\r\n");
+      if (head.method == Method::post || head.method == Method::put || head.method == Method::patch)
+        writer.put("Content-Length: 0\r\n");
       break;
   }
   writer.put("\r\n");
 }
 
-void write_response_head(Writer& writer, const ResponseHead& head, const ResponseAdditions& additions) {
+void write_response_head(Writer& writer, const ResponseHead& head,
+                         const ResponseAdditions& additions) {
   put_status_line(writer, head.status);
   put_kept_fields(writer, head.fields);
   writer.put("Via: 1.1 sluice\r\n").field("X-Request-Id", additions.request_id);
@@ -79,7 +91,8 @@ void write_response_head(Writer& writer, const ResponseHead& head, const Respons
   // A bodiless answer (HEAD, 304) keeps the length that its fields speak of.
   if (additions.framing == Framing::chunked) {
     writer.put("Transfer-Encoding: chunked\r\n");
-  } else if (additions.framing != Framing::until_close && head.has_content_length && head.status != 204) {
+  } else if (additions.framing != Framing::until_close && head.has_content_length &&
+             head.status != 204) {
     writer.put("Content-Length: ").number(head.content_length).put("\r\n");
   }
   if (additions.persistence == Persistence::close) {
@@ -96,7 +109,8 @@ void write_informational_head(Writer& writer, const ResponseHead& head) {
   writer.put("\r\n");
 }
 
-void write_switching_head(Writer& writer, const ResponseHead& head, std::string_view protocol, std::string_view request_id) {
+void write_switching_head(Writer& writer, const ResponseHead& head, std::string_view protocol,
+                          std::string_view request_id) {
   put_status_line(writer, head.status);
   put_kept_fields(writer, head.fields);
   writer.put("Via: 1.1 sluice\r\n").field("X-Request-Id", request_id);
@@ -128,7 +142,8 @@ std::span<const std::byte> frame_chunk(char* payload, uint32_t size, ChunkEnd en
   char* begin = write_chunk_line_before(payload, size);
   const std::string_view tail = end_of_chunk(end);
   std::memcpy(payload + size, tail.data(), tail.size());
-  return {reinterpret_cast<const std::byte*>(begin), static_cast<size_t>(payload - begin) + size + tail.size()};
+  return {reinterpret_cast<const std::byte*>(begin),
+          static_cast<size_t>(payload - begin) + size + tail.size()};
 }
 
 }  // namespace sluice::http

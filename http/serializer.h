@@ -12,12 +12,14 @@
 
 namespace sluice::http {
 
-// Appends to memory that the caller has sized for the largest message (limits.h proves it); running over is an error of
-// ours, not of the message.
+// Appends to memory that the caller has sized for the largest message (limits.h proves it); running
+// over is an error of ours, not of the message.
 class Writer {
  public:
   explicit Writer(std::span<std::byte> memory)
-      : begin_(reinterpret_cast<char*>(memory.data())), cursor_(begin_), end_(begin_ + memory.size()) {}
+      : begin_(reinterpret_cast<char*>(memory.data())),
+        cursor_(begin_),
+        end_(begin_ + memory.size()) {}
 
   Writer& put(std::string_view text) {
     SLUICE_ASSERT(text.size() <= room());
@@ -27,11 +29,15 @@ class Writer {
     return *this;
   }
   Writer& number(uint64_t value);
-  Writer& field(std::string_view name, std::string_view value) { return put(name).put(": ").put(value).put("\r\n"); }
+  Writer& field(std::string_view name, std::string_view value) {
+    return put(name).put(": ").put(value).put("\r\n");
+  }
 
   [[nodiscard]] size_t size() const { return static_cast<size_t>(cursor_ - begin_); }
   [[nodiscard]] size_t room() const { return static_cast<size_t>(end_ - cursor_); }
-  [[nodiscard]] std::span<const std::byte> written() const { return {reinterpret_cast<const std::byte*>(begin_), size()}; }
+  [[nodiscard]] std::span<const std::byte> written() const {
+    return {reinterpret_cast<const std::byte*>(begin_), size()};
+  }
 
  private:
   char* begin_;
@@ -39,7 +45,8 @@ class Writer {
   char* end_;
 };
 
-// Whether what the request says of X-Forwarded-For is believed, and the peer's address is added to it.
+// Whether what the request says of X-Forwarded-For is believed, and the peer's address is added to
+// it.
 enum class ForwardedFor : uint8_t { replace, append };
 
 struct AddedField {
@@ -69,14 +76,16 @@ struct ResponseAdditions {
   std::string_view request_id;
   std::span<const AddedField> more;
 };
-void write_response_head(Writer& writer, const ResponseHead& head, const ResponseAdditions& additions);
+void write_response_head(Writer& writer, const ResponseHead& head,
+                         const ResponseAdditions& additions);
 // 1xx: the status line and what is not dropped.
 void write_informational_head(Writer& writer, const ResponseHead& head);
 // 101: what is said from here on is no HTTP.
-void write_switching_head(Writer& writer, const ResponseHead& head, std::string_view protocol, std::string_view request_id);
+void write_switching_head(Writer& writer, const ResponseHead& head, std::string_view protocol,
+                          std::string_view request_id);
 
-// Writes the chunk-size line of a chunk of `size` bytes so that it ends at `end`; returns where it begins. At most
-// chunk_line_max bytes.
+// Writes the chunk-size line of a chunk of `size` bytes so that it ends at `end`; returns where it
+// begins. At most chunk_line_max bytes.
 inline constexpr size_t chunk_line_max = 10;
 char* write_chunk_line_before(char* end, uint32_t size);
 
@@ -87,8 +96,8 @@ enum class ChunkEnd : uint8_t {
   trailers,  // trailer lines and an empty line: the last chunk is written too
 };
 
-// Makes [payload, payload + size) a chunk where it lies: up to chunk_line_max bytes before and 7 bytes behind the payload are
-// overwritten. size > 0.
+// Makes [payload, payload + size) a chunk where it lies: up to chunk_line_max bytes before and 7
+// bytes behind the payload are overwritten. size > 0.
 [[nodiscard]] std::span<const std::byte> frame_chunk(char* payload, uint32_t size, ChunkEnd end);
 [[nodiscard]] std::string_view end_of_chunk(ChunkEnd end);
 

@@ -10,7 +10,8 @@ inline constexpr std::array<bool, 256> token_characters = [] {
   std::array<bool, 256> table{};
   for (unsigned char c = '0'; c <= '9'; ++c) table[c] = true;
   for (unsigned char c = 'A'; c <= 'Z'; ++c) table[c] = table[c + 32U] = true;
-  for (const char c : std::string_view{"!#$%&'*+-.^_`|~"}) table[static_cast<unsigned char>(c)] = true;
+  for (const char c : std::string_view{"!#$%&'*+-.^_`|~"})
+    table[static_cast<unsigned char>(c)] = true;
   return table;
 }();
 

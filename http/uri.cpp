@@ -19,14 +19,19 @@ constexpr std::array<unsigned char, 256> classes = [] {
   // Servers that take a backslash for a slash would see other segments than we do.
   for (const char c : std::string_view{"\\`"}) table[static_cast<unsigned char>(c)] = in_query;
   table['?'] = in_query;
-  for (unsigned char c = 'a'; c <= 'z'; ++c) table[c] = table[c - 32U] = in_path | in_query | unreserved | in_host;
+  for (unsigned char c = 'a'; c <= 'z'; ++c)
+    table[c] = table[c - 32U] = in_path | in_query | unreserved | in_host;
   for (unsigned char c = '0'; c <= '9'; ++c) table[c] = in_path | in_query | unreserved | in_host;
-  for (const char c : std::string_view{"-._~"}) table[static_cast<unsigned char>(c)] |= unreserved | in_host;
-  for (const char c : std::string_view{"!$&'()*+,;="}) table[static_cast<unsigned char>(c)] |= in_host;
+  for (const char c : std::string_view{"-._~"})
+    table[static_cast<unsigned char>(c)] |= unreserved | in_host;
+  for (const char c : std::string_view{"!$&'()*+,;="})
+    table[static_cast<unsigned char>(c)] |= in_host;
   return table;
 }();
 
-bool has(char c, unsigned char wanted) { return (classes[static_cast<unsigned char>(c)] & wanted) != 0; }
+bool has(char c, unsigned char wanted) {
+  return (classes[static_cast<unsigned char>(c)] & wanted) != 0;
+}
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -141,7 +146,8 @@ Target split_absolute(char*& begin, size_t& size) {
     size -= end;
     return {.authority = authority};
   }
-  // An empty path is "/" (RFC 9110 4.2.3): the authority moves left over the scheme's last slash to make room for it.
+  // An empty path is "/" (RFC 9110 4.2.3): the authority moves left over the scheme's last slash to
+  // make room for it.
   std::memmove(begin + host - 1, begin + host, authority.size());
   const std::string_view moved{begin + host - 1, authority.size()};
   begin += end - 1;
@@ -229,7 +235,8 @@ std::optional<std::string_view> find_parameter(std::string_view query, std::stri
     const std::string_view pair = query.substr(0, end);
     query.remove_prefix(std::min(end + 1, query.size()));
     if (pair == name) return std::string_view{};
-    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=') return pair.substr(name.size() + 1);
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=')
+      return pair.substr(name.size() + 1);
   }
   return std::nullopt;
 }
@@ -253,7 +260,8 @@ void remove_parameter(RequestHead& head, char* bytes, std::string_view name) {
   head.query = {begin, static_cast<size_t>(out - begin)};
   // Without a parameter there is no '?' either.
   const auto path_size = static_cast<size_t>(begin - head.target.data());
-  head.target = head.target.substr(0, head.query.empty() ? path_size - 1 : path_size + head.query.size());
+  head.target =
+      head.target.substr(0, head.query.empty() ? path_size - 1 : path_size + head.query.size());
 }
 
 }  // namespace sluice::http

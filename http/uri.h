@@ -1,4 +1,5 @@
-// Request targets (RFC 9112 3.2, RFC 3986): checked, and brought to the one form that is matched and forwarded.
+// Request targets (RFC 9112 3.2, RFC 3986): checked, and brought to the one form that is matched
+// and forwarded.
 #pragma once
 
 #include <cstddef>
@@ -18,17 +19,22 @@ struct Target {
   std::string_view authority;  // of the absolute form, else empty
 };
 
-// Normalises in place: the result is never longer. [begin, begin + size) must be writable and live as long as the views.
-//  - percent-encodings are checked, %00 refused, unreserved characters decoded, hex digits made upper case;
+// Normalises in place: the result is never longer. [begin, begin + size) must be writable and live
+// as long as the views.
+//  - percent-encodings are checked, %00 refused, unreserved characters decoded, hex digits made
+//  upper case;
 //  - dot segments are removed, empty segments kept; %2F and %5C stay encoded and separate nothing;
-//  - '#', spaces, control bytes and bytes above 0x7e are refused; |[]{}^" pass, as browsers send them.
+//  - '#', spaces, control bytes and bytes above 0x7e are refused; |[]{}^" pass, as browsers send
+//  them.
 [[nodiscard]] Target normalize_target(Method method, char* begin, size_t size);
 
-// The value of the first parameter of this name, as it came; nothing if there is none. A name alone has an empty value.
-[[nodiscard]] std::optional<std::string_view> find_parameter(std::string_view query, std::string_view name);
+// The value of the first parameter of this name, as it came; nothing if there is none. A name alone
+// has an empty value.
+[[nodiscard]] std::optional<std::string_view> find_parameter(std::string_view query,
+                                                             std::string_view name);
 
-// Takes every parameter of this name out of the query, and out of the target that is forwarded. `bytes` is the writable memory
-// that the head's views point into.
+// Takes every parameter of this name out of the query, and out of the target that is forwarded.
+// `bytes` is the writable memory that the head's views point into.
 void remove_parameter(RequestHead& head, char* bytes, std::string_view name);
 
 // uri-host [ ":" port ] without userinfo (RFC 9110 7.2); at most 261 bytes.

@@ -3,10 +3,10 @@
 //   excess = max(0, excess - rate * dt + 1);  refuse if excess > burst, and change nothing;
 //   pass at once if excess <= delay, else hold for (excess - delay) / rate.
 //
-// With rate = n requests in p nanoseconds, `level` is (excess + 1) * p as of `since`, and never below 0: what the next
-// request finds as its excess is what is left of the level by then. So the level leaks n a nanosecond, every request that
-// is let in adds exactly p, and what a request added is taken back by subtracting p. 96 bits hold every policy that
-// check_policy() lets pass.
+// With rate = n requests in p nanoseconds, `level` is (excess + 1) * p as of `since`, and never
+// below 0: what the next request finds as its excess is what is left of the level by then. So the
+// level leaks n a nanosecond, every request that is let in adds exactly p, and what a request added
+// is taken back by subtracting p. 96 bits hold every policy that check_policy() lets pass.
 #pragma once
 
 #include <algorithm>
@@ -22,13 +22,15 @@ using Level = unsigned __int128;
 struct Bucket {
   Level level = 0;
   core::Instant since{};
-  uint32_t reserved = 0;  // requests that are let in here, and wait for what other cores say of their other keys
+  uint32_t reserved =
+      0;  // requests that are let in here, and wait for what other cores say of their other keys
 };
 
 struct Decision {
   enum class Kind : uint8_t { pass, hold, refuse };
   Kind kind = Kind::pass;
-  core::Duration wait{};  // hold: until its turn. refuse: until a request alone with its key passes.
+  core::Duration
+      wait{};  // hold: until its turn. refuse: until a request alone with its key passes.
 };
 
 // Whether a request may be held back by this decision, or is refused instead.
@@ -36,10 +38,12 @@ enum class Holding : uint8_t { allowed, full };
 
 // Nanoseconds until `level` has leaked, rounded up.
 [[nodiscard]] inline core::Duration leak_time(const Rate& rate, Level level) {
-  return core::Duration{static_cast<core::Duration::rep>((level + rate.requests - 1) / rate.requests)};
+  return core::Duration{
+      static_cast<core::Duration::rep>((level + rate.requests - 1) / rate.requests)};
 }
 
-// What is left of the level at `now`. Time told by different clocks may run backwards; nothing leaks because of it.
+// What is left of the level at `now`. Time told by different clocks may run backwards; nothing
+// leaks because of it.
 [[nodiscard]] inline Level level_at(const Rate& rate, const Bucket& bucket, core::Instant now) {
   if (now <= bucket.since) return bucket.level;
   const Level leak = Level{static_cast<uint64_t>((now - bucket.since).count())} * rate.requests;
@@ -52,13 +56,17 @@ enum class Holding : uint8_t { allowed, full };
 }
 
 // What one more request would be told. Changes nothing.
-[[nodiscard]] inline Decision judge(const Policy& policy, const Bucket& bucket, core::Instant now, Holding holding) {
+[[nodiscard]] inline Decision judge(const Policy& policy, const Bucket& bucket, core::Instant now,
+                                    Holding holding) {
   const Level one = policy.rate.period_ns;
   const Level excess = level_at(policy.rate, bucket, now) + bucket.reserved * one;
   const Level delay = policy.delay * one;
-  // The most that is let in: up to the burst, and nobody is held longer than hold_max or where there is no place.
-  const Level hold_room = Level{static_cast<uint64_t>(policy.hold_max.count())} * policy.rate.requests;
-  const Level most = holding == Holding::full ? delay : std::min<Level>(policy.burst * one, delay + hold_room);
+  // The most that is let in: up to the burst, and nobody is held longer than max_hold or where
+  // there is no place.
+  const Level hold_room =
+      Level{static_cast<uint64_t>(policy.max_hold.count())} * policy.rate.requests;
+  const Level most =
+      holding == Holding::full ? delay : std::min<Level>(policy.burst * one, delay + hold_room);
   if (excess > most) return {Decision::Kind::refuse, leak_time(policy.rate, excess - most)};
   if (excess <= delay) return {};
   return {Decision::Kind::hold, leak_time(policy.rate, excess - delay)};

@@ -1,5 +1,6 @@
-// What a shard decided, and when by its own clock: for the tests of exactness and for `sluice limits verify`. Bounded;
-// what does not fit is counted. Written by the shard's thread, read when that has stopped.
+// What a shard decided, and when by its own clock: for the tests of exactness and for `sluice
+// limits verify`. Bounded; what does not fit is counted. Written by the shard's thread, read when
+// that has stopped.
 #pragma once
 
 #include <vector>
@@ -10,10 +11,10 @@ namespace sluice::limiter {
 
 struct JournalEntry {
   enum class Event : uint8_t {
-    charged,     // let in: passes or is held, as the decision says
-    reserved,    // would be let in; waits for other cores
-    refused,     // and nothing changed
-    undone,      // the charge or reservation of the same instant: another limit of the request refused
+    charged,   // let in: passes or is held, as the decision says
+    reserved,  // would be let in; waits for other cores
+    refused,   // and nothing changed
+    undone,  // the charge or reservation of the same instant: another limit of the request refused
     committed,   // what was reserved is charged, now
     given_back,  // what was reserved, or a place in a concurrency limit, is free again
   };

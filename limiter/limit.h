@@ -1,5 +1,5 @@
-// What a limit counts, as a shard needs to know it; and what a shard is asked and answers. Names, keys and stages of
-// limits are the proxy's business.
+// What a limit counts, as a shard needs to know it; and what a shard is asked and answers. Names,
+// keys and stages of limits are the proxy's business.
 #pragma once
 
 #include <array>
@@ -9,7 +9,10 @@
 
 namespace sluice::limiter {
 
-enum class Enforcement : uint8_t { enforce, dry_run };  // dry_run: decided and counted, and let through
+enum class Enforcement : uint8_t {
+  enforce,
+  dry_run
+};  // dry_run: decided and counted, and let through
 
 // One limit counts one thing: requests by a leaky bucket, or requests at once.
 struct Limit {
@@ -32,7 +35,8 @@ struct Claim {
 // Why a core is visited, with all the claims of a request whose keys it owns.
 enum class Visit : uint8_t {
   decide,     // no other core has a say after this one: charge all, or refuse and charge none
-  reserve,    // others are asked next: set aside what all of them need, or refuse and set nothing aside
+  reserve,    // others are asked next: set aside what all of them need, or refuse and set nothing
+              // aside
   probe,      // refused elsewhere: only how long it would take here
   commit,     // everybody agreed: what was set aside is charged
   give_back,  // what was set aside and won't be used, and places in concurrency limits
@@ -44,7 +48,7 @@ struct Verdict {
   core::Instant release_at{};        // hold: when its turn has come; the latest of all
   uint16_t refused_by = no_limit;    // refuse: the limit with that wait
   uint16_t would_refuse = no_limit;  // a limit in dry run that would have refused
-  uint8_t taken = 0;                 // a bit a claim: it has something that give_back or commit refers to
+  uint8_t taken = 0;  // a bit a claim: it has something that give_back or commit refers to
 };
 static_assert(limits_per_request_max <= 8, "Verdict::taken has a bit a claim");
 

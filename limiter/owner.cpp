@@ -24,13 +24,17 @@ void KeyHash::add(const Network& network) {
   hash_ = XXH3_64bits_withSeed(words.data(), sizeof words, hash_);
 }
 
-void KeyHash::add(std::string_view part) { hash_ = XXH3_64bits_withSeed(part.data(), part.size(), hash_); }
+void KeyHash::add(std::string_view part) {
+  hash_ = XXH3_64bits_withSeed(part.data(), part.size(), hash_);
+}
 
 uint32_t Ownership::owner_of(const Network& network) const {
   if (cores_ == 1) return 0;
-  // IPv4: the four bytes of the address; IPv6: the eight of the network. Host order, as BPF loads words.
-  const std::array<uint32_t, 2> words{static_cast<uint32_t>(network.is_ipv6 ? network.bits >> 32 : network.bits),
-                                      static_cast<uint32_t>(network.bits)};
+  // IPv4: the four bytes of the address; IPv6: the eight of the network. Host order, as BPF loads
+  // words.
+  const std::array<uint32_t, 2> words{
+      static_cast<uint32_t>(network.is_ipv6 ? network.bits >> 32 : network.bits),
+      static_cast<uint32_t>(network.bits)};
   return XXH32(words.data(), network.is_ipv6 ? 8 : 4, static_cast<uint32_t>(seed_)) % cores_;
 }
 

@@ -24,14 +24,17 @@ uint64_t unit_ns(std::string_view unit) {
 
 std::variant<Rate, Complaint> parse_rate(std::string_view text) {
   const auto complain = [&](std::string_view why) {
-    return Complaint{"rate \"" + std::string{text} + "\" " + std::string{why} + "; write for example 10/s, 600/min, 5/h or 1/day"};
+    return Complaint{"rate \"" + std::string{text} + "\" " + std::string{why} +
+                     "; write for example 10/s, 600/min, 5/h or 1/day"};
   };
   const auto slash = text.find('/');
   if (slash == std::string_view::npos) return complain("has no unit");
   uint64_t requests = 0;
   const auto number = text.substr(0, slash);
-  const auto [end, failure] = std::from_chars(number.data(), number.data() + number.size(), requests);
-  if (failure != std::errc{} || end != number.data() + number.size()) return complain("does not begin with a whole number");
+  const auto [end, failure] =
+      std::from_chars(number.data(), number.data() + number.size(), requests);
+  if (failure != std::errc{} || end != number.data() + number.size())
+    return complain("does not begin with a whole number");
   const uint64_t period = unit_ns(text.substr(slash + 1));
   if (period == 0) return complain("has an unknown unit");
   if (requests == 0) return complain("lets nothing through");
@@ -41,14 +44,17 @@ std::variant<Rate, Complaint> parse_rate(std::string_view text) {
 }
 
 std::optional<Complaint> check_policy(const Policy& policy) {
-  if (policy.burst > burst_max) return Complaint{"burst " + std::to_string(policy.burst) + " is above 1000000"};
+  if (policy.burst > burst_max)
+    return Complaint{"burst " + std::to_string(policy.burst) + " is above 1000000"};
   if (policy.delay > policy.burst) {
-    return Complaint{"delay " + std::to_string(policy.delay) + " is above burst " + std::to_string(policy.burst) +
+    return Complaint{"delay " + std::to_string(policy.delay) + " is above burst " +
+                     std::to_string(policy.burst) +
                      "; it says how much of the burst passes at once"};
   }
   using Wide = unsigned __int128;
   if (Wide{policy.burst} * policy.rate.period_ns > Wide{century_ns} * policy.rate.requests) {
-    return Complaint{"burst " + std::to_string(policy.burst) + " would take over 100 years to drain at this rate"};
+    return Complaint{"burst " + std::to_string(policy.burst) +
+                     " would take over 100 years to drain at this rate"};
   }
   return std::nullopt;
 }

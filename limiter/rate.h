@@ -1,4 +1,5 @@
-// A rate as an exact fraction, and the policy that a bucket applies. "10/s", "6000/min", "3/h", "1/day".
+// A rate as an exact fraction, and the policy that a bucket applies. "10/s", "6000/min", "3/h",
+// "1/day".
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,9 @@ inline constexpr uint32_t burst_max = 1'000'000;
 struct Policy {
   Rate rate;
   uint32_t burst = 0;  // requests above the rate that are let in: 0 to 1,000,000
-  uint32_t delay = 0;  // requests above the rate that pass at once, of the burst; the others are held
-  core::Duration hold_max = std::chrono::seconds{10};
+  uint32_t delay =
+      0;  // requests above the rate that pass at once, of the burst; the others are held
+  core::Duration max_hold = std::chrono::seconds{10};
 };
 
 // Nothing if the policy can be kept exactly; otherwise what is wrong with it.

@@ -1,11 +1,6 @@
 #include "limiter/shard.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "core/assert.h"
@@ -16,15 +11,15 @@ namespace {
 
 using Event = JournalEntry::Event;
 
-constexpr uint64_t odd = 0x9e3779b97f4a7c15;
 // What a table that is full for this key says about when to come back: nobody knows.
 constexpr core::Duration full_wait = std::chrono::seconds{1};
 constexpr uint32_t reserved_max = UINT16_MAX;
 
-// Groups enough for an eighth more than `capacity`: with two groups a key and neighbours that move, all of them fit.
-uint64_t groups_for(uint64_t capacity) { return std::max<uint64_t>(2, (capacity + capacity / 8) / Shard::group_slots + 1); }
-
-uint64_t scale(uint64_t hash, uint64_t count) { return static_cast<uint64_t>((static_cast<unsigned __int128>(hash) * count) >> 64); }
+// Groups enough for an eighth more than `capacity`: with two groups a key and neighbours that move,
+// all of them fit.
+uint64_t groups_for(uint64_t capacity) {
+  return std::max<uint64_t>(2, (capacity + capacity / 8) / Shard::group_slots + 1);
+}
 
 bool has_bit(uint8_t bits, size_t index) { return (bits >> index & 1) != 0; }
 
@@ -33,14 +28,17 @@ bool has_bit(uint8_t bits, size_t index) { return (bits >> index & 1) != 0; }
 void merge(Verdict& into, const Verdict& other) {
   if (other.would_refuse != no_limit) into.would_refuse = other.would_refuse;
   into.release_at = std::max(into.release_at, other.release_at);
-  if (other.kind == Decision::Kind::refuse && (into.kind != Decision::Kind::refuse || other.retry_after > into.retry_after)) {
+  if (other.kind == Decision::Kind::refuse &&
+      (into.kind != Decision::Kind::refuse || other.retry_after > into.retry_after)) {
     into.retry_after = other.retry_after;
     into.refused_by = other.refused_by;
   }
   into.kind = std::max(into.kind, other.kind);
 }
 
-uint64_t Shard::size_bytes(uint64_t capacity) { return groups_for(capacity) * (sizeof(Group) + group_slots * sizeof(Slot)); }
+uint64_t Shard::size_bytes(uint64_t capacity) {
+  return groups_for(capacity) * (sizeof(Group) + group_slots * sizeof(Slot));
+}
 
 Shard::Shard(uint64_t capacity, size_t limits, OnFull on_full)
     : rules_(limits),
@@ -52,17 +50,20 @@ Shard::Shard(uint64_t capacity, size_t limits, OnFull on_full)
   SLUICE_ASSERT(limits <= UINT8_MAX + 1);
 }
 
-Shard::Shard(uint64_t capacity, std::span<const Limit> limits, OnFull on_full) : Shard(capacity, limits.size(), on_full) {
+Shard::Shard(uint64_t capacity, std::span<const Limit> limits, OnFull on_full)
+    : Shard(capacity, limits.size(), on_full) {
   for (size_t number = 0; number < limits.size(); ++number) rules_[number].limit = limits[number];
 }
 
-// --- limits that change ------------------------------------------------------------------------------------------------------
+// --- limits that change ----------------------------------------------------------------------
 
 void Shard::set_limit(uint16_t number, const Limit& limit, core::Instant now) {
   Rule& rule = rules_[number];
   const Rate old = std::exchange(rule.limit, limit).policy.rate;
   const Rate& rate = limit.policy.rate;
-  if (limit.kind != Limit::Kind::bucket || (old.requests == rate.requests && old.period_ns == rate.period_ns)) return;
+  if (limit.kind != Limit::Kind::bucket ||
+      (old.requests == rate.requests && old.period_ns == rate.period_ns))
+    return;
   rule.past[rule.version % versions_kept] = {old, now};
   ++rule.version;
   if (rule.version % (versions_kept - 1) != 0) return;
@@ -78,7 +79,8 @@ void Shard::bring_up_to_date(Slot& slot) const {
   while (slot.version != rule.version) {
     const PastRate& past = rule.past[slot.version % versions_kept];
     ++slot.version;
-    const Rate& next = slot.version == rule.version ? rule.limit.policy.rate : rule.past[slot.version % versions_kept].rate;
+    const Rate& next = slot.version == rule.version ? rule.limit.policy.rate
+                                                    : rule.past[slot.version % versions_kept].rate;
     Bucket bucket = slot.bucket();
     const Level left = level_at(past.rate, bucket, past.until);
     const Level period = past.rate.period_ns;
@@ -88,141 +90,18 @@ void Shard::bring_up_to_date(Slot& slot) const {
   }
 }
 
-// --- the table ---------------------------------------------------------------------------------------------------------------
-
-uint8_t Shard::tag_of(uint64_t hash) { return std::max<uint8_t>(1, static_cast<uint8_t>(hash)); }
-uint64_t Shard::first_group(uint64_t hash) const { return scale(hash, groups_); }
-
-// Never the first one.
-uint64_t Shard::second_group(uint64_t hash) const {
-  const uint64_t first = first_group(hash);
-  const uint64_t second = scale(std::rotl(hash * odd, 32) * odd, groups_ - 1);
-  return second < first ? second : second + 1;
-}
-
-uint32_t Shard::tags_equal(uint64_t group, uint8_t tag) const {
-  const uint8_t* tags = tags_[group].tags;
-#if defined(__SSE2__)
-  const __m128i all = _mm_load_si128(reinterpret_cast<const __m128i*>(tags));
-  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_set1_epi8(static_cast<char>(tag)))));
-#else
-  uint32_t equal = 0;
-  for (uint32_t index = 0; index < group_slots; ++index) equal |= static_cast<uint32_t>(tags[index] == tag) << index;
-  return equal;
-#endif
-}
-
-Shard::Slot* Shard::find_in(uint64_t group, uint64_t hash) {
-  for (uint32_t candidates = tags_equal(group, tag_of(hash)); candidates != 0; candidates &= candidates - 1) {
-    Slot& slot = slots_[group * group_slots + static_cast<uint32_t>(std::countr_zero(candidates))];
-    ++examined_;
-    if (slot.hash != hash) continue;
-    if (slot.version != rules_[slot.limit].version) bring_up_to_date(slot);
-    return &slot;
-  }
-  return nullptr;
-}
-
-Shard::Slot* Shard::find(uint64_t hash) {
-  const uint64_t second = second_group(hash);
-  __builtin_prefetch(&tags_[second]);
-  if (Slot* slot = find_in(first_group(hash), hash); slot != nullptr) return slot;
-  return find_in(second, hash);
-}
-
-bool Shard::is_idle(const Slot& slot, core::Instant now) const {
-  const Limit& limit = rules_[slot.limit].limit;
-  if (limit.kind == Limit::Kind::concurrency) return slot.level_low == 0;
-  Slot present = slot;
-  bring_up_to_date(present);
-  return is_drained(limit.policy.rate, present.bucket(), now);
-}
-
-void Shard::free_slot(uint64_t group, uint32_t index) {
-  tags_[group].tags[index] = 0;
-  counters_.keys.subtract();
-  counters_.swept.add();
-}
-
-// Whether there is a free slot in the group afterwards that was none before.
-bool Shard::free_drained_in(uint64_t group, core::Instant now, unsigned most) {
-  unsigned freed = 0;
-  for (uint32_t index = 0; index < group_slots && freed < most; ++index) {
-    if (tags_[group].tags[index] == 0) continue;
-    ++examined_;
-    if (!is_idle(slots_[group * group_slots + index], now)) continue;
-    free_slot(group, index);
-    ++freed;
-  }
-  return freed > 0;
-}
-
-// One neighbour whose other group has room goes there.
-bool Shard::move_a_neighbour(uint64_t group) {
-  for (uint32_t index = 0; index < group_slots; ++index) {
-    examined_ += 2;
-    Slot& slot = slots_[group * group_slots + index];
-    const uint64_t first = first_group(slot.hash);
-    const uint64_t other = first == group ? second_group(slot.hash) : first;
-    const uint32_t free = tags_equal(other, 0);
-    if (free == 0) continue;
-    const auto place = static_cast<uint32_t>(std::countr_zero(free));
-    slots_[other * group_slots + place] = slot;
-    tags_[other].tags[place] = tags_[group].tags[index];
-    tags_[group].tags[index] = 0;
-    return true;
-  }
-  return false;
-}
-
-Shard::Slot* Shard::occupy(uint64_t group, uint32_t index, const Claim& claim) {
-  tags_[group].tags[index] = tag_of(claim.hash);
-  Slot& slot = slots_[group * group_slots + index];
-  slot = {.hash = claim.hash,
-          .since = core::Instant{},
-          .level_low = 0,
-          .level_high = 0,
-          .limit = static_cast<uint8_t>(claim.limit),
-          .version = rules_[claim.limit].version,
-          .reserved = 0};
-  counters_.keys.add();
-  return &slot;
-}
-
-// A slot for a key that has none; nullptr if the table is full for it.
-Shard::Slot* Shard::insert(const Claim& claim, core::Instant now) {
-  free_drained_in(sweep_, now, group_slots);
-  sweep_ = sweep_ + 1 == groups_ ? 0 : sweep_ + 1;
-  const uint64_t first = first_group(claim.hash);
-  const uint64_t second = second_group(claim.hash);
-  const uint32_t free_first = tags_equal(first, 0);
-  const uint32_t free_second = tags_equal(second, 0);
-  if ((free_first | free_second) != 0) {
-    const bool first_has_more = std::popcount(free_first) >= std::popcount(free_second);
-    return occupy(first_has_more ? first : second, static_cast<uint32_t>(std::countr_zero(first_has_more ? free_first : free_second)),
-                  claim);
-  }
-  uint64_t group = first;
-  if (!free_drained_in(first, now, 1)) {
-    group = second;
-    if (!free_drained_in(second, now, 1)) {
-      group = first;
-      if (!move_a_neighbour(first)) return nullptr;
-    }
-  }
-  return occupy(group, static_cast<uint32_t>(std::countr_zero(tags_equal(group, 0))), claim);
-}
-
-// --- decisions ---------------------------------------------------------------------------------------------------------------
+// --- decisions -------------------------------------------------------------------------------
 
 Decision Shard::judge_slot(const Slot& slot, Holding holding, core::Instant now) const {
   const Limit& limit = rules_[slot.limit].limit;
   if (limit.kind == Limit::Kind::bucket) return judge(limit.policy, slot.bucket(), now, holding);
-  return slot.level_low < limit.concurrent ? Decision{} : Decision{Decision::Kind::refuse, full_wait};
+  return slot.level_low < limit.concurrent ? Decision{}
+                                           : Decision{Decision::Kind::refuse, full_wait};
 }
 
 // Decides about one claim and, unless it is refused, charges it (or sets it aside).
-Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Instant now, bool& taken) {
+Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Instant now,
+                     bool& taken) {
   SLUICE_DEBUG_ASSERT(claim.hash != 0);
   const Limit& limit = rules_[claim.limit].limit;
   taken = false;
@@ -246,7 +125,10 @@ Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Insta
     return decision;
   }
   taken = decision.kind != Decision::Kind::refuse;
-  note(!taken ? Event::refused : form == Form::reserve ? Event::reserved : Event::charged, claim, now, decision, holding);
+  note(!taken                  ? Event::refused
+       : form == Form::reserve ? Event::reserved
+                               : Event::charged,
+       claim, now, decision, holding);
   if (!taken) return decision;
   if (form == Form::reserve) {
     ++slot->reserved;
@@ -291,7 +173,9 @@ Verdict Shard::admit(Form form, std::span<const Claim> claims, Holding holding, 
       continue;
     }
     if (decision.kind == Decision::Kind::refuse) {
-      merge(verdict, {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claims[index].limit});
+      merge(
+          verdict,
+          {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claims[index].limit});
     } else if (decision.kind == Decision::Kind::hold) {
       merge(verdict, {.kind = decision.kind, .release_at = now + decision.wait});
     }
@@ -315,7 +199,8 @@ Verdict Shard::admit(Form form, std::span<const Claim> claims, Holding holding, 
   return verdict;
 }
 
-// What was set aside becomes a charge, now: the bucket's formula holds for the instants of its charges.
+// What was set aside becomes a charge, now: the bucket's formula holds for the instants of its
+// charges.
 Verdict Shard::commit(std::span<const Claim> claims, core::Instant now, uint8_t taken) {
   Verdict verdict;
   for (size_t index = 0; index < claims.size(); ++index) {
@@ -352,7 +237,8 @@ void Shard::give_back(std::span<const Claim> claims, core::Instant now, uint8_t 
   }
 }
 
-Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding, core::Instant now, uint8_t taken) {
+Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding, core::Instant now,
+                     uint8_t taken) {
   switch (visit) {
     case Visit::decide: return admit(Form::charge, claims, holding, now);
     case Visit::reserve: return admit(Form::reserve, claims, holding, now);
@@ -366,12 +252,14 @@ Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding
     if (slot == nullptr || rules_[claim.limit].limit.enforcement == Enforcement::dry_run) continue;
     const Decision decision = judge_slot(*slot, holding, now);
     if (decision.kind == Decision::Kind::refuse)
-      merge(verdict, {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claim.limit});
+      merge(verdict,
+            {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claim.limit});
   }
   return verdict;
 }
 
-void Shard::note(Event event, const Claim& claim, core::Instant now, const Decision& decision, Holding holding) {
+void Shard::note(Event event, const Claim& claim, core::Instant now, const Decision& decision,
+                 Holding holding) {
   if (journal_ != nullptr) journal_->write({event, claim, now, decision, holding});
 }
 

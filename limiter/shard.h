@@ -1,11 +1,13 @@
-// One core's part of all limits: a table of fixed capacity, 33 bytes a slot, in which only this core reads and writes.
+// One core's part of all limits: a table of fixed capacity, 33 bytes a slot, in which only this
+// core reads and writes.
 //
-// Open addressing in groups of sixteen slots. A key may stand in one of two groups that its hash names; one byte of the
-// hash a slot tells with one comparison a group where to look. So a look-up touches two groups, however full the table is.
-// A new key goes where there is more room, takes the slot of a bucket that has drained (nothing is forgotten with it), or
-// moves a neighbour to its other group. When all that fails, the policy for a full table decides, and it is counted.
-// Each new key also sweeps one group of what has drained there: no scan ever stops the world, and `examined_max` bounds
-// the slots that one claim may look at.
+// Open addressing in groups of sixteen slots. A key may stand in one of two groups that its hash
+// names; one byte of the hash a slot tells with one comparison a group where to look. So a look-up
+// touches two groups, however full the table is. A new key goes where there is more room, takes the
+// slot of a bucket that has drained (nothing is forgotten with it), or moves a neighbour to its
+// other group. When all that fails, the policy for a full table decides, and it is counted. Each
+// new key also sweeps one group of what has drained there: no scan ever stops the world, and
+// `examined_max` bounds the slots that one claim may look at.
 #pragma once
 
 #include <array>
@@ -34,30 +36,36 @@ struct LimitCounters {
 struct ShardCounters {
   core::Counter full_refused;
   core::Counter full_admitted;
-  core::Counter keys;   // slots in use; those that have drained and were not swept yet are among them
+  core::Counter
+      keys;  // slots in use; those that have drained and were not swept yet are among them
   core::Counter swept;  // slots that had drained and are free again
 };
 
 class Shard {
  public:
   static constexpr uint32_t group_slots = 16;
-  // Both groups for the key, both for a drained bucket, two tag groups for each neighbour that might move, one sweep.
+  // Both groups for the key, both for a drained bucket, two tag groups for each neighbour that
+  // might move, one sweep.
   static constexpr uint64_t examined_max = 4 * group_slots + 2 * group_slots + group_slots;
 
-  // Room for `capacity` keys at least, and for limits with the numbers 0 to `limits` - 1, at most 256. Throws std::bad_alloc.
+  // Room for `capacity` keys at least, and for limits with the numbers 0 to `limits` - 1, at most
+  // 256. Throws std::bad_alloc.
   Shard(uint64_t capacity, size_t limits, OnFull on_full = OnFull::refuse);
   Shard(uint64_t capacity, std::span<const Limit> limits, OnFull on_full = OnFull::refuse);
-  // From `now` on the limit is this; of the kind that it was, if it was asked before. What is in its buckets stays there, counted
-  // in requests, whatever the new rate.
+  // From `now` on the limit is this; of the kind that it was, if it was asked before. What is in
+  // its buckets stays there, counted in requests, whatever the new rate.
   void set_limit(uint16_t number, const Limit& limit, core::Instant now = {});
 
-  // Answers for all claims together at `now`, which only this core's clock tells. `taken` of commit and give_back says
-  // which of the claims have something here, as an earlier verdict said.
-  Verdict visit(Visit visit, std::span<const Claim> claims, Holding holding, core::Instant now, uint8_t taken = 0);
+  // Answers for all claims together at `now`, which only this core's clock tells. `taken` of commit
+  // and give_back says which of the claims have something here, as an earlier verdict said.
+  Verdict visit(Visit visit, std::span<const Claim> claims, Holding holding, core::Instant now,
+                uint8_t taken = 0);
 
   [[nodiscard]] uint64_t capacity() const { return groups_ * group_slots; }
   [[nodiscard]] const ShardCounters& counters() const { return counters_; }
-  [[nodiscard]] const LimitCounters& counters(uint16_t limit) const { return limit_counters_[limit]; }
+  [[nodiscard]] const LimitCounters& counters(uint16_t limit) const {
+    return limit_counters_[limit];
+  }
   [[nodiscard]] static uint64_t size_bytes(uint64_t capacity);
   // Slots that were looked at since the last call. For tests of the bound.
   [[nodiscard]] uint64_t take_examined() { return std::exchange(examined_, 0); }
@@ -74,7 +82,9 @@ class Shard {
     uint8_t version;  // of its limit's rate: what unit the level is in
     uint16_t reserved;
 
-    [[nodiscard]] Bucket bucket() const { return {Level{level_high} << 64 | level_low, since, reserved}; }
+    [[nodiscard]] Bucket bucket() const {
+      return {Level{level_high} << 64 | level_low, since, reserved};
+    }
     void store(const Bucket& bucket) {
       level_low = static_cast<uint64_t>(bucket.level);
       level_high = static_cast<uint32_t>(bucket.level >> 64);
@@ -89,8 +99,9 @@ class Shard {
   };
   enum class Form : uint8_t { charge, reserve };
 
-  // A limit and its last rates. A slot of an older version is brought up to date when it is next looked at, so a change costs
-  // nothing; when an older one than is remembered could be about, all slots are looked at.
+  // A limit and its last rates. A slot of an older version is brought up to date when it is next
+  // looked at, so a change costs nothing; when an older one than is remembered could be about, all
+  // slots are looked at.
   static constexpr uint8_t versions_kept = 16;
   struct PastRate {
     Rate rate;
@@ -122,8 +133,8 @@ class Shard {
   void undo(Form form, const Claim& claim, core::Instant now);
   Verdict commit(std::span<const Claim> claims, core::Instant now, uint8_t taken);
   void give_back(std::span<const Claim> claims, core::Instant now, uint8_t taken);
-  void note(JournalEntry::Event event, const Claim& claim, core::Instant now, const Decision& decision = {},
-            Holding holding = Holding::allowed);
+  void note(JournalEntry::Event event, const Claim& claim, core::Instant now,
+            const Decision& decision = {}, Holding holding = Holding::allowed);
 
   std::vector<Rule> rules_;
   OnFull on_full_;

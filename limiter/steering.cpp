@@ -17,7 +17,9 @@ constexpr uint32_t prime5 = 0x165667b1;
 class Assembler {
  public:
   void op(uint16_t code, uint32_t operand = 0) { program_.push_back({code, 0, 0, operand}); }
-  void alu(uint16_t operation, uint32_t operand) { op(static_cast<uint16_t>(BPF_ALU | operation | BPF_K), operand); }
+  void alu(uint16_t operation, uint32_t operand) {
+    op(static_cast<uint16_t>(BPF_ALU | operation | BPF_K), operand);
+  }
   void add_from(uint32_t place) {  // A += M[place]
     op(BPF_LDX | BPF_MEM, place);
     op(BPF_ALU | BPF_ADD | BPF_X);
@@ -76,12 +78,15 @@ class Assembler {
   std::vector<sock_filter> program_;
 };
 
-constexpr uint32_t mask_of(unsigned bits) { return bits >= 32 ? UINT32_MAX : bits == 0 ? 0 : ~(UINT32_MAX >> bits); }
+constexpr uint32_t mask_of(unsigned bits) {
+  return bits >= 32 ? UINT32_MAX : bits == 0 ? 0 : ~(UINT32_MAX >> bits);
+}
 
 }  // namespace
 
 std::vector<sock_filter> steering_program(uint32_t cores, uint64_t seed, NetworkBits bits) {
-  const uint32_t start = static_cast<uint32_t>(seed) + prime5;  // plus the length, which XXH32 adds for short inputs
+  const uint32_t start =
+      static_cast<uint32_t>(seed) + prime5;  // plus the length, which XXH32 adds for short inputs
   Assembler out;
   out.op(BPF_LD | BPF_B | BPF_ABS, static_cast<uint32_t>(SKF_NET_OFF));
   out.alu(BPF_RSH, 4);  // the IP version
@@ -108,7 +113,8 @@ std::vector<sock_filter> steering_program(uint32_t cores, uint64_t seed, Network
 double imbalance(std::span<const uint64_t> done) {
   const uint64_t total = std::accumulate(done.begin(), done.end(), uint64_t{0});
   if (total == 0) return 1;
-  return static_cast<double>(*std::max_element(done.begin(), done.end())) * static_cast<double>(done.size()) / static_cast<double>(total);
+  return static_cast<double>(*std::max_element(done.begin(), done.end())) *
+         static_cast<double>(done.size()) / static_cast<double>(total);
 }
 
 double SteeringJudge::threshold(size_t cores) { return (1 + static_cast<double>(cores)) / 2; }

@@ -1,10 +1,11 @@
-// New connections to the core that owns their client's address: Ownership::owner_of(network), instruction for instruction,
-// as a classic BPF program for a reuseport group (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5). The program returns the index of a
-// listener in the order in which they began to listen; for what is neither IPv4 nor IPv6 it returns one that does not
+// New connections to the core that owns their client's address: Ownership::owner_of(network),
+// instruction for instruction, as a classic BPF program for a reuseport group
+// (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5). The program returns the index of a listener in the order
+// in which they began to listen; for what is neither IPv4 nor IPv6 it returns one that does not
 // exist, and the kernel then spreads by its own hash. Needs no privilege.
 //
-// And the judgement whether steering does good: behind a load balancer there are few addresses, and one core would carry
-// everything.
+// And the judgement whether steering does good: behind a load balancer there are few addresses, and
+// one core would carry everything.
 #pragma once
 
 #include <linux/filter.h>
@@ -23,13 +24,15 @@ enum class Steering : uint8_t {
   spread,     // as the kernel spreads them
 };
 
-[[nodiscard]] std::vector<sock_filter> steering_program(uint32_t cores, uint64_t seed, NetworkBits bits);
+[[nodiscard]] std::vector<sock_filter> steering_program(uint32_t cores, uint64_t seed,
+                                                        NetworkBits bits);
 
-// How uneven the load is: what the busiest core did, as a multiple of the average; 1 when nothing was done.
+// How uneven the load is: what the busiest core did, as a multiple of the average; 1 when nothing
+// was done.
 [[nodiscard]] double imbalance(std::span<const uint64_t> done);
 
-// Looks once a second at what each core has done in it. Lopsided for several seconds running means that the addresses do
-// not spread; a few requests say nothing.
+// Looks once a second at what each core has done in it. Lopsided for several seconds running means
+// that the addresses do not spread; a few requests say nothing.
 class SteeringJudge {
  public:
   static constexpr uint64_t requests_min = 200;  // a second, all cores together

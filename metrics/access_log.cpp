@@ -12,7 +12,8 @@ namespace sluice::metrics {
 namespace {
 
 constexpr size_t text_bytes_max = 160;
-// Every byte of what a client chose may become six; the rest of the line is our own names and numbers.
+// Every byte of what a client chose may become six; the rest of the line is our own names and
+// numbers.
 static_assert((path_bytes_logged_max + text_bytes_max) * 6 + 6 * 300 + 640 < line_bytes_max);
 
 // A cursor over memory that is known to be large enough.
@@ -32,7 +33,8 @@ class Line {
   }
   // Milliseconds with three decimals, rounded down.
   Line& milliseconds(core::Duration duration) {
-    const auto microseconds = static_cast<uint64_t>(duration.count() > 0 ? duration.count() / 1000 : 0);
+    const auto microseconds =
+        static_cast<uint64_t>(duration.count() > 0 ? duration.count() / 1000 : 0);
     number(microseconds / 1000);
     const uint64_t rest = microseconds % 1000;
     *cursor_++ = '.';
@@ -48,8 +50,8 @@ class Line {
     *cursor_++ = '"';
     return *this;
   }
-  // Text as a JSON string. Bytes that are not ASCII are escaped as if they were Latin-1: what came in stays readable and
-  // the line stays UTF-8 whatever was sent.
+  // Text as a JSON string. Bytes that are not ASCII are escaped as if they were Latin-1: what came
+  // in stays readable and the line stays UTF-8 whatever was sent.
   Line& text(std::string_view value, size_t size_max = text_bytes_max) {
     *cursor_++ = '"';
     for (const char c : value.substr(0, size_max)) {
@@ -75,7 +77,9 @@ class Line {
 
 size_t LineFormatter::format(const AccessRecord& record, std::span<char> out) {
   SLUICE_ASSERT(out.size() >= line_bytes_max);
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(record.finished_at.time_since_epoch()).count();
+  const auto milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(record.finished_at.time_since_epoch())
+          .count();
   if (const int64_t second = milliseconds / 1000; second != second_) {
     second_ = second;
     const time_t time = second;
@@ -86,21 +90,41 @@ size_t LineFormatter::format(const AccessRecord& record, std::span<char> out) {
     std::memcpy(second_text_, text.data(), sizeof second_text_);
   }
   const auto rest = static_cast<uint64_t>(milliseconds % 1000);
-  const char decimals[] = {static_cast<char>('0' + rest / 100), static_cast<char>('0' + rest / 10 % 10),
+  const char decimals[] = {static_cast<char>('0' + rest / 100),
+                           static_cast<char>('0' + rest / 10 % 10),
                            static_cast<char>('0' + rest % 10)};
 
   Line line{out.data()};
-  line.raw(R"({"ts":")").raw({second_text_, sizeof second_text_}).raw({decimals, 3}).raw(R"(Z","request_id":)").plain(record.request_id);
-  line.raw(R"(,"method":)").plain(record.method).raw(R"(,"path":)").text(record.path, path_bytes_logged_max);
-  line.raw(R"(,"status":)").number(record.status).raw(R"(,"latency_ms":)").milliseconds(record.latency);
+  line.raw(R"({"ts":")")
+      .raw({second_text_, sizeof second_text_})
+      .raw({decimals, 3})
+      .raw(R"(Z","request_id":)")
+      .plain(record.request_id);
+  line.raw(R"(,"method":)")
+      .plain(record.method)
+      .raw(R"(,"path":)")
+      .text(record.path, path_bytes_logged_max);
+  line.raw(R"(,"status":)")
+      .number(record.status)
+      .raw(R"(,"latency_ms":)")
+      .milliseconds(record.latency);
   line.raw(R"(,"reason":)").plain(record.reason);
   if (!record.would_refuse.empty()) line.raw(R"(,"would_refuse":)").plain(record.would_refuse);
   line.raw(R"(,"route":)").plain(record.route).raw(R"(,"endpoint":)").plain(record.endpoint);
   line.raw(R"(,"client":)").plain(record.client).raw(R"(,"principal":)").text(record.principal);
-  line.raw(R"(,"bytes_in":)").number(record.bytes_in).raw(R"(,"bytes_out":)").number(record.bytes_out);
+  line.raw(R"(,"bytes_in":)")
+      .number(record.bytes_in)
+      .raw(R"(,"bytes_out":)")
+      .number(record.bytes_out);
   line.raw(R"(,"core":)").number(record.core).raw(R"(,"retries":)").number(record.retries);
-  line.raw(R"(,"read_ms":)").milliseconds(record.read).raw(R"(,"limit_ms":)").milliseconds(record.limit);
-  line.raw(R"(,"connect_ms":)").milliseconds(record.connect).raw(R"(,"upstream_ms":)").milliseconds(record.upstream);
+  line.raw(R"(,"read_ms":)")
+      .milliseconds(record.read)
+      .raw(R"(,"limit_ms":)")
+      .milliseconds(record.limit);
+  line.raw(R"(,"connect_ms":)")
+      .milliseconds(record.connect)
+      .raw(R"(,"upstream_ms":)")
+      .milliseconds(record.upstream);
   line.raw(R"(,"relay_ms":)").milliseconds(record.relay).raw("}\n");
   return static_cast<size_t>(line.cursor() - out.data());
 }

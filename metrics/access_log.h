@@ -1,5 +1,6 @@
-// One JSON object a request, one line an object. Formatting never fails and never allocates; what would be too long is
-// cut before it is escaped, so the line is always valid JSON and at most line_bytes_max long.
+// One JSON object a request, one line an object. Formatting never fails and never allocates; what
+// would be too long is cut before it is escaped, so the line is always valid JSON and at most
+// line_bytes_max long.
 #pragma once
 
 #include <cstddef>
@@ -11,16 +12,18 @@
 
 namespace sluice::metrics {
 
-// Views need only live during the call. What a client chose (path, principal) may hold any byte and is escaped; the rest is
-// of our own making: tokens, codes, names, addresses of at most 300 bytes each.
+// Views need only live during the call. What a client chose (path, principal) may hold any byte and
+// is escaped; the rest is of our own making: tokens, codes, names, addresses of at most 300 bytes
+// each.
 struct AccessRecord {
   core::WallTime finished_at{};
   std::string_view request_id;
   std::string_view method;
   std::string_view path;  // without the query: it may hold secrets
   uint16_t status = 0;
-  std::string_view reason;        // "-" for an ordinary answer
-  std::string_view would_refuse;  // a limit in dry run that would have refused; empty if there is none
+  std::string_view reason;  // "-" for an ordinary answer
+  std::string_view
+      would_refuse;  // a limit in dry run that would have refused; empty if there is none
   std::string_view route;
   std::string_view endpoint;  // empty if none was chosen
   std::string_view client;
@@ -40,7 +43,8 @@ struct AccessRecord {
 inline constexpr size_t path_bytes_logged_max = 1024;
 inline constexpr size_t line_bytes_max = 10 * 1024;
 
-// Formats into `out` (at least line_bytes_max); returns the length, newline included. Keeps the last second's text.
+// Formats into `out` (at least line_bytes_max); returns the length, newline included. Keeps the
+// last second's text.
 class LineFormatter {
  public:
   size_t format(const AccessRecord& record, std::span<char> out);

@@ -81,7 +81,8 @@ void Exposition::put_label(const Label& label, bool first) {
   put("\"");
 }
 
-void Exposition::put_name(std::initializer_list<Label> labels, std::string_view suffix, std::string_view bound) {
+void Exposition::put_name(std::initializer_list<Label> labels, std::string_view suffix,
+                          std::string_view bound) {
   put(name_);
   put(suffix);
   bool first = true;
@@ -96,19 +97,22 @@ void Exposition::put_name(std::initializer_list<Label> labels, std::string_view 
   put(first ? " " : "} ");
 }
 
-void Exposition::sample(std::initializer_list<Label> labels, uint64_t value, std::string_view suffix) {
+void Exposition::sample(std::initializer_list<Label> labels, uint64_t value,
+                        std::string_view suffix) {
   put_name(labels, suffix, {});
   put_number(value);
   put("\n");
 }
 
-void Exposition::sample_seconds(std::initializer_list<Label> labels, uint64_t nanoseconds, std::string_view suffix) {
+void Exposition::sample_seconds(std::initializer_list<Label> labels, uint64_t nanoseconds,
+                                std::string_view suffix) {
   put_name(labels, suffix, {});
   put_seconds(nanoseconds);
   put("\n");
 }
 
-void Exposition::histogram(std::initializer_list<Label> labels, std::span<const Histogram* const> parts) {
+void Exposition::histogram(std::initializer_list<Label> labels,
+                           std::span<const Histogram* const> parts) {
   uint64_t cumulative = 0;
   uint64_t sum = 0;
   for (const Histogram* part : parts) sum += part->sum_ns();

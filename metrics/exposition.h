@@ -1,4 +1,5 @@
-// Writes the Prometheus text format 0.0.4 into memory of fixed size. A family is announced once, then its samples follow.
+// Writes the Prometheus text format 0.0.4 into memory of fixed size. A family is announced once,
+// then its samples follow.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +26,8 @@ class Exposition {
   void family(std::string_view name, Kind kind, std::string_view help);
   // A sample of the last family; `suffix` is appended to its name.
   void sample(std::initializer_list<Label> labels, uint64_t value, std::string_view suffix = {});
-  void sample_seconds(std::initializer_list<Label> labels, uint64_t nanoseconds, std::string_view suffix = {});
+  void sample_seconds(std::initializer_list<Label> labels, uint64_t nanoseconds,
+                      std::string_view suffix = {});
   // The sum of several cores' histograms, as one.
   void histogram(std::initializer_list<Label> labels, std::span<const Histogram* const> parts);
 
@@ -37,7 +39,8 @@ class Exposition {
   void put(std::string_view text);
   void put_number(uint64_t value);
   void put_seconds(uint64_t nanoseconds);
-  void put_name(std::initializer_list<Label> labels, std::string_view suffix, std::string_view bound);
+  void put_name(std::initializer_list<Label> labels, std::string_view suffix,
+                std::string_view bound);
   void put_label(const Label& label, bool first);
 
   std::span<char> memory_;

@@ -1,4 +1,5 @@
-// A latency histogram with fixed bounds: one increment to record, summed over cores when it is read.
+// A latency histogram with fixed bounds: one increment to record, summed over cores when it is
+// read.
 #pragma once
 
 #include <array>
@@ -12,9 +13,10 @@ namespace sluice::metrics {
 class Histogram {
  public:
   // Upper bounds in nanoseconds; the last bucket has none.
-  static constexpr std::array<int64_t, 16> bounds_ns{100'000,       250'000,       500'000,       1'000'000,     2'500'000,   5'000'000,
-                                                     10'000'000,    25'000'000,    50'000'000,    100'000'000,   250'000'000, 500'000'000,
-                                                     1'000'000'000, 2'500'000'000, 5'000'000'000, 10'000'000'000};
+  static constexpr std::array<int64_t, 16> bounds_ns{
+      100'000,       250'000,       500'000,       1'000'000,     2'500'000,   5'000'000,
+      10'000'000,    25'000'000,    50'000'000,    100'000'000,   250'000'000, 500'000'000,
+      1'000'000'000, 2'500'000'000, 5'000'000'000, 10'000'000'000};
 
   void record(core::Duration duration) {
     size_t bucket = 0;

@@ -1,5 +1,5 @@
-// Log lines on their way from one core to the log writer: a bounded ring of bytes, one writer, one reader. A line that
-// does not fit is dropped whole and counted; the core never waits.
+// Log lines on their way from one core to the log writer: a bounded ring of bytes, one writer, one
+// reader. A line that does not fit is dropped whole and counted; the core never waits.
 #pragma once
 
 #include <array>
@@ -15,7 +15,8 @@ namespace sluice::metrics {
 
 class LogRing {
  public:
-  explicit LogRing(uint32_t capacity_bytes) : mask_(std::bit_ceil(capacity_bytes) - 1), bytes_(new char[mask_ + 1]) {}
+  explicit LogRing(uint32_t capacity_bytes)
+      : mask_(std::bit_ceil(capacity_bytes) - 1), bytes_(new char[mask_ + 1]) {}
 
   enum class Outcome : uint8_t { stored, half_full, dropped };
   // `half_full` is said once, by the line that crosses the middle: time to wake the writer.
@@ -41,9 +42,12 @@ class LogRing {
     const uint64_t size = tail_.load(std::memory_order_acquire) - head;
     const uint64_t at = head & mask_;
     const uint64_t first = std::min(size, mask_ + 1 - at);
-    return {std::span<const char>{bytes_.get() + at, first}, std::span<const char>{bytes_.get(), size - first}};
+    return {std::span<const char>{bytes_.get() + at, first},
+            std::span<const char>{bytes_.get(), size - first}};
   }
-  void consume(size_t size) { head_.store(head_.load(std::memory_order_relaxed) + size, std::memory_order_release); }
+  void consume(size_t size) {
+    head_.store(head_.load(std::memory_order_relaxed) + size, std::memory_order_release);
+  }
 
   [[nodiscard]] uint64_t dropped() const { return dropped_.get(); }
 

@@ -16,16 +16,20 @@ namespace sluice::metrics {
 namespace {
 constexpr auto period = std::chrono::milliseconds{100};
 constexpr auto last_words = std::chrono::seconds{1};
-// At least this much fits into a pipe that poll() calls writable, so the write does not block and stop() is heard.
+// At least this much fits into a pipe that poll() calls writable, so the write does not block and
+// stop() is heard.
 constexpr size_t pipe_piece_bytes = 4096;
 constexpr size_t file_piece_bytes = 256 * 1024;
 }  // namespace
 
-LogWriter::LogWriter(std::string path, std::vector<LogRing*> rings) : path_(std::move(path)), rings_(std::move(rings)) {
+LogWriter::LogWriter(std::string path, std::vector<LogRing*> rings)
+    : path_(std::move(path)), rings_(std::move(rings)) {
   descriptor_ = open_sink();
-  if (descriptor_ < 0 && path_ != "none") throw std::runtime_error{"can't open log file " + path_ + ": " + std::strerror(errno)};
+  if (descriptor_ < 0 && path_ != "none")
+    throw std::runtime_error{"can't open log file " + path_ + ": " + std::strerror(errno)};
   struct stat status {};
-  piece_bytes_ = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode) ? file_piece_bytes : pipe_piece_bytes;
+  piece_bytes_ = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode) ? file_piece_bytes
+                                                                               : pipe_piece_bytes;
 }
 
 LogWriter::~LogWriter() {
@@ -95,10 +99,12 @@ bool LogWriter::write_piece(LogRing& ring, std::span<const char> piece, bool bou
   while (!piece.empty()) {
     pollfd sink{.fd = descriptor_, .events = POLLOUT, .revents = 0};
     if (::poll(&sink, 1, static_cast<int>(period.count())) == 0) {
-      if (bounded ? std::chrono::steady_clock::now() >= give_up_at_ : stopping_.load()) return false;
+      if (bounded ? std::chrono::steady_clock::now() >= give_up_at_ : stopping_.load())
+        return false;
       continue;
     }
-    const ssize_t written = ::write(descriptor_, piece.data(), std::min(piece.size(), piece_bytes_));
+    const ssize_t written =
+        ::write(descriptor_, piece.data(), std::min(piece.size(), piece_bytes_));
     if (written < 0) {
       if (errno == EINTR || errno == EAGAIN) continue;
       write_errors_.add();  // disk full, reader gone: these bytes are lost, later ones may not be

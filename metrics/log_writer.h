@@ -1,5 +1,5 @@
-// The one thread that writes log lines out, with plain write(2), woken by amount or every 100 ms. It may block on a slow
-// sink; no core ever does. At the end it writes what it can within a second.
+// The one thread that writes log lines out, with plain write(2), woken by amount or every 100 ms.
+// It may block on a slow sink; no core ever does. At the end it writes what it can within a second.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,7 @@
-// How many requests ended with which route, method, status and reason: one counter for each combination that occurred.
-// One core writes, any thread reads. The number of combinations is bounded by the config (labels never come from a
-// request); what does not fit is counted under `overflow`.
+// How many requests ended with which route, method, status and reason: one counter for each
+// combination that occurred. One core writes, any thread reads. The number of combinations is
+// bounded by the config (labels never come from a request); what does not fit is counted under
+// `overflow`.
 #pragma once
 
 #include <array>
@@ -41,7 +42,8 @@ class RequestSeries {
   template <typename Visit>
   void for_each(Visit&& visit) const {
     for (const Entry& entry : entries_) {
-      if (const uint64_t packed = entry.key.load(std::memory_order_acquire); packed != 0) visit(unpack(packed), entry.requests.get());
+      if (const uint64_t packed = entry.key.load(std::memory_order_acquire); packed != 0)
+        visit(unpack(packed), entry.requests.get());
     }
   }
   [[nodiscard]] uint64_t overflow() const { return overflow_.get(); }
@@ -53,11 +55,12 @@ class RequestSeries {
   };
   // The status is never 0, so no key is.
   static uint64_t pack(SeriesKey key) {
-    return uint64_t{key.status} << 40 | uint64_t{key.route} << 24 | uint64_t{key.reason} << 8 | key.method;
+    return uint64_t{key.status} << 40 | uint64_t{key.route} << 24 | uint64_t{key.reason} << 8 |
+           key.method;
   }
   static SeriesKey unpack(uint64_t bits) {
-    return {static_cast<uint16_t>(bits >> 24), static_cast<uint8_t>(bits), static_cast<uint16_t>(bits >> 8),
-            static_cast<uint16_t>(bits >> 40)};
+    return {static_cast<uint16_t>(bits >> 24), static_cast<uint8_t>(bits),
+            static_cast<uint16_t>(bits >> 8), static_cast<uint16_t>(bits >> 40)};
   }
   static_assert(capacity == 1 << 12, "the hash above keeps twelve bits");
 

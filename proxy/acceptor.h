@@ -1,10 +1,11 @@
-// One listener of one core. A worker has a few, each on its own; a new configuration opens some and closes others.
+// One listener of one core. A worker has a few, each on its own; a new configuration opens some and
+// closes others.
 #pragma once
 
 #include <cstdint>
 
-#include "core/timer_wheel.h"
 #include "config/config.h"
+#include "core/timer_wheel.h"
 
 namespace sluice::proxy {
 

@@ -13,7 +13,8 @@ std::optional<core::SocketAddress> parse_hop(std::string_view text) {
   text = http::trim_blanks(text);
   if (const auto address = core::SocketAddress::parse_host(text, 0)) return address;
   const auto colon = text.rfind(':');
-  if (colon == std::string_view::npos || (text.front() != '[' && text.find(':') != colon)) return std::nullopt;
+  if (colon == std::string_view::npos || (text.front() != '[' && text.find(':') != colon))
+    return std::nullopt;
   return core::SocketAddress::parse_host(text.substr(0, colon), 0);
 }
 
@@ -21,15 +22,19 @@ std::optional<core::SocketAddress> parse_hop(std::string_view text) {
 
 bool is_trusted(const config::Config& config, const core::SocketAddress& address) {
   if (address.is_unix_peer()) return config.trust_unix == config::TrustUnix::yes;
-  return std::any_of(config.trusted.begin(), config.trusted.end(), [&](const core::Cidr& network) { return network.contains(address); });
+  return std::any_of(config.trusted.begin(), config.trusted.end(),
+                     [&](const core::Cidr& network) { return network.contains(address); });
 }
 
-core::SocketAddress client_address(const config::Config& config, const core::SocketAddress& peer, const http::Fields& fields) {
+core::SocketAddress client_address(const config::Config& config, const core::SocketAddress& peer,
+                                   const http::Fields& fields) {
   core::SocketAddress client = peer;
   if (!is_trusted(config, peer)) return client;
   for (uint32_t index = fields.size(); index-- > 0;) {
     const http::Field& field = fields[index];
-    if (field.id != http::FieldName::x_forwarded || !http::equals_ignoring_case(fields.name(field), "x-forwarded-for")) continue;
+    if (field.id != http::FieldName::x_forwarded ||
+        !http::equals_ignoring_case(fields.name(field), "x-forwarded-for"))
+      continue;
     std::string_view list = fields.value(field);
     while (!list.empty()) {
       const auto comma = list.rfind(',');

@@ -7,11 +7,14 @@
 
 namespace sluice::proxy {
 
-CoreGeneration::CoreGeneration(const config::Config& config, const config::RouteTable& routes, const auth::KeySnapshot& keys, KeyWish* wish, auth::AuthCounters& counters,
-             uint64_t seed)
+CoreGeneration::CoreGeneration(const config::Config& config, const config::RouteTable& routes,
+                               const auth::KeySnapshot& keys, KeyWish* wish,
+                               auth::AuthCounters& counters, uint64_t seed)
     : config_(config),
       routes_(routes),
-      authenticator_({.verifier = {.providers = config.providers, .claims = config.claims, .requirements = config.requirements},
+      authenticator_({.verifier = {.providers = config.providers,
+                                   .claims = config.claims,
+                                   .requirements = config.requirements},
                       .cache_entries = config.bounds.token_cache_entries,
                       .seed = seed,
                       .counters = &counters}),
@@ -34,10 +37,12 @@ void CoreGeneration::retire() {
 
 // Nothing of it is touched by its worker afterwards.
 void CoreGeneration::release_if_unused() {
-  if (is_retired_ && users_ == 0 && signatures_out_ == 0 && old_signatures_out_ == 0) released_.store(true, std::memory_order_release);
+  if (is_retired_ && users_ == 0 && signatures_out_ == 0 && old_signatures_out_ == 0)
+    released_.store(true, std::memory_order_release);
 }
 
-// The keeper sends the next message only when this one is acknowledged: at most two snapshots are in use.
+// The keeper sends the next message only when this one is acknowledged: at most two snapshots are
+// in use.
 void CoreGeneration::adopt_keys(const auth::KeySnapshot& snapshot, uint64_t sequence) {
   SLUICE_ASSERT(old_signatures_out_ == 0);
   keys_sequence_ = sequence;
@@ -70,7 +75,9 @@ void CoreGeneration::complete() {
   }
 }
 
-void CoreGeneration::stop_waiting_for_keys(Exchange& exchange) { core::IntrusiveList<Exchange, KeyWaitTag>::remove(exchange); }
+void CoreGeneration::stop_waiting_for_keys(Exchange& exchange) {
+  core::IntrusiveList<Exchange, KeyWaitTag>::remove(exchange);
+}
 
 bool CoreGeneration::wait_for_keys(Exchange& exchange) {
   if (wish_ == nullptr) return false;

@@ -1,5 +1,6 @@
-// What one core has of a configuration at work. Its worker adopts it by a message; the one before is retired, and freed by the
-// control thread when no exchange uses it any more. Exchanges use the one they began with until their answer begins.
+// What one core has of a configuration at work. Its worker adopts it by a message; the one before
+// is retired, and freed by the control thread when no exchange uses it any more. Exchanges use the
+// one they began with until their answer begins.
 #pragma once
 
 #include <atomic>
@@ -7,12 +8,12 @@
 #include <vector>
 
 #include "auth/authenticator.h"
+#include "config/config.h"
+#include "config/route_table.h"
 #include "core/intrusive_list.h"
 #include "core/mailbox.h"
-#include "config/config.h"
-#include "proxy/upstream/core_endpoint.h"
 #include "proxy/key_wish.h"
-#include "config/route_table.h"
+#include "proxy/upstream/core_endpoint.h"
 #include "proxy/upstream/core_upstream.h"
 
 namespace sluice::proxy {
@@ -33,8 +34,9 @@ struct AdoptMessage : core::Message {
 
 class CoreGeneration {
  public:
-  CoreGeneration(const config::Config& config, const config::RouteTable& routes, const auth::KeySnapshot& keys, KeyWish* wish, auth::AuthCounters& counters,
-        uint64_t seed);
+  CoreGeneration(const config::Config& config, const config::RouteTable& routes,
+                 const auth::KeySnapshot& keys, KeyWish* wish, auth::AuthCounters& counters,
+                 uint64_t seed);
 
   [[nodiscard]] const config::Config& config() const { return config_; }
   [[nodiscard]] const config::RouteTable& routes() const { return routes_; }
@@ -46,12 +48,13 @@ class CoreGeneration {
   void complete();
   [[nodiscard]] AdoptMessage& message() { return message_; }
 
-  // --- its worker's -------------------------------------------------------------------------------------------------------
+  // --- its worker's --------------------------------------------------------------------------
   void use() { ++users_; }
   void release();
   void retire();
 
-  // --- keys: signatures that other threads check refer to the snapshot of their time, which is given up when they are back ------
+  // --- keys: signatures that other threads check refer to the snapshot of their time, which is
+  // given up when they are back ------
   [[nodiscard]] const auth::KeySnapshot& keys() const { return *keys_; }
   void adopt_keys(const auth::KeySnapshot& snapshot, uint64_t sequence);
   void note_signature_out() { ++signatures_out_; }
@@ -61,11 +64,13 @@ class CoreGeneration {
   static void stop_waiting_for_keys(Exchange& exchange);
   [[nodiscard]] core::IntrusiveList<Exchange, KeyWaitTag>& key_waiters() { return key_waiters_; }
 
-  // --- what the control thread reads ----------------------------------------------------------------------------------------
+  // --- what the control thread reads ---------------------------------------------------------
   // Retired, and nothing refers to it.
   [[nodiscard]] bool is_released() const { return released_.load(std::memory_order_acquire); }
   // The last message of the keeper that the worker is through with.
-  [[nodiscard]] uint64_t keys_acknowledged() const { return keys_acknowledged_.load(std::memory_order_acquire); }
+  [[nodiscard]] uint64_t keys_acknowledged() const {
+    return keys_acknowledged_.load(std::memory_order_acquire);
+  }
 
  private:
   void acknowledge_keys();

@@ -20,7 +20,7 @@ constexpr core::Duration newcomer_grace = std::chrono::seconds{1};
 std::string_view to_string(DownstreamConnection::State state) {
   using State = DownstreamConnection::State;
   switch (state) {
-    case State::announced: return "announced";
+    case State::awaiting_proxy_header: return "awaiting_proxy_header";
     case State::idle: return "idle";
     case State::ready: return "ready";
     case State::exchanging: return "exchanging";
@@ -30,7 +30,8 @@ std::string_view to_string(DownstreamConnection::State state) {
   SLUICE_UNREACHABLE();
 }
 
-void DownstreamConnection::on_completion(Worker& worker, Operation operation, const core::Completion& completion) {
+void DownstreamConnection::on_completion(Worker& worker, Operation operation,
+                                         const core::Completion& completion) {
   switch (operation) {
     case Operation::downstream_receive: on_receive(worker, completion); break;
     case Operation::downstream_send: on_send(worker, completion); break;
@@ -41,13 +42,14 @@ void DownstreamConnection::on_completion(Worker& worker, Operation operation, co
   }
 }
 
-void DownstreamConnection::open(Worker& worker, int socket, config::ProxyProtocol announces, const core::SocketAddress& address) {
+void DownstreamConnection::open(Worker& worker, int socket, config::ProxyProtocol announces,
+                                const core::SocketAddress& address) {
   socket_ = socket;
   address_ = address;
   timer_.bind(worker.token(Operation::downstream_timer, *this));
   worker.counters().connections_open.add();
   if (announces == config::ProxyProtocol::required) {
-    state_ = State::announced;
+    state_ = State::awaiting_proxy_header;
     if (!is_trusted(worker.config(), address)) {
       refuse_proxy_header(worker);
       return;
@@ -59,10 +61,11 @@ void DownstreamConnection::open(Worker& worker, int socket, config::ProxyProtoco
   arm_receive(worker, core::Readiness::expected);  // a client that connects has something to say
 }
 
-// --- whose it is -----------------------------------------------------------------------------------------------------------
+// --- whose it is -----------------------------------------------------------------------------
 
 // The bytes up to here are in waiting_, or came just now in `buffer`.
-void DownstreamConnection::on_proxy_header_bytes(Worker& worker, core::Buffer buffer, uint32_t size) {
+void DownstreamConnection::on_proxy_header_bytes(Worker& worker, core::Buffer buffer,
+                                                 uint32_t size) {
   if (buffer.is_held()) {
     waiting_ = buffer;
     waiting_size_ = 0;
@@ -74,8 +77,8 @@ void DownstreamConnection::on_proxy_header_bytes(Worker& worker, core::Buffer bu
     case ProxyHeader::State::broken: refuse_proxy_header(worker); return;
     case ProxyHeader::State::incomplete:
       in_flight_.begin(Op::receive);
-      worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_, area.subspan(waiting_size_),
-                              core::Readiness::unexpected);
+      worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_,
+                              area.subspan(waiting_size_), core::Readiness::unexpected);
       return;
     case ProxyHeader::State::complete: break;
   }
@@ -92,7 +95,7 @@ void DownstreamConnection::refuse_proxy_header(Worker& worker) {
   begin_close(worker);
 }
 
-// --- waiting for a request -----------------------------------------------------------------------------------------------
+// --- waiting for a request -------------------------------------------------------------------
 
 void DownstreamConnection::become_idle(Worker& worker) {
   state_ = State::idle;
@@ -110,19 +113,21 @@ void DownstreamConnection::leave_idle(Worker& worker) {
 
 void DownstreamConnection::arm_receive(Worker& worker, core::Readiness readiness) {
   in_flight_.begin(Op::receive);
-  worker.kernel().receive_pooled(worker.token(Operation::downstream_receive, *this), socket_, core::BufferGroup::downstream, readiness);
+  worker.kernel().receive_pooled(worker.token(Operation::downstream_receive, *this), socket_,
+                                 core::BufferGroup::downstream, readiness);
 }
 
 void DownstreamConnection::on_receive(Worker& worker, const core::Completion& completion) {
   in_flight_.end(Op::receive);
   core::Buffer buffer;
-  if (completion.buffer != core::no_buffer) buffer = worker.buffers(core::BufferGroup::downstream).claim(completion.buffer);
+  if (completion.buffer != core::no_buffer)
+    buffer = worker.buffers(core::BufferGroup::downstream).claim(completion.buffer);
   const auto size = static_cast<uint32_t>(completion.result);
   const bool parked = completion.error == core::Error::no_buffers && state_ != State::closing;
 
   if (parked) {
     worker.park(*this);
-  } else if (state_ == State::announced && size > 0) {
+  } else if (state_ == State::awaiting_proxy_header && size > 0) {
     on_proxy_header_bytes(worker, buffer, size);
     return;
   } else if (state_ == State::idle && buffer.is_held()) {
@@ -148,7 +153,9 @@ void DownstreamConnection::on_receive(Worker& worker, const core::Completion& co
   settle(worker);
 }
 
-void DownstreamConnection::on_buffer_available(Worker& worker) { arm_receive(worker, core::Readiness::expected); }
+void DownstreamConnection::on_buffer_available(Worker& worker) {
+  arm_receive(worker, core::Readiness::expected);
+}
 
 void DownstreamConnection::start_exchange(Worker& worker, core::Buffer buffer, uint32_t size) {
   Exchange* exchange = worker.exchanges().take();
@@ -172,22 +179,26 @@ void DownstreamConnection::on_ready(Worker& worker) {
   start_exchange(worker, buffer, waiting_size_);
 }
 
-// --- for the exchange ----------------------------------------------------------------------------------------------------
+// --- for the exchange ------------------------------------------------------------------------
 
-void DownstreamConnection::receive(Worker& worker, std::span<std::byte> into, core::Duration timeout) {
+void DownstreamConnection::receive(Worker& worker, std::span<std::byte> into,
+                                   core::Duration timeout) {
   worker.wheel().arm(timer_, worker.now() + timeout);
   receive(worker, into);
 }
 
 void DownstreamConnection::receive(Worker& worker, std::span<std::byte> into) {
   in_flight_.begin(Op::receive);
-  worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_, into, core::Readiness::unexpected);
+  worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_, into,
+                          core::Readiness::unexpected);
 }
 
 SendProgress DownstreamConnection::send(Worker& worker, Outbox& outbox) {
-  if (in_flight_.has(Op::send)) return SendProgress::waiting;  // the one under way goes on with what was added
+  if (in_flight_.has(Op::send))
+    return SendProgress::waiting;  // the one under way goes on with what was added
   const auto token = worker.token(Operation::downstream_send, *this);
-  const SendProgress progress = continue_sending(worker.kernel(), worker.batch_is_small(), token, socket_, outbox, bytes_sent_);
+  const SendProgress progress = continue_sending(worker.kernel(), worker.batch_is_small(), token,
+                                                 socket_, outbox, bytes_sent_);
   if (progress == SendProgress::waiting) {
     in_flight_.begin(Op::send);
     outbox_ = &outbox;
@@ -230,8 +241,9 @@ void DownstreamConnection::on_watch(Worker& worker) {
   switch (state_) {
     case State::exchanging: exchange_->on_downstream_hangup(worker); break;
     case State::closing: settle(worker); break;
-    case State::announced:
-    // Bytes may lie before the FIN: the receive that is armed, or the request that is ready, will come to it.
+    case State::awaiting_proxy_header:
+    // Bytes may lie before the FIN: the receive that is armed, or the request that is ready, will
+    // come to it.
     case State::idle:
     case State::ready:
     case State::lingering: break;
@@ -241,7 +253,7 @@ void DownstreamConnection::on_watch(Worker& worker) {
 void DownstreamConnection::on_timer(Worker& worker) {
   switch (state_) {
     case State::exchanging: exchange_->on_downstream_timeout(worker); break;
-    case State::announced: refuse_proxy_header(worker); break;
+    case State::awaiting_proxy_header: refuse_proxy_header(worker); break;
     case State::idle:
       // Bytes are here, and in all this time there was no buffer to read them into.
       if (core::ListNode<StarvedTag>::is_linked()) worker.counters().connections_shed.add();
@@ -283,7 +295,7 @@ void DownstreamConnection::on_writable(Worker& worker) {
     settle(worker);
 }
 
-// --- afterwards ------------------------------------------------------------------------------------------------------------
+// --- afterwards ------------------------------------------------------------------------------
 
 void DownstreamConnection::next(Worker& worker, core::Buffer buffer, uint32_t size) {
   exchange_ = nullptr;
@@ -300,7 +312,8 @@ void DownstreamConnection::next(Worker& worker, core::Buffer buffer, uint32_t si
   if (worker.is_draining()) on_drain(worker);
 }
 
-// Closing while the client still sends would answer its bytes with a reset, and the reset would eat our answer.
+// Closing while the client still sends would answer its bytes with a reset, and the reset would eat
+// our answer.
 void DownstreamConnection::begin_linger(Worker& worker) {
   exchange_ = nullptr;
   state_ = State::lingering;
@@ -319,12 +332,13 @@ void DownstreamConnection::on_linger_bytes(Worker& worker, core::Buffer buffer) 
 }
 
 void DownstreamConnection::on_drain(Worker& worker) {
-  if (state_ != State::idle && state_ != State::announced) return;
+  if (state_ != State::idle && state_ != State::awaiting_proxy_header) return;
   // A request that is here already is served; its answer says that the connection closes.
   const auto waiting = worker.kernel().peek(socket_);
   if (waiting && waiting.value() > 0) return;
   if (requests_ == 0 && !waiting && waiting.error() == core::Error::would_block) {
-    // It has only just come: what it wants is on its way, and nobody told it that it must ask again.
+    // It has only just come: what it wants is on its way, and nobody told it that it must ask
+    // again.
     worker.wheel().arm(timer_, worker.now() + newcomer_grace);
     return;
   }
@@ -350,7 +364,8 @@ void DownstreamConnection::begin_close(Worker& worker, Ending ending) {
 }
 
 void DownstreamConnection::settle(Worker& worker) {
-  if (state_ == State::closing && in_flight_.none() && !core::ListNode<SettledTag>::is_linked()) worker.settled(*this);
+  if (state_ == State::closing && in_flight_.none() && !core::ListNode<SettledTag>::is_linked())
+    worker.settled(*this);
 }
 
 void DownstreamConnection::finish_close(Worker& worker) {

@@ -1,16 +1,17 @@
-// A client's connection: socket, who is at the other end, and what the kernel holds of it. What is said on it is the
-// Exchange's business; one runs at a time.
+// A client's connection: socket, who is at the other end, and what the kernel holds of it. What is
+// said on it is the Exchange's business; one runs at a time.
 //
-// Owned by its worker's slab, run by that worker's thread. Closing has one path: begin_close() shuts the socket down; when
-// nothing is in flight any more the connection is settled, and the worker calls finish_close() at the end of that batch.
+// Owned by its worker's slab, run by that worker's thread. Closing has one path: begin_close()
+// shuts the socket down; when nothing is in flight any more the connection is settled, and the
+// worker calls finish_close() at the end of that batch.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-#include "core/address.h"
 #include "config/config.h"
+#include "core/address.h"
 #include "core/buffer_pool.h"
 #include "core/intrusive_list.h"
 #include "core/kernel.h"
@@ -35,23 +36,25 @@ class DownstreamConnection : public Connection,
                              public core::ListNode<SettledTag> {
  public:
   enum class State : uint8_t {
-    announced,   // before everything: a PROXY protocol header says whose it is
-    idle,        // between requests: a receive is armed, no buffer is held
-    ready,       // bytes of the next request are here, and wait for their turn
-    exchanging,  // an Exchange runs
-    lingering,   // all is said; what the client still sends is thrown away until it closes
-    closing,     // shut down, waiting for what is in flight
+    awaiting_proxy_header,  // before everything: a PROXY protocol header says whose it is
+    idle,                   // between requests: a receive is armed, no buffer is held
+    ready,                  // bytes of the next request are here, and wait for their turn
+    exchanging,             // an Exchange runs
+    lingering,  // all is said; what the client still sends is thrown away until it closes
+    closing,    // shut down, waiting for what is in flight
   };
 
-  // How the client sees the end. An answer whose end is the end of the connection, and which is not whole, ends in a reset.
+  // How the client sees the end. An answer whose end is the end of the connection, and which is not
+  // whole, ends in a reset.
   enum class Ending : uint8_t { fin, reset };
 
   // What the end of an exchange means for the connection.
   enum class Afterwards : uint8_t { keep_alive, linger, close };
 
-  void open(Worker& worker, int socket, config::ProxyProtocol announces, const core::SocketAddress& address);
+  void open(Worker& worker, int socket, config::ProxyProtocol announces,
+            const core::SocketAddress& address);
 
-  // --- for the exchange ------------------------------------------------------------------------------------------------
+  // --- for the exchange ----------------------------------------------------------------------
   void receive(Worker& worker, std::span<std::byte> into, core::Duration timeout);
   void receive(Worker& worker, std::span<std::byte> into);  // however long it takes
   [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
@@ -69,16 +72,19 @@ class DownstreamConnection : public Connection,
   [[nodiscard]] uint32_t requests() const { return requests_; }
   [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }
   [[nodiscard]] bool is_receiving() const { return in_flight_.has(Op::receive); }
-  [[nodiscard]] bool is_sending() const { return in_flight_.has(Op::send) || in_flight_.has(Op::writable); }
+  [[nodiscard]] bool is_sending() const {
+    return in_flight_.has(Op::send) || in_flight_.has(Op::writable);
+  }
   [[nodiscard]] State state() const { return state_; }
 
-  // --- events, from the worker -------------------------------------------------------------------------------------------
+  // --- events, from the worker ---------------------------------------------------------------
   void on_completion(Worker& worker, Operation operation, const core::Completion& completion);
   void on_timer(Worker& worker);
   void on_ready(Worker& worker);  // its turn has come
   void on_buffer_available(Worker& worker);
   void on_drain(Worker& worker);
-  void finish_close(Worker& worker);  // the one place where the descriptor is closed and the slot given back
+  void finish_close(
+      Worker& worker);  // the one place where the descriptor is closed and the slot given back
 
  private:
   void on_proxy_header_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
@@ -97,9 +103,9 @@ class DownstreamConnection : public Connection,
 
   State state_ = State::idle;
   uint32_t requests_ = 0;
-  uint32_t waiting_size_ = 0;     // ready, announced: bytes in waiting_
+  uint32_t waiting_size_ = 0;     // ready, awaiting_proxy_header: bytes in waiting_
   Exchange* exchange_ = nullptr;  // exchanging, and closing until the exchange has let go
-  core::Buffer waiting_;          // ready; announced, once bytes came
+  core::Buffer waiting_;          // ready; awaiting_proxy_header, once bytes came
   core::Timer timer_;
   core::Instant since_{};  // idle and lingering: when that began
   core::SocketAddress address_;

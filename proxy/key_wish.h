@@ -1,4 +1,5 @@
-// What a core can ask of whoever brings keys: look for new ones now. A message to all cores follows, news or not.
+// What a core can ask of whoever brings keys: look for new ones now. A message to all cores
+// follows, news or not.
 #pragma once
 
 #include <atomic>
@@ -14,7 +15,7 @@ class KeyWish {
     if (!wanted_.exchange(true)) wake();
   }
 
-  // --- for who brings them ------------------------------------------------------------------------------------------------
+  // --- for who brings them -------------------------------------------------------------------
   [[nodiscard]] bool take() { return wanted_.exchange(false); }
   [[nodiscard]] bool is_expressed() const { return wanted_; }
   void wake() { wake_.release(); }

@@ -1,8 +1,9 @@
-// The names that logs and metrics show, under numbers that stay: counters outlive the configuration whose routes and limits
-// they count, and so do tunnels. A name keeps its number as long as the process lives; what there is no number left for is
-// shown as "-".
+// The names that logs and metrics show, under numbers that stay: counters outlive the configuration
+// whose routes and limits they count, and so do tunnels. A name keeps its number as long as the
+// process lives; what there is no number left for is shown as "-".
 //
-// The control thread adds; any thread reads a number that came to it through a message or a counter.
+// The control thread adds; any thread reads a number that came to it through a message or a
+// counter.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,9 @@ namespace sluice::proxy {
 class NameTable {
  public:
   static constexpr uint16_t none = UINT16_MAX;
-  explicit NameTable(size_t capacity) : capacity_(capacity), names_(std::make_unique<std::atomic<const std::string*>[]>(capacity)) {}
+  explicit NameTable(size_t capacity)
+      : capacity_(capacity),
+        names_(std::make_unique<std::atomic<const std::string*>[]>(capacity)) {}
 
   // none if there is no room left.
   uint16_t number_of(const std::string& name) {
@@ -28,7 +31,8 @@ class NameTable {
     if (known != numbers_.end()) return known->second;
     const size_t number = numbers_.size();
     if (number == capacity_) return none;
-    const auto added = numbers_.emplace(name, static_cast<uint16_t>(number)).first;  // a map's keys stay where they are
+    const auto added = numbers_.emplace(name, static_cast<uint16_t>(number))
+                           .first;  // a map's keys stay where they are
     names_[number].store(&added->first, std::memory_order_release);
     count_.store(number + 1, std::memory_order_release);
     return added->second;
@@ -54,8 +58,12 @@ class LimitTable {
   uint16_t number_of(const std::string& name, std::string_view counts) {
     return table_.number_of(prefix + name + '\0' + std::string{counts});
   }
-  [[nodiscard]] std::string_view reason(uint16_t number) const { return part(number, 0); }  // "limit.NAME"
-  [[nodiscard]] std::string_view name(uint16_t number) const { return part(number, 0).substr(prefix.size()); }
+  [[nodiscard]] std::string_view reason(uint16_t number) const {
+    return part(number, 0);
+  }  // "limit.NAME"
+  [[nodiscard]] std::string_view name(uint16_t number) const {
+    return part(number, 0).substr(prefix.size());
+  }
   [[nodiscard]] std::string_view counts(uint16_t number) const { return part(number, 1); }
   [[nodiscard]] size_t count() const { return table_.count(); }
 

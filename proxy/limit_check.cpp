@@ -17,8 +17,11 @@ void LimitCheck::begin_stage() {
 void LimitCheck::add(const limiter::Claim& claim, limiter::Limit::Kind kind, uint32_t owner) {
   SLUICE_ASSERT(count_ < items_.size());
   uint8_t place = count_++;
-  const auto comes_after = [&](const Item& item) { return item.owner > owner || (item.owner == owner && item.claim.limit > claim.limit); };
-  for (; place > stage_begin_ && comes_after(items_[place - 1U]); --place) items_[place] = items_[place - 1U];
+  const auto comes_after = [&](const Item& item) {
+    return item.owner > owner || (item.owner == owner && item.claim.limit > claim.limit);
+  };
+  for (; place > stage_begin_ && comes_after(items_[place - 1U]); --place)
+    items_[place] = items_[place - 1U];
   items_[place] = {.claim = claim, .owner = owner, .kind = kind};
 }
 
@@ -28,7 +31,8 @@ void LimitCheck::begin_asking(limiter::Holding holding) {
 }
 
 bool LimitCheck::is_clear() const {
-  return std::none_of(items_.begin(), items_.begin() + count_, [](const Item& item) { return item.have != Have::nothing; });
+  return std::none_of(items_.begin(), items_.begin() + count_,
+                      [](const Item& item) { return item.have != Have::nothing; });
 }
 
 void LimitCheck::put(LimitVisit& visit, uint8_t item) {
@@ -83,13 +87,16 @@ void LimitCheck::absorb(const LimitVisit& visit) {
     const bool is_place = item.kind == limiter::Limit::Kind::concurrency;
     switch (visit.visit) {
       case Visit::decide: item.have = taken && is_place ? Have::place : Have::nothing; break;
-      case Visit::reserve: item.have = !taken ? Have::nothing : is_place ? Have::place : Have::reserved; break;
+      case Visit::reserve:
+        item.have = !taken ? Have::nothing : is_place ? Have::place : Have::reserved;
+        break;
       case Visit::commit:
       case Visit::give_back: item.have = Have::nothing; break;
       case Visit::probe: break;
     }
   }
-  if (visit.visit != Visit::commit && visit.visit != Visit::give_back) merge(verdict_, visit.verdict);
+  if (visit.visit != Visit::commit && visit.visit != Visit::give_back)
+    merge(verdict_, visit.verdict);
 }
 
 }  // namespace sluice::proxy

@@ -1,6 +1,7 @@
-// The limits of one request, and how far asking about them is. Keys that one core owns are decided in one visit; where
-// several cores have a say, each sets aside what is needed, in the order of the cores, and the last one decides: then the
-// others commit, or give back. So no bucket admits more than it allows, and a refusal charges nobody.
+// The limits of one request, and how far asking about them is. Keys that one core owns are decided
+// in one visit; where several cores have a say, each sets aside what is needed, in the order of the
+// cores, and the last one decides: then the others commit, or give back. So no bucket admits more
+// than it allows, and a refusal charges nobody.
 //
 // A plain machine: it says whom to visit next and is told the answer. Embedded in its exchange.
 #pragma once
@@ -68,8 +69,9 @@ class LimitCheck {
   uint8_t stage_begin_ = 0;
   uint8_t cursor_ = 0;  // asking: the next item
   limiter::Holding holding_ = limiter::Holding::allowed;
-  std::array<uint8_t, limiter::limits_per_request_max> visited_{};  // items of the visit that is out, in its order
-  std::array<Item, limiter::limits_per_request_max> items_;         // of a stage: by owner, then by limit
+  std::array<uint8_t, limiter::limits_per_request_max>
+      visited_{};  // items of the visit that is out, in its order
+  std::array<Item, limiter::limits_per_request_max> items_;  // of a stage: by owner, then by limit
   limiter::Verdict verdict_;
 };
 

@@ -11,9 +11,9 @@ namespace {
 
 // The error types of RFC 9209 2.3 that fit.
 std::string_view proxy_error(uint16_t status, Reason reason) {
-  if (reason == Event::upstream_refused) return "connection_refused";
-  if (reason == Event::upstream_closed) return "connection_terminated";
-  if (reason == Event::upstream_connect_timeout) return "connection_timeout";
+  if (reason == Failure::upstream_refused) return "connection_refused";
+  if (reason == Failure::upstream_closed) return "connection_terminated";
+  if (reason == Failure::upstream_connect_timeout) return "connection_timeout";
   if (status == 502) return "http_protocol_error";
   if (status == 503) return "destination_unavailable";
   if (status == 504) return "http_response_timeout";
@@ -22,13 +22,17 @@ std::string_view proxy_error(uint16_t status, Reason reason) {
 }
 
 uint64_t whole_seconds(core::Duration duration) {
-  return static_cast<uint64_t>(std::max<core::Duration::rep>(1, (duration.count() + 999'999'999) / 1'000'000'000));
+  return static_cast<uint64_t>(
+      std::max<core::Duration::rep>(1, (duration.count() + 999'999'999) / 1'000'000'000));
 }
 
 // {"type":"about:blank","title":"Too Many Requests","status":429,"code":"limit.address"}
 size_t write_problem(std::span<std::byte> out, const LocalReply& reply) {
   http::Writer body{out};
-  body.put(R"({"type":"about:blank","title":")").put(http::reason_phrase(reply.status)).put(R"(","status":)").number(reply.status);
+  body.put(R"({"type":"about:blank","title":")")
+      .put(http::reason_phrase(reply.status))
+      .put(R"(","status":)")
+      .number(reply.status);
   body.put(R"(,"code":")").put(reply.code).put("\"}\n");
   return body.size();
 }
@@ -37,7 +41,10 @@ void write_limit_fields(http::Writer& head, const LocalReply& reply) {
   const limiter::Rate& rate = reply.limit->policy.rate;
   constexpr uint64_t second = 1'000'000'000;
   const uint64_t window = std::max<uint64_t>(1, rate.period_ns / second);
-  head.put("RateLimit: \"").put(reply.limit_name).put("\";r=0;t=").number(whole_seconds(reply.retry_after));
+  head.put("RateLimit: \"")
+      .put(reply.limit_name)
+      .put("\";r=0;t=")
+      .number(whole_seconds(reply.retry_after));
   head.put("\r\nRateLimit-Policy: \"")
       .put(reply.limit_name)
       .put("\";q=")
@@ -61,14 +68,16 @@ void write_challenge(http::Writer& head, Reason reason, std::string_view code) {
   if (reason == auth::Refusal::missing || reason == auth::Refusal::scheme) {
     head.put("WWW-Authenticate: Bearer realm=\"sluice\"\r\n");
   } else {
-    head.put("WWW-Authenticate: Bearer realm=\"sluice\", error=\"invalid_token\", error_description=\"");
+    head.put(
+        "WWW-Authenticate: Bearer realm=\"sluice\", error=\"invalid_token\", error_description=\"");
     head.put(code).put("\"\r\n");
   }
 }
 
 }  // namespace
 
-size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, const ReplyContext& context) {
+size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply,
+                         const ReplyContext& context) {
   std::array<std::byte, 384> problem;
   std::string_view body = reply.body;
   std::string_view type = reply.content_type;
@@ -78,7 +87,11 @@ size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, cons
     type = "application/problem+json";
   }
   http::Writer head{out};
-  head.put("HTTP/1.1 ").number(reply.status).put(" ").put(http::reason_phrase(reply.status)).put("\r\n");
+  head.put("HTTP/1.1 ")
+      .number(reply.status)
+      .put(" ")
+      .put(http::reason_phrase(reply.status))
+      .put("\r\n");
   head.field("Date", context.date);
   if (reply.status != 204) {
     if (!body.empty() || !reply.long_body.empty()) head.field("Content-Type", type);
@@ -90,11 +103,14 @@ size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, cons
     head.put(";details=\"").put(reply.code).put("\"\r\n");
   }
   // RFC 6750 3.1: the token is good, and not enough.
-  if (reply.reason == auth::Refusal::forbidden) head.put("WWW-Authenticate: Bearer realm=\"sluice\", error=\"insufficient_scope\"\r\n");
+  if (reply.reason == auth::Refusal::forbidden)
+    head.put("WWW-Authenticate: Bearer realm=\"sluice\", error=\"insufficient_scope\"\r\n");
   if (reply.status == 401) write_challenge(head, reply.reason, reply.code);
   if (reply.status == 405) write_allow(head, reply.allowed_methods);
-  if (reply.retry_after > core::Duration{0}) head.put("Retry-After: ").number(whole_seconds(reply.retry_after)).put("\r\n");
-  if (reply.limit != nullptr && reply.limit->kind == limiter::Limit::Kind::bucket) write_limit_fields(head, reply);
+  if (reply.retry_after > core::Duration{0})
+    head.put("Retry-After: ").number(whole_seconds(reply.retry_after)).put("\r\n");
+  if (reply.limit != nullptr && reply.limit->kind == limiter::Limit::Kind::bucket)
+    write_limit_fields(head, reply);
   for (const http::AddedField& field : context.more) head.field(field.name, field.value);
   if (reply.persistence == http::Persistence::close) {
     head.put("Connection: close\r\n");

@@ -1,5 +1,6 @@
-// Answers that Sluice makes itself. Refusals and failures are problem documents (RFC 9457) with one stable reason code,
-// which Proxy-Status (RFC 9209) repeats; they reveal no address, no secret, and no part of a token.
+// Answers that Sluice makes itself. Refusals and failures are problem documents (RFC 9457) with one
+// stable reason code, which Proxy-Status (RFC 9209) repeats; they reveal no address, no secret, and
+// no part of a token.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +24,11 @@ struct LocalReply {
   std::string_view code;  // of the reason
   http::Persistence persistence = http::Persistence::keep_alive;
   std::string_view content_type = "application/json";
-  std::string_view body;                  // of a success
-  std::string_view long_body;             // instead; only its length is written, it follows from where it is
-  std::string_view location;              // 3xx
-  bool preflight = false;                 // 204: what the page asked for is allowed
-  core::Duration retry_after{};           // 429 and 503: Retry-After, rounded up to seconds
+  std::string_view body;         // of a success
+  std::string_view long_body;    // instead; only its length is written, it follows from where it is
+  std::string_view location;     // 3xx
+  bool preflight = false;        // 204: what the page asked for is allowed
+  core::Duration retry_after{};  // 429 and 503: Retry-After, rounded up to seconds
   const limiter::Limit* limit = nullptr;  // 429: RateLimit and RateLimit-Policy, if it is a bucket
   std::string_view limit_name;
   uint16_t allowed_methods = 0;  // 405: Allow
@@ -41,7 +42,9 @@ struct ReplyContext {
   std::span<const http::AddedField> more;
 };
 
-// Writes head and body (for HEAD: head only) into `out`, local_reply_bytes_max large; returns the length.
-[[nodiscard]] size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply, const ReplyContext& context);
+// Writes head and body (for HEAD: head only) into `out`, local_reply_bytes_max large; returns the
+// length.
+[[nodiscard]] size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply,
+                                       const ReplyContext& context);
 
 }  // namespace sluice::proxy

@@ -1,5 +1,5 @@
-// What travels between threads on behalf of an exchange. The message is embedded in its exchange, which does not go away
-// while it is out; an exchange has at most one.
+// What travels between threads on behalf of an exchange. The message is embedded in its exchange,
+// which does not go away while it is out; an exchange has at most one.
 #pragma once
 
 #include <array>
@@ -25,13 +25,15 @@ enum class MessageKind : uint16_t {
   announce,       // from the control thread: a drain is about to begin
   drain,          // from the control thread: finish what is there
   cut,            // from the control thread: the time to finish is over
-  stop,           // from the control thread, when all workers are drained: until then others may ask this one
+  stop,  // from the control thread, when all workers are drained: until then others may ask this
+         // one
 };
 
 // What the offload pool can do.
 enum class Job : uint8_t { render_metrics, burn, check_signature };
 
-// check_signature: what to check, with which keys; they live in the snapshot that the worker had then.
+// check_signature: what to check, with which keys; they live in the snapshot that the worker had
+// then.
 struct SignatureJob {
   std::array<const auth::Key*, auth::candidate_keys_max> keys{};
   uint8_t key_count = 0;
@@ -43,7 +45,7 @@ struct SignatureJob {
 
 // From the keeper of keys; one a worker, reused when the worker has acknowledged it.
 struct KeysMessage : core::Message {
-  CoreGeneration* generation = nullptr;                       // whose keys they are
+  CoreGeneration* generation = nullptr;         // whose keys they are
   const auth::KeySnapshot* snapshot = nullptr;  // may be the one that the worker has: nothing new
   uint64_t sequence = 0;
 };

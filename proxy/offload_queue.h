@@ -1,5 +1,5 @@
-// What one worker hands over to the offload pool: jobs, and a wake-up. The worker posts and never waits; the pool's threads
-// take, one at a time.
+// What one worker hands over to the offload pool: jobs, and a wake-up. The worker posts and never
+// waits; the pool's threads take, one at a time.
 #pragma once
 
 #include <semaphore>
@@ -12,7 +12,8 @@ namespace sluice::proxy {
 class OffloadQueue {
  public:
   // `available` counts the jobs of all queues; it outlives them.
-  OffloadQueue(uint32_t jobs_max, std::counting_semaphore<>& available) : jobs_(jobs_max), available_(available) {}
+  OffloadQueue(uint32_t jobs_max, std::counting_semaphore<>& available)
+      : jobs_(jobs_max), available_(available) {}
 
   // The worker. False when the queue is full.
   [[nodiscard]] bool submit(ExchangeMessage& job) {

@@ -1,5 +1,5 @@
-// What a completion or a timer of a worker is about: the kind in its token. The slot in the token is that of the object
-// named first.
+// What a completion or a timer of a worker is about: the kind in its token. The slot in the token
+// is that of the object named first.
 #pragma once
 
 #include <cstdint>

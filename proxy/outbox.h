@@ -1,4 +1,5 @@
-// What waits to be sent in one direction: a few pieces of memory that stay where they are until they have left.
+// What waits to be sent in one direction: a few pieces of memory that stay where they are until
+// they have left.
 #pragma once
 
 #include <algorithm>
@@ -55,11 +56,15 @@ class Outbox {
   return std::as_bytes(std::span{text.data(), text.size()});
 }
 
-[[nodiscard]] inline std::span<char> chars_of(std::span<std::byte> bytes) { return {reinterpret_cast<char*>(bytes.data()), bytes.size()}; }
+[[nodiscard]] inline std::span<char> chars_of(std::span<std::byte> bytes) {
+  return {reinterpret_cast<char*>(bytes.data()), bytes.size()};
+}
 
-// Adds what came of a chunked body, framed anew where it lies (http::frame_chunk() says what is overwritten). `complete`: the
-// body ends here, with these trailer lines. Adds nothing if nothing came.
-void add_chunk(Outbox& outbox, std::byte* payload, size_t size, bool complete, std::string_view trailers);
+// Adds what came of a chunked body, framed anew where it lies (http::frame_chunk() says what is
+// overwritten). `complete`: the body ends here, with these trailer lines. Adds nothing if nothing
+// came.
+void add_chunk(Outbox& outbox, std::byte* payload, size_t size, bool complete,
+               std::string_view trailers);
 
 // What became of an attempt to send.
 enum class SendProgress : uint8_t {
@@ -69,7 +74,8 @@ enum class SendProgress : uint8_t {
 };
 
 // Sends at once when the batch is small, and what is left through the ring.
-[[nodiscard]] SendProgress continue_sending(core::Kernel& kernel, bool batch_is_small, core::Token token, int socket, Outbox& outbox,
+[[nodiscard]] SendProgress continue_sending(core::Kernel& kernel, bool batch_is_small,
+                                            core::Token token, int socket, Outbox& outbox,
                                             uint64_t& bytes_sent);
 
 }  // namespace sluice::proxy

@@ -40,7 +40,8 @@ std::optional<core::SocketAddress> parse_address(std::string_view text, int fami
 // What stands behind "PROXY ", without CRLF.
 ProxyHeader read_line(std::string_view line, size_t size) {
   constexpr ProxyHeader broken{.state = State::broken};
-  if (line == "UNKNOWN" || line.starts_with("UNKNOWN ")) return {.state = State::complete, .size = size};
+  if (line == "UNKNOWN" || line.starts_with("UNKNOWN "))
+    return {.state = State::complete, .size = size};
   std::string_view parts[5];
   for (size_t index = 0; index < 5; ++index) {
     const auto space = line.find(' ');
@@ -51,7 +52,9 @@ ProxyHeader read_line(std::string_view line, size_t size) {
   const int family = parts[0] == "TCP4" ? AF_INET : parts[0] == "TCP6" ? AF_INET6 : AF_UNSPEC;
   const auto source_port = parse_port(parts[3]);
   const auto destination_port = parse_port(parts[4]);
-  if (family == AF_UNSPEC || !source_port || !destination_port || !parse_address(parts[2], family, *destination_port)) return broken;
+  if (family == AF_UNSPEC || !source_port || !destination_port ||
+      !parse_address(parts[2], family, *destination_port))
+    return broken;
   const auto source = parse_address(parts[1], family, *source_port);
   if (!source) return broken;
   return {.state = State::complete, .size = size, .source = source};
@@ -59,7 +62,8 @@ ProxyHeader read_line(std::string_view line, size_t size) {
 
 ProxyHeader parse_version_1(std::string_view bytes) {
   const auto end = bytes.find('\n');
-  if (end == std::string_view::npos) return {.state = bytes.size() >= line_bytes_max ? State::broken : State::incomplete};
+  if (end == std::string_view::npos)
+    return {.state = bytes.size() >= line_bytes_max ? State::broken : State::incomplete};
   if (end >= line_bytes_max || bytes[end - 1] != '\r') return {.state = State::broken};
   return read_line(bytes.substr(signature_1.size(), end - 1 - signature_1.size()), end + 1);
 }
@@ -72,7 +76,8 @@ ProxyHeader parse_version_2(std::string_view bytes) {
   const unsigned family = byte(13);
   const size_t length = byte(14) * size_t{256} + byte(15);
   ProxyHeader header{.size = fixed + length};
-  if (byte(12) >> 4 != 2 || command > 1 || header.size > proxy_header_bytes_max) return {.state = State::broken};
+  if (byte(12) >> 4 != 2 || command > 1 || header.size > proxy_header_bytes_max)
+    return {.state = State::broken};
   constexpr unsigned tcp_4 = 0x11;
   constexpr unsigned tcp_6 = 0x21;
   const size_t needed = family == tcp_4 ? 12 : family == tcp_6 ? 36 : 0;
@@ -100,7 +105,8 @@ ProxyHeader parse_version_2(std::string_view bytes) {
 
 namespace {
 
-size_t write_line(std::span<std::byte> out, const core::SocketAddress& source, const core::SocketAddress& destination, bool has_addresses) {
+size_t write_line(std::span<std::byte> out, const core::SocketAddress& source,
+                  const core::SocketAddress& destination, bool has_addresses) {
   http::Writer line{out};
   if (!has_addresses) return line.put("PROXY UNKNOWN\r\n").size();
   std::array<char, core::SocketAddress::address_text_max> text;
@@ -110,8 +116,8 @@ size_t write_line(std::span<std::byte> out, const core::SocketAddress& source, c
   return line.number(source.port()).put(" ").number(destination.port()).put("\r\n").size();
 }
 
-size_t write_binary(std::span<std::byte> out, const core::SocketAddress& source, const core::SocketAddress& destination,
-                    bool has_addresses) {
+size_t write_binary(std::span<std::byte> out, const core::SocketAddress& source,
+                    const core::SocketAddress& destination, bool has_addresses) {
   std::array<char, proxy_header_out_bytes_max> bytes;
   char* cursor = std::copy(signature_2.begin(), signature_2.end(), bytes.data());
   const bool is_ipv6 = has_addresses && source.family() == AF_INET6;
@@ -143,11 +149,12 @@ size_t write_binary(std::span<std::byte> out, const core::SocketAddress& source,
 
 }  // namespace
 
-size_t write_proxy_header(std::span<std::byte> out, config::ProxyHeaderOut version, const core::SocketAddress& source,
+size_t write_proxy_header(std::span<std::byte> out, config::SendProxy version,
+                          const core::SocketAddress& source,
                           const core::SocketAddress& destination) {
   const bool has_addresses = !source.is_unix_peer() && source.family() == destination.family();
-  return version == config::ProxyHeaderOut::v1 ? write_line(out, source, destination, has_addresses)
-                                       : write_binary(out, source, destination, has_addresses);
+  return version == config::SendProxy::v1 ? write_line(out, source, destination, has_addresses)
+                                          : write_binary(out, source, destination, has_addresses);
 }
 
 ProxyHeader parse_proxy_header(std::span<const std::byte> bytes) {

@@ -12,7 +12,7 @@ namespace sluice::proxy {
 struct Labels;
 
 // What is neither a broken HTTP rule, a refused token nor a limit.
-enum class Event : uint8_t {
+enum class Failure : uint8_t {
   none,
   method_not_allowed,
   head_timeout,
@@ -42,14 +42,20 @@ enum class Event : uint8_t {
 class Reason {
  public:
   constexpr Reason() = default;
-  constexpr Reason(Event event) : Reason(Kind::event, static_cast<uint8_t>(event)) {}
+  constexpr Reason(Failure event) : Reason(Kind::event, static_cast<uint8_t>(event)) {}
   constexpr Reason(http::Rule rule) : Reason(Kind::http, static_cast<uint8_t>(rule)) {}
   constexpr Reason(auth::Refusal refusal) : Reason(Kind::auth, static_cast<uint8_t>(refusal)) {}
   // The limit with this number (NamedLimit::number).
-  static constexpr Reason limit(uint16_t index) { return {Kind::limit, static_cast<uint8_t>(index)}; }
-  static constexpr Reason from_number(uint16_t number) { return {static_cast<Kind>(number >> 8), static_cast<uint8_t>(number)}; }
+  static constexpr Reason limit(uint16_t index) {
+    return {Kind::limit, static_cast<uint8_t>(index)};
+  }
+  static constexpr Reason from_number(uint16_t number) {
+    return {static_cast<Kind>(number >> 8), static_cast<uint8_t>(number)};
+  }
 
-  [[nodiscard]] constexpr uint16_t number() const { return static_cast<uint16_t>(static_cast<unsigned>(kind_) << 8 | value_); }
+  [[nodiscard]] constexpr uint16_t number() const {
+    return static_cast<uint16_t>(static_cast<unsigned>(kind_) << 8 | value_);
+  }
   [[nodiscard]] std::string_view code(const Labels& labels) const;
   bool operator==(const Reason&) const = default;
 

@@ -1,4 +1,5 @@
-// The text of one /metrics answer: rendered by the offload pool, lent to the exchange that sends it.
+// The text of one /metrics answer: rendered by the offload pool, lent to the exchange that sends
+// it.
 #pragma once
 
 #include <array>

@@ -15,7 +15,8 @@ namespace {
 // Room for what is taken again before the batch that freed it is over.
 constexpr uint32_t slack = limits::completions_per_turn;
 
-// Eight hex digits at once: each nibble gets a byte of its own, and 'a' - '0' - 10 more where it is above 9.
+// Eight hex digits at once: each nibble gets a byte of its own, and 'a' - '0' - 10 more where it is
+// above 9.
 void put_hex_half(char* out, uint64_t value) {
   value = (value | value << 16) & 0x0000ffff0000ffff;
   value = (value | value << 8) & 0x00ff00ff00ff00ff;
@@ -58,12 +59,14 @@ Worker::Worker(WorkerOptions options)
       upstreams_(config().bounds.upstream_connections),
       exchanges_(config().bounds.exchanges + slack, core::Backing::huge),
       pipes_(kernel(), config().bounds.pipes),
-      ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed, config().network_bits),
+      ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed,
+                 config().network_bits),
       shard_(keys_of_one_core(config()), config::limits_max, config().limits_on_full),
       failures_(failing_addresses_max, 1, limiter::OnFull::admit),
       doorbells_(options_.peers.size()) {
   shard_.keep_journal(options_.journal);
-  for (Acceptor& acceptor : acceptors_) acceptor.timer.bind(token(Operation::accept_timer, acceptor));
+  for (Acceptor& acceptor : acceptors_)
+    acceptor.timer.bind(token(Operation::accept_timer, acceptor));
   adopt_limits();
   open_acceptors(generation_->message());
 }
@@ -71,18 +74,22 @@ Worker::Worker(WorkerOptions options)
 Worker::~Worker() = default;
 
 core::Error Worker::prepare() {
-  if (const auto opened = request_buffers_.attach(kernel(), core::BufferGroup::downstream); !opened) return opened.error();
-  if (const auto opened = response_buffers_.attach(kernel(), core::BufferGroup::upstream); !opened) return opened.error();
+  if (const auto opened = request_buffers_.attach(kernel(), core::BufferGroup::downstream); !opened)
+    return opened.error();
+  if (const auto opened = response_buffers_.attach(kernel(), core::BufferGroup::upstream); !opened)
+    return opened.error();
   return core::Error::none;
 }
 
 bool Worker::is_drained() const {
-  const bool listens =
-      std::any_of(acceptors_.begin(), acceptors_.end(), [](const Acceptor& one) { return one.state != Acceptor::State::stopped; });
-  return is_draining() && !listens && downstreams_.taken() == 0 && upstreams_.taken() == 0 && exchanges_.taken() == 0;
+  const bool listens = std::any_of(acceptors_.begin(), acceptors_.end(), [](const Acceptor& one) {
+    return one.state != Acceptor::State::stopped;
+  });
+  return is_draining() && !listens && downstreams_.taken() == 0 && upstreams_.taken() == 0 &&
+         exchanges_.taken() == 0;
 }
 
-// --- dispatch --------------------------------------------------------------------------------------------------------------
+// --- dispatch --------------------------------------------------------------------------------
 
 void Worker::on_completion(const core::Completion& completion) {
   const auto [kind, generation, slot] = completion.token;
@@ -95,7 +102,8 @@ void Worker::on_completion(const core::Completion& completion) {
     case Operation::downstream_watch:
     case Operation::downstream_readable:
     case Operation::downstream_writable:
-      if (DownstreamConnection* connection = downstreams_.find(slot, generation); connection != nullptr) {
+      if (DownstreamConnection* connection = downstreams_.find(slot, generation);
+          connection != nullptr) {
         connection->on_completion(*this, operation, completion);
         return;
       }
@@ -105,7 +113,8 @@ void Worker::on_completion(const core::Completion& completion) {
     case Operation::upstream_send:
     case Operation::upstream_readable:
     case Operation::upstream_writable:
-      if (UpstreamConnection* connection = upstreams_.find(slot, generation); connection != nullptr) {
+      if (UpstreamConnection* connection = upstreams_.find(slot, generation);
+          connection != nullptr) {
         connection->on_completion(*this, operation, completion);
         return;
       }
@@ -121,7 +130,9 @@ void Worker::on_timer(core::Timer& timer) {
     case Operation::upstream_timer: owner_of(timer, upstreams_).on_timer(*this); break;
     case Operation::exchange_timer: owner_of(timer, exchanges_).on_timer(*this); break;
     case Operation::accept_timer:
-      if (Acceptor& acceptor = acceptors_[timer.token().slot]; acceptor.state == Acceptor::State::cancelling) cancel_accept(acceptor);
+      if (Acceptor& acceptor = acceptors_[timer.token().slot];
+          acceptor.state == Acceptor::State::cancelling)
+        cancel_accept(acceptor);
       break;  // otherwise before_wait() arms again
     default: SLUICE_UNREACHABLE();
   }
@@ -137,8 +148,12 @@ void Worker::on_message(core::Message& message) {
       post(asker, request);
       break;
     }
-    case MessageKind::limit_answer: static_cast<ExchangeMessage&>(message).exchange->on_limit_answer(*this); break;
-    case MessageKind::job_done: static_cast<ExchangeMessage&>(message).exchange->on_job_done(*this); break;
+    case MessageKind::limit_answer:
+      static_cast<ExchangeMessage&>(message).exchange->on_limit_answer(*this);
+      break;
+    case MessageKind::job_done:
+      static_cast<ExchangeMessage&>(message).exchange->on_job_done(*this);
+      break;
     case MessageKind::keys: on_keys(static_cast<KeysMessage&>(message)); break;
     case MessageKind::adopt: adopt(static_cast<AdoptMessage&>(message)); break;
     case MessageKind::announce:
@@ -152,21 +167,26 @@ void Worker::on_message(core::Message& message) {
 
 void Worker::before_wait() {
   for (Acceptor& acceptor : std::span{acceptors_}.first(acceptors_used_)) {
-    if (acceptor.state == Acceptor::State::pausing && !acceptor.timer.is_armed()) arm_accept(acceptor);
+    if (acceptor.state == Acceptor::State::pausing && !acceptor.timer.is_armed())
+      arm_accept(acceptor);
   }
   request_buffers_.restock(kernel());
   response_buffers_.restock(kernel());
   for (uint32_t peer = 0; peer < doorbells_.size(); ++peer) {
     if (!doorbells_[peer]) continue;
     doorbells_[peer] = false;
-    if (options_.peers[peer].postbox->claim_doorbell()) kernel().ring_doorbell(*options_.peers[peer].kernel);
+    if (options_.peers[peer].postbox->claim_doorbell())
+      kernel().ring_doorbell(*options_.peers[peer].kernel);
   }
 }
 
-// Nothing of the batch is looked at any more. What is closed goes; then what waited for room or for its turn goes on.
+// Nothing of the batch is looked at any more. What is closed goes; then what waited for room or for
+// its turn goes on.
 void Worker::after_batch() {
-  while (DownstreamConnection* connection = settled_downstreams_.pop_front()) connection->finish_close(*this);
-  while (UpstreamConnection* connection = settled_upstreams_.pop_front()) connection->finish_close(*this);
+  while (DownstreamConnection* connection = settled_downstreams_.pop_front())
+    connection->finish_close(*this);
+  while (UpstreamConnection* connection = settled_upstreams_.pop_front())
+    connection->finish_close(*this);
   downstreams_.reclaim();
   upstreams_.reclaim();
   exchanges_.reclaim();
@@ -187,7 +207,9 @@ void Worker::after_batch() {
   core::IntrusiveList<DownstreamConnection, ReadyTag> turn;
   turn.splice_back(ready_);
   while (DownstreamConnection* connection = turn.pop_front()) connection->on_ready(*this);
-  if (!ready_.empty() || !settled_downstreams_.empty() || !settled_upstreams_.empty() || can_feed_the_starved()) loop_.stay_awake();
+  if (!ready_.empty() || !settled_downstreams_.empty() || !settled_upstreams_.empty() ||
+      can_feed_the_starved())
+    loop_.stay_awake();
 }
 
 void Worker::park(DownstreamConnection& connection) {
@@ -212,7 +234,7 @@ void Worker::unpark(UpstreamConnection& connection) {
   core::IntrusiveList<UpstreamConnection, StarvedTag>::remove(connection);
 }
 
-// --- services --------------------------------------------------------------------------------------------------------------------
+// --- services --------------------------------------------------------------------------------
 
 void Worker::post(uint32_t owner, ExchangeMessage& message) {
   message.sender = static_cast<uint16_t>(index());
@@ -222,7 +244,8 @@ void Worker::post(uint32_t owner, ExchangeMessage& message) {
 }
 
 void Worker::answer(LimitVisit& visit) {
-  visit.verdict = shard_.visit(visit.visit, {visit.claims.data(), visit.count}, visit.holding, now(), visit.taken);
+  visit.verdict = shard_.visit(visit.visit, {visit.claims.data(), visit.count}, visit.holding,
+                               now(), visit.taken);
 }
 
 limiter::Holding Worker::take_hold_place() {
@@ -243,7 +266,8 @@ void Worker::log(const metrics::AccessRecord& record) {
   stamped.finished_at = kernel().wall_now();
   const size_t size = formatter_.format(stamped, line);
   const auto outcome = options_.log->append({line.data(), size});
-  if (outcome == metrics::LogRing::Outcome::half_full && options_.log_writer != nullptr) options_.log_writer->wake();
+  if (outcome == metrics::LogRing::Outcome::half_full && options_.log_writer != nullptr)
+    options_.log_writer->wake();
 }
 
 void Worker::make_request_id(std::array<char, 32>& out) {

@@ -1,5 +1,6 @@
-// One core: everything that it owns, and the dispatch of what happens to it. Shares nothing with other workers but
-// mailboxes; has no thread of its own and no state outside itself, so that a test runs several of them by turns.
+// One core: everything that it owns, and the dispatch of what happens to it. Shares nothing with
+// other workers but mailboxes; has no thread of its own and no state outside itself, so that a test
+// runs several of them by turns.
 #pragma once
 
 #include <array>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "auth/authenticator.h"
+#include "config/config.h"
 #include "core/buffer_pool.h"
 #include "core/kernel.h"
 #include "core/loop.h"
@@ -21,10 +23,9 @@
 #include "metrics/access_log.h"
 #include "metrics/log_ring.h"
 #include "proxy/acceptor.h"
-#include "config/config.h"
+#include "proxy/core_generation.h"
 #include "proxy/counters.h"
 #include "proxy/exchange/exchange.h"
-#include "proxy/core_generation.h"
 #include "proxy/offload_queue.h"
 #include "proxy/operation.h"
 #include "proxy/upstream/core_upstream.h"
@@ -54,7 +55,7 @@ struct WorkerOptions {
   metrics::LogRing* log = nullptr;           // nullptr: no log
   metrics::LogWriter* log_writer = nullptr;  // nullptr in tests
   uint64_t seed = 0;                         // the same for all workers
-  limiter::Journal* journal = nullptr;       // of this worker's shard; tests and `sluice limits verify`
+  limiter::Journal* journal = nullptr;  // of this worker's shard; tests and `sluice limits verify`
 };
 
 class Worker {
@@ -69,15 +70,17 @@ class Worker {
   void turn() { loop_.turn(*this); }
   [[nodiscard]] core::Duration begin_turn() { return loop_.begin_turn(*this); }
   void finish_turn(core::Duration timeout) { loop_.finish_turn(*this, timeout); }
-  // Nothing is open, nothing in flight; but other workers may still ask about keys that this one owns.
+  // Nothing is open, nothing in flight; but other workers may still ask about keys that this one
+  // owns.
   [[nodiscard]] bool is_drained() const;
   // Told to stop. No turn follows.
   [[nodiscard]] bool is_stopped() const { return stage_ == Stage::stopped; }
 
-  // --- what the machines use ---------------------------------------------------------------------------------------------
+  // --- what the machines use -----------------------------------------------------------------
   // What new exchanges begin with.
   [[nodiscard]] CoreGeneration& generation() { return *generation_; }
-  // The newest. What is the same in all of them (bounds, cores), and what may change for who is there already.
+  // The newest. What is the same in all of them (bounds, cores), and what may change for who is
+  // there already.
   [[nodiscard]] const config::Config& config() const { return generation_->config(); }
   [[nodiscard]] const Labels& labels() const { return *options_.labels; }
   [[nodiscard]] uint32_t index() const { return options_.index; }
@@ -85,9 +88,13 @@ class Worker {
   [[nodiscard]] core::Kernel& kernel() { return *options_.kernel; }
   [[nodiscard]] core::TimerWheel& wheel() { return loop_.wheel(); }
   [[nodiscard]] core::Instant now() const { return loop_.now(); }
-  [[nodiscard]] auth::EpochSeconds epoch_seconds() { return std::chrono::floor<std::chrono::seconds>(kernel().wall_now()); }
+  [[nodiscard]] auth::EpochSeconds epoch_seconds() {
+    return std::chrono::floor<std::chrono::seconds>(kernel().wall_now());
+  }
   [[nodiscard]] bool batch_is_small() const { return loop_.batch_is_small(); }
-  [[nodiscard]] bool is_draining() const { return stage_ != Stage::serving && stage_ != Stage::announcing; }
+  [[nodiscard]] bool is_draining() const {
+    return stage_ != Stage::serving && stage_ != Stage::announcing;
+  }
   // Draining, or about to: whoever asks for /health shall look elsewhere.
   [[nodiscard]] bool is_leaving() const { return stage_ != Stage::serving; }
   [[nodiscard]] core::BufferPool& buffers(core::BufferGroup group) {
@@ -98,8 +105,11 @@ class Worker {
   [[nodiscard]] core::Random& random() { return random_; }
   [[nodiscard]] core::IntrusiveList<CoreUpstream, HungryTag>& hungry_upstreams() { return hungry_; }
   void note_idle(UpstreamConnection& connection) { idle_upstreams_.push_front(connection); }
-  void note_not_idle(UpstreamConnection& connection) { core::IntrusiveList<UpstreamConnection, IdleAgeTag>::remove(connection); }
-  // There is no room for one more connection: the one that has been idle for longest goes, of this upstream or of any.
+  void note_not_idle(UpstreamConnection& connection) {
+    core::IntrusiveList<UpstreamConnection, IdleAgeTag>::remove(connection);
+  }
+  // There is no room for one more connection: the one that has been idle for longest goes, of this
+  // upstream or of any.
   void make_room_upstream(const CoreUpstream* of);
   // Others may have what somebody here waits for, or wait for what was given up here.
   void wake_others();
@@ -110,12 +120,18 @@ class Worker {
   void answer(LimitVisit& visit);
   [[nodiscard]] bool submit_signature(ExchangeMessage& job, CoreGeneration& generation);
   // Wrong tokens of this address: whether there were too many, and one more.
-  [[nodiscard]] limiter::Verdict judge_failures(const core::SocketAddress& client) { return visit_failures(client, limiter::Visit::probe); }
-  void note_failure(const core::SocketAddress& client) { static_cast<void>(visit_failures(client, limiter::Visit::decide)); }
+  [[nodiscard]] limiter::Verdict judge_failures(const core::SocketAddress& client) {
+    return visit_failures(client, limiter::Visit::probe);
+  }
+  void note_failure(const core::SocketAddress& client) {
+    static_cast<void>(visit_failures(client, limiter::Visit::decide));
+  }
   // A place for a request that may have to be held: as many as Bounds::held.
   [[nodiscard]] limiter::Holding take_hold_place();
   void give_hold_place() { --hold_places_taken_; }
-  [[nodiscard]] core::IntrusiveList<DownstreamConnection, IdleTag>& idle_connections() { return idle_; }
+  [[nodiscard]] core::IntrusiveList<DownstreamConnection, IdleTag>& idle_connections() {
+    return idle_;
+  }
 
   [[nodiscard]] core::Token token(Operation operation, const DownstreamConnection& object) const {
     return downstreams_.token(static_cast<uint8_t>(operation), object);
@@ -150,26 +166,30 @@ class Worker {
   // Memory for the fields that a head gets, until the head is written.
   [[nodiscard]] std::span<http::AddedField> added_fields() { return added_fields_; }
 
-  // --- what others read, from any thread -----------------------------------------------------------------------------------
+  // --- what others read, from any thread -----------------------------------------------------
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const limiter::Shard& shard() const { return shard_; }
-  [[nodiscard]] const core::EngineCounters& engine_counters() const { return options_.kernel->counters(); }
+  [[nodiscard]] const core::EngineCounters& engine_counters() const {
+    return options_.kernel->counters();
+  }
 
-  // --- the loop's handler ------------------------------------------------------------------------------------------------
+  // --- the loop's handler --------------------------------------------------------------------
   void on_completion(const core::Completion& completion);
   void on_message(core::Message& message);
   void on_timer(core::Timer& timer);
   void before_wait();
   void after_batch();
 
-  // --- for tests -----------------------------------------------------------------------------------------------------------
+  // --- for tests -----------------------------------------------------------------------------
   [[nodiscard]] uint32_t downstreams_taken() const { return downstreams_.taken(); }
   [[nodiscard]] uint32_t upstreams_taken() const { return upstreams_.taken(); }
   [[nodiscard]] uint32_t exchanges_taken() const { return exchanges_.taken(); }
   // A connection waits for a buffer although there is one.
   [[nodiscard]] bool can_feed_the_starved() {
-    return (!starved_downstreams_.empty() && request_buffers_.can_serve() && request_buffers_.held() + 1 < request_buffers_.count()) ||
-           (!starved_upstreams_.empty() && response_buffers_.can_serve() && response_buffers_.held() + 1 < response_buffers_.count());
+    return (!starved_downstreams_.empty() && request_buffers_.can_serve() &&
+            request_buffers_.held() + 1 < request_buffers_.count()) ||
+           (!starved_upstreams_.empty() && response_buffers_.can_serve() &&
+            response_buffers_.held() + 1 < response_buffers_.count());
   }
   [[nodiscard]] uint32_t hold_places_taken() const { return hold_places_taken_; }
   [[nodiscard]] uint64_t timers_armed() { return loop_.wheel().armed(); }
@@ -188,7 +208,8 @@ class Worker {
   void adopt_limits();
   void open_acceptors(AdoptMessage& message);
   void serve_hungry();
-  [[nodiscard]] limiter::Verdict visit_failures(const core::SocketAddress& client, limiter::Visit visit);
+  [[nodiscard]] limiter::Verdict visit_failures(const core::SocketAddress& client,
+                                                limiter::Visit visit);
   void on_accept(Acceptor& acceptor, const core::Completion& completion);
   void admit_socket(const Acceptor& acceptor, int socket);
   void make_room(Acceptor& acceptor);
@@ -199,7 +220,8 @@ class Worker {
   void begin_drain();
   void cut();
   [[nodiscard]] core::Token token(Operation operation, const Acceptor& acceptor) const {
-    return {static_cast<uint8_t>(operation), 0, static_cast<uint32_t>(&acceptor - acceptors_.data())};
+    return {static_cast<uint8_t>(operation), 0,
+            static_cast<uint32_t>(&acceptor - acceptors_.data())};
   }
   [[nodiscard]] uint32_t connections_max() const { return config().bounds.connections; }
 
@@ -220,8 +242,8 @@ class Worker {
   metrics::LineFormatter formatter_;
 
   core::IntrusiveList<UpstreamConnection, IdleAgeTag> idle_upstreams_;  // longest idle last
-  core::IntrusiveList<CoreUpstream, HungryTag> hungry_;                     // somebody waits for a connection
-  core::IntrusiveList<DownstreamConnection, IdleTag> idle_;             // longest idle first
+  core::IntrusiveList<CoreUpstream, HungryTag> hungry_;      // somebody waits for a connection
+  core::IntrusiveList<DownstreamConnection, IdleTag> idle_;  // longest idle first
   core::IntrusiveList<DownstreamConnection, ReadyTag> ready_;
   core::IntrusiveList<DownstreamConnection, StarvedTag> starved_downstreams_;
   core::IntrusiveList<UpstreamConnection, StarvedTag> starved_upstreams_;
@@ -233,7 +255,9 @@ class Worker {
   Stage stage_ = Stage::serving;
   std::vector<bool> doorbells_;  // peers that were posted to in this turn
   uint32_t hold_places_taken_ = 0;
-  std::array<http::AddedField, auth::claims_max + 1 + config::header_edits_max + config::cors_fields_max> added_fields_;
+  std::array<http::AddedField,
+             auth::claims_max + 1 + config::header_edits_max + config::cors_fields_max>
+      added_fields_;
   int64_t date_second_ = -1;
   std::array<char, 32> date_{};
 };

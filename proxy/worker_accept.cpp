@@ -13,13 +13,15 @@ constexpr core::Duration accept_pause = std::chrono::milliseconds{100};
 
 }  // namespace
 
-// The listeners of a new configuration: what stays is kept, what is new opened, what is gone closes.
+// The listeners of a new configuration: what stays is kept, what is new opened, what is gone
+// closes.
 void Worker::open_acceptors(AdoptMessage& message) {
   using Listener = AdoptMessage::Listener;
   for (Acceptor& acceptor : acceptors_) {
     if (acceptor.state == State::stopped || acceptor.is_leaving) continue;
-    const auto kept = std::find_if(message.listeners.begin(), message.listeners.end(),
-                                   [&](const Listener& one) { return one.descriptor == acceptor.listener; });
+    const auto kept =
+        std::find_if(message.listeners.begin(), message.listeners.end(),
+                     [&](const Listener& one) { return one.descriptor == acceptor.listener; });
     if (kept == message.listeners.end()) {
       begin_stop_listening(acceptor);
     } else {
@@ -27,11 +29,14 @@ void Worker::open_acceptors(AdoptMessage& message) {
     }
   }
   for (const Listener& listener : message.listeners) {
-    const bool is_known = std::any_of(acceptors_.begin(), acceptors_.end(), [&](const Acceptor& one) {
-      return one.state != State::stopped && one.listener == listener.descriptor && !one.is_leaving;
-    });
+    const bool is_known =
+        std::any_of(acceptors_.begin(), acceptors_.end(), [&](const Acceptor& one) {
+          return one.state != State::stopped && one.listener == listener.descriptor &&
+                 !one.is_leaving;
+        });
     if (is_known) continue;
-    const auto free = std::find_if(acceptors_.begin(), acceptors_.end(), [](const Acceptor& one) { return one.state == State::stopped; });
+    const auto free = std::find_if(acceptors_.begin(), acceptors_.end(),
+                                   [](const Acceptor& one) { return one.state == State::stopped; });
     SLUICE_ASSERT(free != acceptors_.end());
     acceptors_used_ = std::max(acceptors_used_, static_cast<size_t>(free - acceptors_.begin()) + 1);
     free->state = State::pausing;
@@ -41,7 +46,8 @@ void Worker::open_acceptors(AdoptMessage& message) {
   }
 }
 
-// A multishot accept knows no back-pressure: it ends while there is still room for what it may have posted already.
+// A multishot accept knows no back-pressure: it ends while there is still room for what it may have
+// posted already.
 void Worker::arm_accept(Acceptor& acceptor) {
   const uint32_t taken = downstreams_.taken();
   if (taken >= connections_max()) {
@@ -50,13 +56,15 @@ void Worker::arm_accept(Acceptor& acceptor) {
   }
   const bool near_bound = taken + accept_margin >= connections_max();
   acceptor.state = near_bound ? State::once : State::multishot;
-  kernel().accept(token(Operation::accept, acceptor), acceptor.listener, near_bound ? core::AcceptMode::once : core::AcceptMode::multishot);
+  kernel().accept(token(Operation::accept, acceptor), acceptor.listener,
+                  near_bound ? core::AcceptMode::once : core::AcceptMode::multishot);
 }
 
-// Full: the connection that has been idle for longest goes. Without one, accepting waits; one that has only just come has not
-// had the time to say what it wants.
+// Full: the connection that has been idle for longest goes. Without one, accepting waits; one that
+// has only just come has not had the time to say what it wants.
 void Worker::make_room(Acceptor& acceptor) {
-  if (DownstreamConnection* oldest = idle_.front(); oldest != nullptr && oldest->idle_since() + accept_pause <= now()) {
+  if (DownstreamConnection* oldest = idle_.front();
+      oldest != nullptr && oldest->idle_since() + accept_pause <= now()) {
     counters_.connections_shed.add();
     oldest->begin_close(*this);
     loop_.stay_awake();
@@ -82,7 +90,9 @@ void Worker::on_accept(Acceptor& acceptor, const core::Completion& completion) {
     wheel().arm(acceptor.timer, now() + accept_pause);
   }
   if (completion.more) {
-    if (acceptor.state == State::multishot && downstreams_.taken() + accept_margin >= connections_max()) cancel_accept(acceptor);
+    if (acceptor.state == State::multishot &&
+        downstreams_.taken() + accept_margin >= connections_max())
+      cancel_accept(acceptor);
     return;
   }
   acceptor.state = State::pausing;
@@ -117,11 +127,14 @@ void Worker::begin_stop_listening(Acceptor& acceptor) {
 void Worker::stop_listening(Acceptor& acceptor) {
   SLUICE_ASSERT(acceptor.state == State::pausing);
   wheel().disarm(acceptor.timer);
-  // Closing would reset those who wait. Where another process shares the queue they would wait there for ever: the kernel wakes one
-  // accept for each, and it may have been the one that was just cancelled.
+  // Closing would reset those who wait. Where another process shares the queue they would wait
+  // there for ever: the kernel wakes one accept for each, and it may have been the one that was
+  // just cancelled.
   while (downstreams_.taken() < connections_max()) {
     const auto socket = kernel().accept_now(acceptor.listener);
-    if (!socket && (socket.error() == core::Error::reset || socket.error() == core::Error::interrupted)) continue;
+    if (!socket &&
+        (socket.error() == core::Error::reset || socket.error() == core::Error::interrupted))
+      continue;
     if (!socket) break;
     admit_socket(acceptor, socket.value());
   }
@@ -130,7 +143,7 @@ void Worker::stop_listening(Acceptor& acceptor) {
   acceptor.state = State::stopped;
 }
 
-// --- the end -------------------------------------------------------------------------------------------------------------------
+// --- the end ---------------------------------------------------------------------------------
 
 void Worker::begin_drain() {
   if (is_draining()) return;
@@ -142,11 +155,13 @@ void Worker::begin_drain() {
   while (!idle_upstreams_.empty()) idle_upstreams_.front()->begin_close(*this);
 }
 
-// The deadline: what waits is refused, what is half sent is cut, and the next time everything closes at once.
+// The deadline: what waits is refused, what is half sent is cut, and the next time everything
+// closes at once.
 void Worker::cut() {
   exchanges_.for_each([this](Exchange& exchange) { exchange.on_cut(*this); });
   downstreams_.for_each([this](DownstreamConnection& connection) {
-    if (connection.state() != DownstreamConnection::State::exchanging) connection.begin_close(*this);
+    if (connection.state() != DownstreamConnection::State::exchanging)
+      connection.begin_close(*this);
   });
 }
 

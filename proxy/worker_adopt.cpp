@@ -1,5 +1,5 @@
-// What a worker does when the control thread brings news: a new configuration, or new keys. And how its upstreams share the
-// room for connections.
+// What a worker does when the control thread brings news: a new configuration, or new keys. And how
+// its upstreams share the room for connections.
 #include <algorithm>
 #include <utility>
 
@@ -17,7 +17,8 @@ void Worker::adopt(AdoptMessage& message) {
   for (UpstreamPlan& plan : old->upstreams()) {
     plan.for_each_endpoint([&](CoreEndpoint& endpoint) {
       const bool stays =
-          std::any_of(generation_->upstreams().begin(), generation_->upstreams().end(), [&](const UpstreamPlan& one) { return one.has(endpoint); });
+          std::any_of(generation_->upstreams().begin(), generation_->upstreams().end(),
+                      [&](const UpstreamPlan& one) { return one.has(endpoint); });
       while (!stays && endpoint.idle() != nullptr) endpoint.idle()->begin_close(*this);
     });
   }
@@ -27,7 +28,8 @@ void Worker::adopt(AdoptMessage& message) {
 // A limit that is gone keeps its rule: requests that began with it may still give something back.
 void Worker::adopt_limits() {
   const config::Config& of = config();
-  for (size_t index = 0; index < of.limits.size(); ++index) shard_.set_limit(of.limits[index].number, of.limit_rules[index], now());
+  for (size_t index = 0; index < of.limits.size(); ++index)
+    shard_.set_limit(of.limits[index].number, of.limit_rules[index], now());
   failures_.set_limit(0, of.failed_tokens, now());
 }
 
@@ -55,11 +57,13 @@ limiter::Verdict Worker::visit_failures(const core::SocketAddress& client, limit
   return failures_.visit(visit, {&claim, 1}, limiter::Holding::allowed, now());
 }
 
-// --- connections to endpoints --------------------------------------------------------------------------------------------------
+// --- connections to endpoints ----------------------------------------------------------------
 
 void Worker::make_room_upstream(const CoreUpstream* of) {
-  UpstreamConnection* oldest = idle_upstreams_.find_from_back(
-      [&](const UpstreamConnection& connection) { return of == nullptr || &connection.endpoint().upstream() == of; });
+  UpstreamConnection* oldest =
+      idle_upstreams_.find_from_back([&](const UpstreamConnection& connection) {
+        return of == nullptr || &connection.endpoint().upstream() == of;
+      });
   if (oldest != nullptr) oldest->begin_close(*this);
 }
 
@@ -76,9 +80,11 @@ void Worker::serve_hungry() {
   turn.splice_back(hungry_);
   while (CoreUpstream* upstream = turn.pop_front()) {
     upstream->serve_waiting(*this);
-    if (upstream->has_waiting() && !upstream->core::ListNode<HungryTag>::is_linked()) hungry_.push_back(*upstream);
+    if (upstream->has_waiting() && !upstream->core::ListNode<HungryTag>::is_linked())
+      hungry_.push_back(*upstream);
   }
-  for (UpstreamPlan* plan : generation_->capped_upstreams()) plan->upstream().share_permits(*this, *plan);
+  for (UpstreamPlan* plan : generation_->capped_upstreams())
+    plan->upstream().share_permits(*this, *plan);
 }
 
 }  // namespace sluice::proxy

@@ -1,4 +1,5 @@
-// Judges what shards wrote down of their decisions: every one must be what the reference says, key by key.
+// Judges what shards wrote down of their decisions: every one must be what the reference says, key
+// by key.
 #pragma once
 
 #include <map>
@@ -15,7 +16,8 @@ class JournalOracle {
  public:
   explicit JournalOracle(std::span<const limiter::Limit> limits) : limits_(limits) {}
 
-  // What is wrong with one shard's journal, if anything is. With `all_ended` nothing may be set aside at its end.
+  // What is wrong with one shard's journal, if anything is. With `all_ended` nothing may be set
+  // aside at its end.
   [[nodiscard]] std::optional<std::string> judge(const limiter::Journal& journal, bool all_ended) {
     if (journal.lost() > 0) return "the journal is too small";
     keys_.clear();
@@ -23,7 +25,8 @@ class JournalOracle {
       if (auto wrong = judge(entry)) return wrong;
     }
     for (const auto& [hash, key] : keys_) {
-      if (all_ended && key.places != 0) return std::to_string(key.places) + " places in a concurrency limit are still taken";
+      if (all_ended && key.places != 0)
+        return std::to_string(key.places) + " places in a concurrency limit are still taken";
       if (all_ended && key.bucket.reserved() != 0) return "a reservation is left";
     }
     return std::nullopt;
@@ -45,18 +48,24 @@ class JournalOracle {
   std::optional<std::string> judge(const limiter::JournalEntry& entry) {
     const limiter::Limit& limit = limits_[entry.claim.limit];
     Key& key = keys_.try_emplace(entry.claim.hash, limit.policy).first->second;
-    return limit.kind == limiter::Limit::Kind::bucket ? judge_bucket(entry, key) : judge_places(entry, key, limit);
+    return limit.kind == limiter::Limit::Kind::bucket ? judge_bucket(entry, key)
+                                                      : judge_places(entry, key, limit);
   }
 
   std::optional<std::string> judge_bucket(const limiter::JournalEntry& entry, Key& key) {
     using Event = limiter::JournalEntry::Event;
-    const auto say = [&](const char* what) { return "limit " + std::to_string(entry.claim.limit) + ": " + what; };
-    if (entry.event == Event::charged || entry.event == Event::reserved || entry.event == Event::refused) {
+    const auto say = [&](const char* what) {
+      return "limit " + std::to_string(entry.claim.limit) + ": " + what;
+    };
+    if (entry.event == Event::charged || entry.event == Event::reserved ||
+        entry.event == Event::refused) {
       const limiter::Decision expected = key.bucket.decide(entry.at, entry.holding);
       const bool refused = entry.event == Event::refused;
       if (refused != (expected.kind == limiter::Decision::Kind::refuse))
-        return say(refused ? "refused what the formula admits" : "admitted what the formula refuses");
-      if (!refused && (entry.decision.kind != expected.kind || entry.decision.wait != expected.wait))
+        return say(refused ? "refused what the formula admits"
+                           : "admitted what the formula refuses");
+      if (!refused &&
+          (entry.decision.kind != expected.kind || entry.decision.wait != expected.wait))
         return say("held for another time than the formula says");
     }
     uint64_t& admitted = admitted_[entry.claim.limit];
@@ -89,12 +98,14 @@ class JournalOracle {
     return std::nullopt;
   }
 
-  static std::optional<std::string> judge_places(const limiter::JournalEntry& entry, Key& key, const limiter::Limit& limit) {
+  static std::optional<std::string> judge_places(const limiter::JournalEntry& entry, Key& key,
+                                                 const limiter::Limit& limit) {
     using Event = limiter::JournalEntry::Event;
     const bool enforced = limit.enforcement == limiter::Enforcement::enforce;
     switch (entry.event) {
       case Event::charged:
-        if (++key.places > limit.concurrent && enforced) return "more requests at once than the limit allows";
+        if (++key.places > limit.concurrent && enforced)
+          return "more requests at once than the limit allows";
         break;
       case Event::refused:
         if (key.places < limit.concurrent) return "refused although there was a place";

@@ -1,6 +1,7 @@
-// The formula of the leaky bucket as it is written down, in exact rational arithmetic, beside which the real one is put:
-//   excess = max(0, excess - rate * dt + 1); refuse above burst, and change nothing; up to delay pass at once, else hold
-//   for (excess - delay) / rate; nobody is held longer than hold_max.
+// The formula of the leaky bucket as it is written down, in exact rational arithmetic, beside which
+// the real one is put:
+//   excess = max(0, excess - rate * dt + 1); refuse above burst, and change nothing; up to delay
+//   pass at once, else hold for (excess - delay) / rate; nobody is held longer than max_hold.
 // It shares no code with limiter/bucket.h. Excess is counted in units of 1/period_ns of a request.
 #pragma once
 
@@ -10,7 +11,8 @@ namespace sluice::tests {
 
 class ReferenceBucket {
  public:
-  explicit ReferenceBucket(const limiter::Policy& policy) : policy_(policy), one_(policy.rate.period_ns) {}
+  explicit ReferenceBucket(const limiter::Policy& policy)
+      : policy_(policy), one_(policy.rate.period_ns) {}
 
   // What one more request would be told.
   [[nodiscard]] limiter::Decision decide(core::Instant now, limiter::Holding holding) const {
@@ -19,8 +21,9 @@ class ReferenceBucket {
     if (excess > Exact{policy_.burst} * one_) return {Kind::refuse, {}};
     const Exact above = excess - Exact{policy_.delay} * one_;
     if (above <= 0) return {};
-    const core::Duration wait{static_cast<int64_t>((above + policy_.rate.requests - 1) / policy_.rate.requests)};
-    if (wait > policy_.hold_max || holding == limiter::Holding::full) return {Kind::refuse, {}};
+    const core::Duration wait{
+        static_cast<int64_t>((above + policy_.rate.requests - 1) / policy_.rate.requests)};
+    if (wait > policy_.max_hold || holding == limiter::Holding::full) return {Kind::refuse, {}};
     return {Kind::hold, wait};
   }
   void charge(core::Instant now) {

@@ -1,5 +1,6 @@
-// Question 8: what an accepted connection costs, its client's address included, by a multishot accept, by one accept each, and by
-// epoll; until it is closed. 64 connections an iteration; the time is the CPU of who accepts.
+// Question 8: what an accepted connection costs, its client's address included, by a multishot
+// accept, by one accept each, and by epoll; until it is closed. 64 connections an iteration; the
+// time is the CPU of who accepts.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -48,8 +49,11 @@ class Acceptor {
  private:
   void arm() {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-    if (way_ == Way::multishot) io_uring_prep_multishot_accept(sqe, listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (way_ == Way::once) io_uring_prep_accept(sqe, listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (way_ == Way::multishot)
+      io_uring_prep_multishot_accept(sqe, listener_, nullptr, nullptr,
+                                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (way_ == Way::once)
+      io_uring_prep_accept(sqe, listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (way_ == Way::readiness) io_uring_prep_poll_add(sqe, listener_, POLLIN);
   }
 
@@ -66,7 +70,8 @@ class Acceptor {
       return;
     }
     for (;;) {
-      const int socket = ::accept4(listener_, reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int socket = ::accept4(listener_, reinterpret_cast<sockaddr*>(&address), &size,
+                                   SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (socket < 0) {
         is_running_ = errno == EAGAIN;
         return;
@@ -99,7 +104,8 @@ void accept_connections(benchmark::State& state, Way way) {
     const double before = thread.cpu_seconds();
     for (int& socket : sockets) socket = connect_to_loopback(port);
     wanted += sockets.size();
-    for (uint64_t seen = acceptor.accepted; seen < wanted; seen = acceptor.accepted) acceptor.accepted.wait(seen);
+    for (uint64_t seen = acceptor.accepted; seen < wanted; seen = acceptor.accepted)
+      acceptor.accepted.wait(seen);
     const double taken = thread.cpu_seconds() - before;
     total += taken;
     state.SetIterationTime(taken);
@@ -114,8 +120,14 @@ void accept_connections(benchmark::State& state, Way way) {
   state.counters["us/connection"] = total * 1e6 / static_cast<double>(wanted);
   ::close(listener);
 }
-BENCHMARK_CAPTURE(accept_connections, multishot, Way::multishot)->UseManualTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(accept_connections, once, Way::once)->UseManualTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(accept_connections, readiness, Way::readiness)->UseManualTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(accept_connections, multishot, Way::multishot)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(accept_connections, once, Way::once)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(accept_connections, readiness, Way::readiness)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
 
 }  // namespace

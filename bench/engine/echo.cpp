@@ -1,5 +1,6 @@
-// Questions 1 to 3 and part of 12: which set-up of the ring, which way to receive, and from which batch on to send with the ring.
-// Each iteration is 256 requests of 100 bytes, the connections by turns; the time is the server's CPU.
+// Questions 1 to 3 and part of 12: which set-up of the ring, which way to receive, and from which
+// batch on to send with the ring. Each iteration is 256 requests of 100 bytes, the connections by
+// turns; the time is the server's CPU.
 #include <benchmark/benchmark.h>
 #include <sys/socket.h>
 
@@ -41,12 +42,15 @@ void echo(benchmark::State& state, const EchoOptions& options) {
   for (const int socket : pairs.near) ::shutdown(socket, SHUT_WR);
   const auto requests = static_cast<double>(state.iterations() * rounds * connections);
   state.counters["us/request"] = total * 1e6 / requests;
-  state.counters["enters/request"] = static_cast<double>(server.enters() - enters_before) / requests;
+  state.counters["enters/request"] =
+      static_cast<double>(server.enters() - enters_before) / requests;
   state.counters["kernel_workers"] = kernel_workers();
 }
 
-void ask(const std::string& name, const EchoOptions& options, std::initializer_list<int64_t> connections) {
-  auto* one = benchmark::RegisterBenchmark(name.c_str(), [options](benchmark::State& state) { echo(state, options); });
+void ask(const std::string& name, const EchoOptions& options,
+         std::initializer_list<int64_t> connections) {
+  auto* one = benchmark::RegisterBenchmark(
+      name.c_str(), [options](benchmark::State& state) { echo(state, options); });
   one->ArgName("connections")->UseManualTime()->Unit(benchmark::kMicrosecond);
   for (const int64_t count : connections) one->Arg(count);
 }

@@ -10,7 +10,8 @@ namespace sluice::bench {
 
 EchoServer::EchoServer(const EchoOptions& options, std::span<const int> sockets)
     : options_(options), connections_(sockets.size()), open_(sockets.size()) {
-  for (size_t index = 0; index < sockets.size(); ++index) connections_[index].socket = sockets[index];
+  for (size_t index = 0; index < sockets.size(); ++index)
+    connections_[index].socket = sockets[index];
 }
 
 EchoServer::~EchoServer() {
@@ -30,9 +31,11 @@ void EchoServer::run_epoll() {
     ++enters_;
     for (int i = 0; i < count; ++i) {
       Connection& connection = connections_[events[i].data.u32];
-      const ssize_t size = ::recv(connection.socket, connection.bytes, sizeof connection.bytes, MSG_DONTWAIT);
+      const ssize_t size =
+          ::recv(connection.socket, connection.bytes, sizeof connection.bytes, MSG_DONTWAIT);
       if (size > 0) {
-        static_cast<void>(::send(connection.socket, connection.bytes, static_cast<size_t>(size), MSG_DONTWAIT | MSG_NOSIGNAL));
+        static_cast<void>(::send(connection.socket, connection.bytes, static_cast<size_t>(size),
+                                 MSG_DONTWAIT | MSG_NOSIGNAL));
       } else {
         ::epoll_ctl(epoll, EPOLL_CTL_DEL, connection.socket, nullptr);
         --open_;
@@ -47,7 +50,8 @@ void EchoServer::open_ring() {
   parameters.flags = IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   parameters.cq_entries = 8192;
   if (options_.setup == Setup::cooperative) parameters.flags |= IORING_SETUP_COOP_TASKRUN;
-  if (options_.setup >= Setup::deferred) parameters.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+  if (options_.setup >= Setup::deferred)
+    parameters.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   if (io_uring_queue_init_params(512, &ring_, &parameters) != 0) give_up("no ring");
   ring_is_open_ = true;
   if (options_.setup == Setup::deferred) io_uring_register_ring_fd(&ring_);
@@ -62,8 +66,9 @@ void EchoServer::open_pool() {
 }
 
 void EchoServer::give_back(int buffer) {
-  io_uring_buf_ring_add(pool_, pool_memory_.get() + static_cast<size_t>(buffer) * message_bytes_max, message_bytes_max,
-                        static_cast<unsigned short>(buffer), io_uring_buf_ring_mask(pool_entries), 0);
+  io_uring_buf_ring_add(pool_, pool_memory_.get() + static_cast<size_t>(buffer) * message_bytes_max,
+                        message_bytes_max, static_cast<unsigned short>(buffer),
+                        io_uring_buf_ring_mask(pool_entries), 0);
   io_uring_buf_ring_advance(pool_, 1);
 }
 
@@ -103,20 +108,25 @@ void EchoServer::on_receive(size_t index, const io_uring_cqe& cqe, unsigned batc
   }
   connection.size = static_cast<uint32_t>(cqe.res);
   if (is_pooled()) connection.buffer = static_cast<int>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
-  if (options_.receive == Receive::multishot && (cqe.flags & IORING_CQE_F_MORE) == 0) arm_receive(index);
+  if (options_.receive == Receive::multishot && (cqe.flags & IORING_CQE_F_MORE) == 0)
+    arm_receive(index);
   answer(index, batch);
 }
 
 void EchoServer::answer(size_t index, unsigned batch) {
   Connection& connection = connections_[index];
   const char* bytes =
-      connection.buffer < 0 ? connection.bytes : pool_memory_.get() + static_cast<size_t>(connection.buffer) * message_bytes_max;
+      connection.buffer < 0
+          ? connection.bytes
+          : pool_memory_.get() + static_cast<size_t>(connection.buffer) * message_bytes_max;
   if (batch <= options_.inline_up_to) {
-    static_cast<void>(::send(connection.socket, bytes, connection.size, MSG_DONTWAIT | MSG_NOSIGNAL));
+    static_cast<void>(
+        ::send(connection.socket, bytes, connection.size, MSG_DONTWAIT | MSG_NOSIGNAL));
     on_sent(index);
     return;
   }
-  io_uring_prep_send(entry(Kind::send, index), connection.socket, bytes, connection.size, MSG_NOSIGNAL);
+  io_uring_prep_send(entry(Kind::send, index), connection.socket, bytes, connection.size,
+                     MSG_NOSIGNAL);
 }
 
 void EchoServer::on_sent(size_t index) {

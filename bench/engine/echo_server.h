@@ -1,5 +1,6 @@
-// A server that says again what it hears, in every way in which this engine could have been built: the questions are which way of
-// setting up a ring, of receiving and of sending costs least. One thread, made for measuring; no model for a server.
+// A server that says again what it hears, in every way in which this engine could have been built:
+// the questions are which way of setting up a ring, of receiving and of sending costs least. One
+// thread, made for measuring; no model for a server.
 #pragma once
 
 #include <liburing.h>
@@ -28,7 +29,8 @@ enum class Receive : uint8_t {
 struct EchoOptions {
   Setup setup = Setup::deferred;
   Receive receive = Receive::pooled;
-  // Batches of at most so many completions are answered by send(2) at once, others with the next submission.
+  // Batches of at most so many completions are answered by send(2) at once, others with the next
+  // submission.
   unsigned inline_up_to = 0;
 };
 
@@ -40,7 +42,8 @@ class EchoServer {
   EchoServer(const EchoServer&) = delete;
   EchoServer& operator=(const EchoServer&) = delete;
 
-  // Until the other side of every socket has closed. Opens its ring here: this thread is the ring's.
+  // Until the other side of every socket has closed. Opens its ring here: this thread is the
+  // ring's.
   void run();
   [[nodiscard]] uint64_t enters() const { return enters_; }
 
@@ -59,7 +62,9 @@ class EchoServer {
   void open_ring();
   void open_pool();
   void give_back(int buffer);
-  [[nodiscard]] bool is_pooled() const { return options_.receive == Receive::pooled || options_.receive == Receive::multishot; }
+  [[nodiscard]] bool is_pooled() const {
+    return options_.receive == Receive::pooled || options_.receive == Receive::multishot;
+  }
   [[nodiscard]] io_uring_sqe* entry(Kind kind, size_t index);
   void arm_receive(size_t index);
   void on_receive(size_t index, const io_uring_cqe& cqe, unsigned batch);

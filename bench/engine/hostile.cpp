@@ -1,5 +1,6 @@
-// Questions 5 and 6: what a client costs that reads slowly, by how it is sent to; and what the end of a connection costs in which things
-// are in flight, by the one way in which this engine ends them.
+// Questions 5 and 6: what a client costs that reads slowly, by how it is sent to; and what the end
+// of a connection costs in which things are in flight, by the one way in which this engine ends
+// them.
 #include <benchmark/benchmark.h>
 #include <liburing.h>
 #include <sys/socket.h>
@@ -38,7 +39,8 @@ void send_answer(int socket, int flags) {
   io_uring_queue_exit(&ring);
 }
 
-// The client takes 1 KiB at a time out of a window of 4 KiB. kernel_workers tells of a thread that the kernel blocks for it.
+// The client takes 1 KiB at a time out of a window of 4 KiB. kernel_workers tells of a thread that
+// the kernel blocks for it.
 void slow_reader(benchmark::State& state, int flags) {
   unsigned workers = 0;
   double total = 0;
@@ -58,18 +60,24 @@ void slow_reader(benchmark::State& state, int flags) {
     state.SetIterationTime(taken);
   }
   state.counters["kernel_workers"] = workers;
-  state.counters["ms/MiB"] = total * 1e3 / (static_cast<double>(state.iterations()) * answer_bytes / (1 << 20));
+  state.counters["ms/MiB"] =
+      total * 1e3 / (static_cast<double>(state.iterations()) * answer_bytes / (1 << 20));
 }
-BENCHMARK_CAPTURE(slow_reader, sent_piece_by_piece, 0)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(slow_reader, sent_with_waitall, MSG_WAITALL)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(slow_reader, sent_piece_by_piece, 0)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(slow_reader, sent_with_waitall, MSG_WAITALL)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 
-// 256 connections, each with a receive, a blocked send and a watch in flight: shut down, awaited, closed. The iteration fails if one
-// operation did not complete exactly once.
+// 256 connections, each with a receive, a blocked send and a watch in flight: shut down, awaited,
+// closed. The iteration fails if one operation did not complete exactly once.
 void teardown(benchmark::State& state) {
   constexpr size_t connections = 256;
   constexpr uint32_t operations = 3;
   core::KernelUnavailable unavailable;
-  const auto kernel = core::Kernel::open({.submission_entries = 512, .completion_entries = 4096}, unavailable);
+  const auto kernel =
+      core::Kernel::open({.submission_entries = 512, .completion_entries = 4096}, unavailable);
   if (kernel == nullptr) give_up(unavailable.reason);
   const std::vector<std::byte> much(8 << 20);
   std::vector<std::byte> into(connections);
@@ -80,7 +88,8 @@ void teardown(benchmark::State& state) {
     for (uint32_t at = 0; at < connections; ++at) {
       const int socket = pairs->far[at];
       while (kernel->send_now(socket, much, core::Continuation::none)) continue;
-      kernel->receive({1, 0, at * operations}, socket, std::span{into}.subspan(at, 1), core::Readiness::unexpected);
+      kernel->receive({1, 0, at * operations}, socket, std::span{into}.subspan(at, 1),
+                      core::Readiness::unexpected);
       kernel->send({1, 0, at * operations + 1}, socket, much, core::Continuation::none);
       kernel->watch_hangup({1, 0, at * operations + 2}, socket);
     }
@@ -96,7 +105,8 @@ void teardown(benchmark::State& state) {
     while (left > 0) reap(core::Duration{std::chrono::seconds{1}});
     state.PauseTiming();
     reap(core::Duration{0});
-    if (std::any_of(completed.begin(), completed.end(), [](uint8_t times) { return times != 1; })) state.SkipWithError("completed twice");
+    if (std::any_of(completed.begin(), completed.end(), [](uint8_t times) { return times != 1; }))
+      state.SkipWithError("completed twice");
     pairs.reset();
     state.ResumeTiming();
   }

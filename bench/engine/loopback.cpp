@@ -43,7 +43,8 @@ int listen_on_loopback(uint16_t& port) {
   const auto any = core::SocketAddress::ipv4(0x7f000001, 0);
   sockaddr_in bound{};
   socklen_t size = sizeof bound;
-  if (listener < 0 || ::bind(listener, any.data(), any.size()) != 0 || ::listen(listener, 4096) != 0 ||
+  if (listener < 0 || ::bind(listener, any.data(), any.size()) != 0 ||
+      ::listen(listener, 4096) != 0 ||
       ::getsockname(listener, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
     give_up("can't listen");
   }
@@ -71,7 +72,8 @@ Pairs::Pairs(size_t count, Room room) {
     near.push_back(socket);
     far.push_back(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (far.back() < 0) give_up("can't accept");
-    if (room == Room::little) ::setsockopt(far.back(), SOL_SOCKET, SO_SNDBUF, &to_be_sent, sizeof to_be_sent);
+    if (room == Room::little)
+      ::setsockopt(far.back(), SOL_SOCKET, SO_SNDBUF, &to_be_sent, sizeof to_be_sent);
     send_at_once(near.back());
     send_at_once(far.back());
   }
@@ -110,7 +112,8 @@ double cpu_seconds(clockid_t clock) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
-Measured::Measured(std::function<void()> body, size_t core) : thread_([this, core, body = std::move(body)] { run(body, core); }) {
+Measured::Measured(std::function<void()> body, size_t core)
+    : thread_([this, core, body = std::move(body)] { run(body, core); }) {
   state_.wait(State::starting);
 }
 
@@ -130,7 +133,8 @@ double Measured::cpu_seconds() const {
   if (state_ == State::running) {
     timespec time{};
     // It may end in between, and its clock with it.
-    if (::clock_gettime(clock_, &time) == 0) return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+    if (::clock_gettime(clock_, &time) == 0)
+      return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
     while (state_ != State::ended) continue;
   }
   return at_end_;

@@ -1,5 +1,6 @@
-// What the benchmarks of the engine's questions share: loopback connections, a thread on a core of its own, and its CPU time. What is
-// timed is the CPU of the thread in question alone, so that whoever plays the other side costs nothing.
+// What the benchmarks of the engine's questions share: loopback connections, a thread on a core of
+// its own, and its CPU time. What is timed is the CPU of the thread in question alone, so that
+// whoever plays the other side costs nothing.
 #pragma once
 
 #include <pthread.h>
@@ -14,8 +15,8 @@
 
 namespace sluice::bench {
 
-// Both ends of established TCP connections over 127.0.0.1, TCP_NODELAY on both; closed when it goes. Ends the process if the kernel
-// refuses.
+// Both ends of established TCP connections over 127.0.0.1, TCP_NODELAY on both; closed when it
+// goes. Ends the process if the kernel refuses.
 class Pairs {
  public:
   // How much the kernel keeps on the way from the far ends to the near ones.

@@ -1,5 +1,5 @@
-// The questions that this engine rests on, each asked of the kernel it runs on: `./dev bench engine`; bench/README.md says which
-// decision each answer stands behind.
+// The questions that this engine rests on, each asked of the kernel it runs on: `./dev bench
+// engine`; bench/README.md says which decision each answer stands behind.
 #include <benchmark/benchmark.h>
 
 #include "bench/engine/loopback.h"

@@ -1,6 +1,6 @@
-// Question 4: from how many bytes a wake-up on splice(2) beats receiving and sending, with which pipe and which buffer, and what the
-// ring's own splice costs. A message of so many bytes comes from one side and goes out at the other, 4 MiB in each iteration; the time
-// is the relay's CPU.
+// Question 4: from how many bytes a wake-up on splice(2) beats receiving and sending, with which
+// pipe and which buffer, and what the ring's own splice costs. A message of so many bytes comes
+// from one side and goes out at the other, 4 MiB in each iteration; the time is the relay's CPU.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -25,7 +25,8 @@ enum class Way : uint8_t { copy, splice, ring_splice };
 
 class Relay {
  public:
-  Relay(Way way, size_t buffer_bytes, int from, int to) : way_(way), buffer_bytes_(buffer_bytes), from_(from), to_(to) {}
+  Relay(Way way, size_t buffer_bytes, int from, int to)
+      : way_(way), buffer_bytes_(buffer_bytes), from_(from), to_(to) {}
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
   ~Relay() {
@@ -69,7 +70,8 @@ class Relay {
     sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     const int got = complete();
     for (size_t sent = 0; got > 0 && sent < static_cast<size_t>(got);) {
-      const ssize_t size = ::send(to_, buffer_.get() + sent, static_cast<size_t>(got) - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+      const ssize_t size = ::send(to_, buffer_.get() + sent, static_cast<size_t>(got) - sent,
+                                  MSG_DONTWAIT | MSG_NOSIGNAL);
       if (size > 0) {
         sent += static_cast<size_t>(size);
       } else {
@@ -82,11 +84,13 @@ class Relay {
   bool splice() {
     wait(from_, POLLIN);
     for (;;) {
-      ssize_t in_pipe = ::splice(from_, nullptr, pipe_[1], nullptr, buffer_bytes_, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+      ssize_t in_pipe = ::splice(from_, nullptr, pipe_[1], nullptr, buffer_bytes_,
+                                 SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
       if (in_pipe == 0) return false;
       if (in_pipe < 0) return true;
       while (in_pipe > 0) {
-        const ssize_t size = ::splice(pipe_[0], nullptr, to_, nullptr, static_cast<size_t>(in_pipe), SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+        const ssize_t size = ::splice(pipe_[0], nullptr, to_, nullptr, static_cast<size_t>(in_pipe),
+                                      SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
         if (size > 0) {
           in_pipe -= size;
         } else {
@@ -99,7 +103,8 @@ class Relay {
   bool ring_splice() {
     wait(from_, POLLIN);
     const auto move = [&](int in, int out, size_t size) {
-      io_uring_prep_splice(io_uring_get_sqe(&ring_), in, -1, out, -1, static_cast<unsigned>(size), SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+      io_uring_prep_splice(io_uring_get_sqe(&ring_), in, -1, out, -1, static_cast<unsigned>(size),
+                           SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
       return complete();
     };
     int in_pipe = move(from_, pipe_[1], buffer_bytes_);
@@ -131,10 +136,13 @@ void relay(benchmark::State& state, Way way, size_t buffer_bytes) {
   Pairs pairs{2};
   Relay one{way, buffer_bytes, pairs.far[0], pairs.far[1]};
   Measured thread{[&] { one.run(); }};
-  // Who sends and who receives are threads of their own: a message of 1 MiB does not fit into the sockets between them.
+  // Who sends and who receives are threads of their own: a message of 1 MiB does not fit into the
+  // sockets between them.
   std::atomic<double> senders = 0;
   // The relay's, and that of what kernel threads do for it: all but ours.
-  const auto cpu = [&] { return cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_seconds(CLOCK_THREAD_CPUTIME_ID) - senders; };
+  const auto cpu = [&] {
+    return cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_seconds(CLOCK_THREAD_CPUTIME_ID) - senders;
+  };
   double total = 0;
   for (auto _ : state) {
     const double before = cpu();
@@ -156,13 +164,15 @@ void relay(benchmark::State& state, Way way, size_t buffer_bytes) {
     state.SetIterationTime(taken);
   }
   ::shutdown(pairs.near[0], SHUT_WR);
-  state.counters["ms/GiB"] = total * 1e3 / (static_cast<double>(state.iterations()) * bytes_each_time / (1 << 30));
+  state.counters["ms/GiB"] =
+      total * 1e3 / (static_cast<double>(state.iterations()) * bytes_each_time / (1 << 30));
   state.counters["kernel_workers"] = kernel_workers();
 }
 
 void ask(const std::string& name, Way way, size_t buffer_bytes) {
-  auto* one = benchmark::RegisterBenchmark((name + "/" + std::to_string(buffer_bytes / 1024) + "K").c_str(),
-                                           [=](benchmark::State& state) { relay(state, way, buffer_bytes); });
+  auto* one = benchmark::RegisterBenchmark(
+      (name + "/" + std::to_string(buffer_bytes / 1024) + "K").c_str(),
+      [=](benchmark::State& state) { relay(state, way, buffer_bytes); });
   one->ArgName("bytes")->UseManualTime()->Unit(benchmark::kMicrosecond);
   for (const int64_t bytes : {4 << 10, 16 << 10, 64 << 10, 1 << 20}) one->Arg(bytes);
 }

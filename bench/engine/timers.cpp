@@ -1,5 +1,6 @@
-// Question 10: what a deadline costs that is set and nearly always taken back: on the wheel among so many others, as an operation of
-// the ring, moved in the ring, and linked to the operation that it limits.
+// Question 10: what a deadline costs that is set and nearly always taken back: on the wheel among
+// so many others, as an operation of the ring, moved in the ring, and linked to the operation that
+// it limits.
 #include <benchmark/benchmark.h>
 #include <liburing.h>
 

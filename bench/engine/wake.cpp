@@ -1,6 +1,7 @@
-// Question 11: how one core tells another something: a message in its mailbox and, where it sleeps, a completion in its ring (MSG_RING)
-// or a byte in its eventfd. `messages` are posted for each doorbell; the time is from the first post until the last is answered, by
-// both cores asleep in between, as on an idle gateway.
+// Question 11: how one core tells another something: a message in its mailbox and, where it sleeps,
+// a completion in its ring (MSG_RING) or a byte in its eventfd. `messages` are posted for each
+// doorbell; the time is from the first post until the last is answered, by both cores asleep in
+// between, as on an idle gateway.
 #include <benchmark/benchmark.h>
 
 #include <atomic>
@@ -23,7 +24,8 @@ class Core {
   explicit Core(Doorbell doorbell) : doorbell_(doorbell) {}
   void open() {
     core::KernelUnavailable unavailable;
-    kernel_ = core::Kernel::open({.submission_entries = 64, .completion_entries = 256}, unavailable);
+    kernel_ =
+        core::Kernel::open({.submission_entries = 64, .completion_entries = 256}, unavailable);
     if (kernel_ == nullptr) bench::give_up(unavailable.reason);
     is_open.store(true);
     is_open.notify_all();
@@ -75,14 +77,25 @@ void wake(benchmark::State& state, Doorbell doorbell) {
   const auto ask_all = [&] {
     for (core::Message& message : messages) asker.post(answerer, message);
     asker.ring(answerer);
-    for (size_t answered = 0; answered < messages.size();) answered += asker.turn([](core::Message&) {});
+    for (size_t answered = 0; answered < messages.size();)
+      answered += asker.turn([](core::Message&) {});
   };
   for (auto _ : state) ask_all();
   messages.resize(1);
   messages[0].kind = stop;
   ask_all();
 }
-BENCHMARK_CAPTURE(wake, message_to_ring, Doorbell::ring)->ArgName("messages")->Arg(1)->Arg(16)->Arg(64)->UseRealTime();
-BENCHMARK_CAPTURE(wake, eventfd, Doorbell::descriptor)->ArgName("messages")->Arg(1)->Arg(16)->Arg(64)->UseRealTime();
+BENCHMARK_CAPTURE(wake, message_to_ring, Doorbell::ring)
+    ->ArgName("messages")
+    ->Arg(1)
+    ->Arg(16)
+    ->Arg(64)
+    ->UseRealTime();
+BENCHMARK_CAPTURE(wake, eventfd, Doorbell::descriptor)
+    ->ArgName("messages")
+    ->Arg(1)
+    ->Arg(16)
+    ->Arg(64)
+    ->UseRealTime();
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The first part of an exchange: the head is read and judged, and it is decided where the request goes.
+// The first part of an exchange: the head is read and judged, and it is decided where the request
+// goes.
 #include <charconv>
 
 #include "http/hygiene.h"
@@ -32,7 +33,8 @@ std::string_view to_string(Exchange::State state) {
   SLUICE_UNREACHABLE();
 }
 
-void Exchange::begin(Worker& worker, DownstreamConnection& downstream, core::Buffer buffer, uint32_t size) {
+void Exchange::begin(Worker& worker, DownstreamConnection& downstream, core::Buffer buffer,
+                     uint32_t size) {
   downstream_ = &downstream;
   generation_ = &worker.generation();
   generation_->use();
@@ -52,7 +54,8 @@ void Exchange::begin(Worker& worker, DownstreamConnection& downstream, core::Buf
 void Exchange::read_head(Worker& worker) {
   using Scan = http::HeadScanner::Outcome::State;
   const auto area = request_area();
-  const auto outcome = request_scanner_.scan({reinterpret_cast<const char*>(area.data()), received_});
+  const auto outcome =
+      request_scanner_.scan({reinterpret_cast<const char*>(area.data()), received_});
   switch (outcome.state) {
     case Scan::incomplete: {
       // The deadline counts from the first byte, however slowly the others come.
@@ -60,7 +63,9 @@ void Exchange::read_head(Worker& worker) {
       downstream_->receive(worker, area.subspan(received_), std::max(left, core::TimerWheel::tick));
       break;
     }
-    case Scan::broken: reply_error(worker, http::status_of(outcome.rule), outcome.rule, http::Persistence::close); break;
+    case Scan::broken:
+      reply_error(worker, http::status_of(outcome.rule), outcome.rule, http::Persistence::close);
+      break;
     case Scan::complete: on_head(worker, outcome.begin, outcome.end); break;
   }
 }
@@ -77,7 +82,8 @@ void Exchange::on_head(Worker& worker, uint32_t begin, uint32_t end) {
       request_parser_.keep_trailers(chars_of(request_buffer_.trailer_area()));
     }
     // What came with the head is taken apart where it lies.
-    const http::BodyPiece piece = request_parser_.take_body({bytes + end, received_ - end}, bytes + end);
+    const http::BodyPiece piece =
+        request_parser_.take_body({bytes + end, received_ - end}, bytes + end);
     rule = piece.rule;
     payload_size_ = static_cast<uint32_t>(piece.produced);
     body_bytes_ = piece.produced;
@@ -90,7 +96,8 @@ void Exchange::on_head(Worker& worker, uint32_t begin, uint32_t end) {
   }
   if (request_parser_.body_complete()) received_at_ = worker.now();
   persistence_ = request_.persistence;
-  if (worker.is_draining() || downstream_->requests() >= worker.config().bounds.requests_per_connection) {
+  if (worker.is_draining() ||
+      downstream_->requests() >= worker.config().bounds.requests_per_connection) {
     persistence_ = http::Persistence::close;
   }
   admit(worker);
@@ -99,7 +106,8 @@ void Exchange::on_head(Worker& worker, uint32_t begin, uint32_t end) {
 // The deadline begins.
 void Exchange::note_request_received(Worker& worker) {
   if (received_at_ == core::Instant{}) received_at_ = worker.now();
-  if (plan_ != nullptr && !response_begun() && patience().deadline > core::Duration{0}) deadline_ = received_at_ + patience().deadline;
+  if (plan_ != nullptr && !response_begun() && patience().deadline > core::Duration{0})
+    deadline_ = received_at_ + patience().deadline;
 }
 
 // Route, limit, authenticate, limit: synchronous verdicts, but for limits that another core keeps.
@@ -110,19 +118,20 @@ void Exchange::admit(Worker& worker) {
     return;
   }
   if (answer_preflight(worker)) return;
-  const config::Found found = generation_->routes().find(request_.method, request_.authority, request_.path, request_.query, request_.fields);
+  const config::Found found = generation_->routes().find(
+      request_.method, request_.authority, request_.path, request_.query, request_.fields);
   if (found.route == config::no_route) {
     if (found.methods != 0) {
       refuse_method(worker, found.methods);
     } else {
-      reply_error(worker, 404, Event::route_none);
+      reply_error(worker, 404, Failure::route_none);
     }
     return;
   }
   route_ = found.route;
   route_label_ = route().label;
   if (!route().addresses.empty() && !admits_address()) {
-    reply_error(worker, 403, Event::address_denied);
+    reply_error(worker, 403, Failure::address_denied);
     return;
   }
   body_max_ = route().body_bytes.value_or(config().bounds.request_body_bytes);
@@ -138,7 +147,10 @@ void Exchange::admit(Worker& worker) {
 }
 
 void Exchange::refuse_method(Worker& worker, uint16_t allowed) {
-  reply(worker, {.status = 405, .reason = Event::method_not_allowed, .persistence = persistence_, .allowed_methods = allowed});
+  reply(worker, {.status = 405,
+                 .reason = Failure::method_not_allowed,
+                 .persistence = persistence_,
+                 .allowed_methods = allowed});
 }
 
 void Exchange::proceed(Worker& worker) {
@@ -154,13 +166,18 @@ void Exchange::proceed(Worker& worker) {
     case config::RouteKind::redirect: redirect(worker); break;
     case config::RouteKind::respond: {
       const config::Respond& with = route().respond;
-      reply(worker, {.status = with.status, .persistence = persistence_, .content_type = with.content_type, .long_body = with.body});
+      reply(worker, {.status = with.status,
+                     .persistence = persistence_,
+                     .content_type = with.content_type,
+                     .long_body = with.body});
       break;
     }
     case config::RouteKind::health:
       if (worker.is_leaving()) {
-        reply(worker,
-              {.status = 503, .reason = Event::drain, .persistence = http::Persistence::close, .retry_after = std::chrono::seconds{1}});
+        reply(worker, {.status = 503,
+                       .reason = Failure::drain,
+                       .persistence = http::Persistence::close,
+                       .retry_after = std::chrono::seconds{1}});
       } else {
         reply(worker, {.persistence = persistence_, .body = "{\"status\":\"ok\"}\n"});
       }
@@ -179,7 +196,7 @@ void Exchange::serve_demo_work(Worker& worker) {
   const bool named = query.substr(0, name.size()) == name;
   const auto parsed = std::from_chars(named ? query.data() + name.size() : end, end, milliseconds);
   if (!named || parsed.ec != std::errc{} || parsed.ptr != end || milliseconds > 1000) {
-    reply_error(worker, 400, Event::bad_argument);
+    reply_error(worker, 400, Failure::bad_argument);
   } else {
     submit_job(worker, Job::burn, milliseconds);
   }
@@ -191,7 +208,10 @@ void Exchange::submit_job(Worker& worker, Job job, uint32_t milliseconds) {
   message_.report = nullptr;
   if (!worker.submit(message_)) {
     worker.counters().offload_refused.add();
-    reply(worker, {.status = 503, .reason = Event::offload_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
+    reply(worker, {.status = 503,
+                   .reason = Failure::offload_busy,
+                   .persistence = persistence_,
+                   .retry_after = std::chrono::seconds{1}});
     return;
   }
   worker.counters().offload_jobs.add();
@@ -214,7 +234,10 @@ void Exchange::on_job_done(Worker& worker) {
   if (message_.job == Job::burn) {
     reply(worker, {.persistence = persistence_, .body = "{\"worked\":true}\n"});
   } else if (report_ == nullptr) {
-    reply(worker, {.status = 503, .reason = Event::offload_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
+    reply(worker, {.status = 503,
+                   .reason = Failure::offload_busy,
+                   .persistence = persistence_,
+                   .retry_after = std::chrono::seconds{1}});
   } else {
     reply(worker, {.persistence = persistence_,
                    .content_type = "text/plain; version=0.0.4; charset=utf-8",

@@ -1,4 +1,5 @@
-// Who calls: the token is found, remembered or verified, here or on another thread; and what the endpoint is told of it.
+// Who calls: the token is found, remembered or verified, here or on another thread; and what the
+// endpoint is told of it.
 #include "http/uri.h"
 #include "proxy/exchange/exchange.h"
 #include "proxy/worker.h"
@@ -12,7 +13,8 @@ constexpr core::Duration keys_timeout = std::chrono::seconds{5};
 
 // What costs a signature check, or a look for keys; anything else is refused cheaply.
 bool is_costly(auth::Refusal refusal) {
-  return refusal == auth::Refusal::signature || refusal == auth::Refusal::unknown_key || refusal == auth::Refusal::key_unknown;
+  return refusal == auth::Refusal::signature || refusal == auth::Refusal::unknown_key ||
+         refusal == auth::Refusal::key_unknown;
 }
 
 }  // namespace
@@ -25,8 +27,8 @@ void Exchange::check_token(Worker& worker) {
     apply_token(worker);
     return;
   }
-  const Progress progress =
-      generation_->authenticator().look_up(acceptance(), request_.fields, request_.query, worker.epoch_seconds(), attempt_);
+  const Progress progress = generation_->authenticator().look_up(
+      acceptance(), request_.fields, request_.query, worker.epoch_seconds(), attempt_);
   if (progress == Progress::settled) {
     apply_token(worker);
     return;
@@ -34,7 +36,8 @@ void Exchange::check_token(Worker& worker) {
   // Whoever brought too many wrong tokens costs no signature check any more.
   const limiter::Verdict verdict = worker.judge_failures(client_);
   if (verdict.kind == limiter::Decision::Kind::refuse) {
-    refuse_token(worker, auth::Refusal::flood, std::max<core::Duration>(verdict.retry_after, std::chrono::seconds{1}));
+    refuse_token(worker, auth::Refusal::flood,
+                 std::max<core::Duration>(verdict.retry_after, std::chrono::seconds{1}));
     return;
   }
   verify_token(worker, KeyHope::new_ones_may_come);
@@ -68,7 +71,8 @@ void Exchange::check_signature_elsewhere(Worker& worker) {
   const auth::Examined& examined = attempt_.examined;
   SignatureJob& job = message_.signature;
   job.key_count = static_cast<uint8_t>(examined.key_count);
-  for (uint8_t index = 0; index < job.key_count; ++index) job.keys[index] = &generation_->authenticator().verifier().key(examined, index);
+  for (uint8_t index = 0; index < job.key_count; ++index)
+    job.keys[index] = &generation_->authenticator().verifier().key(examined, index);
   job.text = examined.signed_text;
   job.signature = examined.signature;
   message_.job = Job::check_signature;
@@ -101,15 +105,18 @@ void Exchange::on_signature_checked(Worker& worker) {
 // The token is judged.
 void Exchange::apply_token(Worker& worker) {
   const config::Route& of = route();
-  const auth::Refusal refusal = of.auth == config::AuthMode::none ? auth::Refusal::none : attempt_.examined.refusal;
+  const auth::Refusal refusal =
+      of.auth == config::AuthMode::none ? auth::Refusal::none : attempt_.examined.refusal;
   // Optional means that there may be no token, not that there may be a bad one.
   const bool is_absent = refusal == auth::Refusal::missing && of.auth == config::AuthMode::optional;
   if (refusal != auth::Refusal::none && !is_absent) {
     const bool comes_back = auth::status_of(refusal) == 503;
-    refuse_token(worker, refusal, comes_back ? core::Duration{std::chrono::seconds{1}} : core::Duration{0});
+    refuse_token(worker, refusal,
+                 comes_back ? core::Duration{std::chrono::seconds{1}} : core::Duration{0});
     return;
   }
-  const bool meets = of.requirement == auth::no_requirement || (attempt_.examined.principal.meets >> of.requirement & 1) != 0;
+  const bool meets = of.requirement == auth::no_requirement ||
+                     (attempt_.examined.principal.meets >> of.requirement & 1) != 0;
   if (!meets) {
     reply_error(worker, 403, auth::Refusal::forbidden);
     return;
@@ -124,18 +131,24 @@ void Exchange::apply_token(Worker& worker) {
 
 void Exchange::refuse_token(Worker& worker, auth::Refusal refusal, core::Duration retry_after) {
   attempt_.examined.principal = {};  // nobody has shown to be that
-  reply(worker, {.status = auth::status_of(refusal), .reason = refusal, .persistence = persistence_, .retry_after = retry_after});
+  reply(worker, {.status = auth::status_of(refusal),
+                 .reason = refusal,
+                 .persistence = persistence_,
+                 .retry_after = retry_after});
 }
 
-// --- upstream ------------------------------------------------------------------------------------------------------------------
+// --- upstream --------------------------------------------------------------------------------
 
-// Fields that speak of who calls are ours alone, in every spelling of theirs; those with '_' are gone already. What the
-// caller showed goes no further where the configuration says so, and a token in the query never does.
+// Fields that speak of who calls are ours alone, in every spelling of theirs; those with '_' are
+// gone already. What the caller showed goes no further where the configuration says so, and a token
+// in the query never does.
 void Exchange::drop_identity() {
   for (const config::AuthConfig& entry : config().auth) {
     for (http::Field& field : request_.fields) {
       const std::string_view name = request_.fields.name(field);
-      const auto is_named = [&](const config::ClaimField& ours) { return http::equals_ignoring_case(ours.name, name); };
+      const auto is_named = [&](const config::ClaimField& ours) {
+        return http::equals_ignoring_case(ours.name, name);
+      };
       if (std::any_of(entry.claim_fields.begin(), entry.claim_fields.end(), is_named) ||
           http::equals_ignoring_case(entry.payload_field, name)) {
         field.disposition = http::Disposition::drop;
@@ -149,9 +162,11 @@ void Exchange::drop_identity() {
   }
   if (config().auth[attempt_.examined.provider].credential != config::Credential::strip) return;
   for (http::Field& field : request_.fields) {
-    const bool is_token = attempt_.source->kind == auth::TokenSource::Kind::header && field.id == http::FieldName::authorization;
-    const bool is_key = attempt_.source->kind == auth::TokenSource::Kind::api_key &&
-                        http::equals_ignoring_case(attempt_.source->name, request_.fields.name(field));
+    const bool is_token = attempt_.source->kind == auth::TokenSource::Kind::header &&
+                          field.id == http::FieldName::authorization;
+    const bool is_key =
+        attempt_.source->kind == auth::TokenSource::Kind::api_key &&
+        http::equals_ignoring_case(attempt_.source->name, request_.fields.name(field));
     if (is_token || is_key) field.disposition = http::Disposition::drop;
   }
 }
@@ -164,7 +179,8 @@ size_t Exchange::add_identity(std::span<http::AddedField> memory) const {
     const std::string_view value = attempt_.examined.principal.claim(field.claim);
     if (!value.empty() && count < memory.size()) memory[count++] = {field.name, value};
   }
-  if (!entry.payload_field.empty() && attempt_.source->kind != auth::TokenSource::Kind::api_key && count < memory.size()) {
+  if (!entry.payload_field.empty() && attempt_.source->kind != auth::TokenSource::Kind::api_key &&
+      count < memory.size()) {
     const std::string_view token = attempt_.token;
     const size_t begin = token.find('.') + 1;
     memory[count++] = {entry.payload_field, token.substr(begin, token.rfind('.') - begin)};

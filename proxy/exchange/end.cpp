@@ -1,4 +1,5 @@
-// How exchanges end: answers of our own, clients that go away, deadlines, and the one place where all of them finish.
+// How exchanges end: answers of our own, clients that go away, deadlines, and the one place where
+// all of them finish.
 #include <cstring>
 
 #include "http/serializer.h"
@@ -8,22 +9,27 @@
 
 namespace sluice::proxy {
 
-// --- answers of our own ----------------------------------------------------------------------------------------------------
+// --- answers of our own ----------------------------------------------------------------------
 
-void Exchange::reply_error(Worker& worker, uint16_t status, Reason reason, http::Persistence persistence) {
-  if (persistence == http::Persistence::close || persistence_ == http::Persistence::close) persistence_ = http::Persistence::close;
+void Exchange::reply_error(Worker& worker, uint16_t status, Reason reason,
+                           http::Persistence persistence) {
+  if (persistence == http::Persistence::close || persistence_ == http::Persistence::close)
+    persistence_ = http::Persistence::close;
   reply(worker, {.status = status, .reason = reason, .persistence = persistence_});
 }
 
 void Exchange::reply(Worker& worker, const LocalReply& local) {
   SLUICE_ASSERT(!response_begun());
   LocalReply answer = local;
-  // A client that waits for 100 (Continue) may send the body or not; only closing leaves no doubt (RFC 9110 10.1.1).
-  if (request_.expectation == http::Expectation::continue_100 && head_end_ != 0 && !request_parser_.body_complete()) {
+  // A client that waits for 100 (Continue) may send the body or not; only closing leaves no doubt
+  // (RFC 9110 10.1.1).
+  if (request_.expectation == http::Expectation::continue_100 && head_end_ != 0 &&
+      !request_parser_.body_complete()) {
     answer.persistence = http::Persistence::close;
   }
   // More than would be thrown away: the connection closes, and the client may know it.
-  if (head_end_ != 0 && request_parser_.remaining() > worker.config().bounds.discard_bytes) answer.persistence = http::Persistence::close;
+  if (head_end_ != 0 && request_parser_.remaining() > worker.config().bounds.discard_bytes)
+    answer.persistence = http::Persistence::close;
   if (worker.is_draining()) answer.persistence = http::Persistence::close;
   persistence_ = answer.persistence;
   answer.code = answer.reason.code(worker.labels());
@@ -34,20 +40,22 @@ void Exchange::reply(Worker& worker, const LocalReply& local) {
   response_at_ = worker.now();
   worker.wheel().disarm(timer_);
   const std::span<const http::AddedField> more = added_to_reply(worker.added_fields(), answer);
-  const size_t size = write_local_reply(reply_, answer,
-                                        {.method = head_end_ != 0 ? request_.method : http::Method::get,
-                                         .version = request_.version,
-                                         .request_id = {request_id_.data(), request_id_.size()},
-                                         .date = worker.http_date(),
-                                         .more = more});
+  const size_t size =
+      write_local_reply(reply_, answer,
+                        {.method = head_end_ != 0 ? request_.method : http::Method::get,
+                         .version = request_.version,
+                         .request_id = {request_id_.data(), request_id_.size()},
+                         .date = worker.http_date(),
+                         .more = more});
   to_downstream_.add({reply_.data(), size});
   if (request_.method != http::Method::head) to_downstream_.add(bytes_of(answer.long_body));
   send_downstream(worker);
 }
 
-// The answer is out. Whatever the client still sends of its request must be read, or the next one could not be found.
+// The answer is out. Whatever the client still sends of its request must be read, or the next one
+// could not be found.
 void Exchange::after_answer(Worker& worker) {
-  if (worker.is_draining() && reason_ != Event::drain) worker.counters().drain_finished.add();
+  if (worker.is_draining() && reason_ != Failure::drain) worker.counters().drain_finished.add();
   const bool understood = head_end_ != 0;
   const bool received = understood && request_parser_.body_complete();
   if (received && persistence_ == http::Persistence::keep_alive) {
@@ -74,7 +82,8 @@ void Exchange::discard(Worker& worker, uint32_t size) {
   discarded_ += size;
   follow_begin_ = base + static_cast<uint32_t>(piece.consumed);
   received_ = base + size;
-  if (state_ == State::replying) return;  // the answer comes first; after_answer() goes on from here
+  if (state_ == State::replying)
+    return;  // the answer comes first; after_answer() goes on from here
   if (piece.complete && persistence_ == http::Persistence::keep_alive) {
     finish(worker, Afterwards::keep_alive);
   } else if (persistence_ == http::Persistence::close || piece.rule != http::Rule::none ||
@@ -85,7 +94,7 @@ void Exchange::discard(Worker& worker, uint32_t size) {
   }
 }
 
-// --- what goes wrong ---------------------------------------------------------------------------------------------------------
+// --- what goes wrong -------------------------------------------------------------------------
 
 void Exchange::on_downstream_end(Worker& worker) {
   if (state_ == State::tunneling) {
@@ -95,7 +104,8 @@ void Exchange::on_downstream_end(Worker& worker) {
   }
 }
 
-// A tunnel's FIN comes after bytes that are not read yet; whoever reads next finds out which of the two it is.
+// A tunnel's FIN comes after bytes that are not read yet; whoever reads next finds out which of the
+// two it is.
 void Exchange::on_downstream_hangup(Worker& worker) {
   if (state_ != State::tunneling) on_downstream_closed(worker);
 }
@@ -106,21 +116,21 @@ void Exchange::on_downstream_closed(Worker& worker) {
     finish(worker, Afterwards::close);
     return;
   }
-  abort(worker, Event::downstream_closed);
+  abort(worker, Failure::downstream_closed);
 }
 
 void Exchange::on_downstream_timeout(Worker& worker) {
   if (state_ == State::ending) return;
   if (downstream_->is_sending()) {
-    abort(worker, Event::write_timeout);
+    abort(worker, Failure::write_timeout);
   } else if (state_ == State::receiving_head) {
-    reply_error(worker, 408, Event::head_timeout, http::Persistence::close);
+    reply_error(worker, 408, Failure::head_timeout, http::Persistence::close);
   } else if (state_ == State::relaying && request_side_ == RequestSide::receiving) {
     if (response_begun()) {
-      abort(worker, Event::body_timeout);
+      abort(worker, Failure::body_timeout);
     } else {
       drop_upstream(worker);
-      reply_error(worker, 408, Event::body_timeout, http::Persistence::close);
+      reply_error(worker, 408, Failure::body_timeout, http::Persistence::close);
     }
   } else if (state_ == State::discarding) {
     finish(worker, Afterwards::linger);
@@ -139,23 +149,25 @@ void Exchange::on_timer(Worker& worker) {
     case State::waiting_connection:
       plan_->upstream().withdraw(worker, *this);
       if (past_deadline)
-        reply_error(worker, 504, Event::deadline, persistence_);
+        reply_error(worker, 504, Failure::deadline, persistence_);
       else
         refuse_upstream(worker, CoreUpstream::Acquired::busy);
       break;
     case State::connecting:
       judge_endpoint(worker, Outcome::failure);
-      fail_try(worker, 504, past_deadline ? Event::deadline : Event::upstream_connect_timeout, TryAgain::if_allowed);
+      fail_try(worker, 504, past_deadline ? Failure::deadline : Failure::upstream_connect_timeout,
+               TryAgain::if_allowed);
       break;
     case State::relaying:
       if (response_begun()) {
-        abort(worker, Event::upstream_body_timeout);
+        abort(worker, Failure::upstream_body_timeout);
       } else {
         judge_endpoint(worker, Outcome::failure);
-        fail_try(worker, 504, past_deadline ? Event::deadline : Event::upstream_head_timeout, TryAgain::never);
+        fail_try(worker, 504, past_deadline ? Failure::deadline : Failure::upstream_head_timeout,
+                 TryAgain::never);
       }
       break;
-    case State::tunneling: abort(worker, Event::tunnel_idle); break;
+    case State::tunneling: abort(worker, Failure::tunnel_idle); break;
     case State::discarding: finish(worker, Afterwards::linger); break;
     case State::receiving_head:
     case State::waiting_keys:
@@ -178,12 +190,15 @@ void Exchange::on_cut(Worker& worker) {
   if (queued) plan_->upstream().withdraw(worker, *this);
   if (state_ == State::waiting_keys) CoreGeneration::stop_waiting_for_keys(*this);
   if (response_begun() || state_ == State::receiving_head) {
-    abort(worker, Event::drain);
+    abort(worker, Failure::drain);
     return;
   }
   if (queued) state_ = State::connecting;  // it waits in no list any more
   drop_upstream(worker);
-  reply(worker, {.status = 503, .reason = Event::drain, .persistence = http::Persistence::close, .retry_after = std::chrono::seconds{1}});
+  reply(worker, {.status = 503,
+                 .reason = Failure::drain,
+                 .persistence = http::Persistence::close,
+                 .retry_after = std::chrono::seconds{1}});
 }
 
 // No answer, or no whole one: the connection says so by closing.
@@ -199,7 +214,7 @@ void Exchange::abort(Worker& worker, Reason reason) {
   finish(worker, Afterwards::close);
 }
 
-// --- the end -----------------------------------------------------------------------------------------------------------------
+// --- the end ---------------------------------------------------------------------------------
 
 void Exchange::finish(Worker& worker, Afterwards afterwards) {
   SLUICE_ASSERT(state_ != State::ending);
@@ -209,7 +224,8 @@ void Exchange::finish(Worker& worker, Afterwards afterwards) {
   worker.wheel().disarm(timer_);
   drop_upstream(worker);
   // A receive into our buffer that is still armed can only be ended by closing.
-  if (afterwards_ != Afterwards::close && downstream_->is_receiving()) afterwards_ = Afterwards::close;
+  if (afterwards_ != Afterwards::close && downstream_->is_receiving())
+    afterwards_ = Afterwards::close;
   if (afterwards_ == Afterwards::close) downstream_->begin_close(worker);
   end_if_quiet(worker);
 }
@@ -220,7 +236,8 @@ void Exchange::on_downstream_gone(Worker& worker) {
   end_if_quiet(worker);
 }
 
-// The one place where an exchange goes: nothing in the kernel, in a mailbox or in the offload pool refers to it.
+// The one place where an exchange goes: nothing in the kernel, in a mailbox or in the offload pool
+// refers to it.
 void Exchange::end_if_quiet(Worker& worker) {
   if (state_ != State::ending || upstream_ != nullptr || message_is_out_) return;
   if (!limits_.is_clear()) {
@@ -234,7 +251,8 @@ void Exchange::end_if_quiet(Worker& worker) {
   release_generation();
   worker.wheel().disarm(timer_);
   if (report_ != nullptr) report_->give_back();
-  if (response_buffer_.is_held()) worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);
+  if (response_buffer_.is_held())
+    worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);
   DownstreamConnection* downstream = downstream_;
   core::Buffer buffer = request_buffer_;
   const uint32_t follow_size = received_ - follow_begin_;
@@ -263,8 +281,10 @@ void Exchange::record(Worker& worker) {
   const http::Method method = understood ? request_.method : http::Method::other;
   Counters& counters = worker.counters();
   const Labels& labels = worker.labels();
-  counters.requests.count(
-      {.route = route_label_, .method = static_cast<uint8_t>(method), .reason = reason_.number(), .status = response_status_});
+  counters.requests.count({.route = route_label_,
+                           .method = static_cast<uint8_t>(method),
+                           .reason = reason_.number(),
+                           .status = response_status_});
   counters.requests_total.add();
   counters.request_duration.record(latency);
 
@@ -277,9 +297,11 @@ void Exchange::record(Worker& worker) {
               .path = understood ? request_.path : std::string_view{"-"},
               .status = response_status_,
               .reason = reason_.code(worker.labels()),
-              .would_refuse = would_refuse_ != limiter::no_limit ? labels.limits.name(would_refuse_) : std::string_view{},
+              .would_refuse = would_refuse_ != limiter::no_limit ? labels.limits.name(would_refuse_)
+                                                                 : std::string_view{},
               .route = labels.routes.name(route_label_),
-              .endpoint = connected_at_ != core::Instant{} ? labels.endpoints.name(endpoint_label_) : std::string_view{},
+              .endpoint = connected_at_ != core::Instant{} ? labels.endpoints.name(endpoint_label_)
+                                                           : std::string_view{},
               .client = {client.data(), client_.format_address(client.data())},
               .principal = attempt_.examined.principal.subject(),
               .bytes_in = body_bytes_,

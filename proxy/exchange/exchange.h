@@ -1,9 +1,11 @@
-// One request and its response: from the first byte of the head to the line in the log. It pairs a DownstreamConnection
-// with an UpstreamConnection and owns what both need: the buffers, the parsed heads, the deadlines, the retry.
+// One request and its response: from the first byte of the head to the line in the log. It pairs a
+// DownstreamConnection with an UpstreamConnection and owns what both need: the buffers, the parsed
+// heads, the deadlines, the retry.
 //
-// State says what the exchange as a whole waits for. While it relays, the request and the response go their own ways;
-// RequestSide and ResponseSide say how far each is. Every exchange ends in one place, finish(), after which it waits (in
-// `ending`) until nothing in the kernel, in a mailbox or in the offload pool refers to it, and is then logged and freed.
+// State says what the exchange as a whole waits for. While it relays, the request and the response
+// go their own ways; RequestSide and ResponseSide say how far each is. Every exchange ends in one
+// place, finish(), after which it waits (in `ending`) until nothing in the kernel, in a mailbox or
+// in the offload pool refers to it, and is then logged and freed.
 //
 // Owned by its worker's slab, run by that worker's thread.
 #pragma once
@@ -15,22 +17,22 @@
 #include <string_view>
 
 #include "auth/authenticator.h"
+#include "config/config.h"
+#include "config/routes.h"
 #include "core/buffer_pool.h"
 #include "core/intrusive_list.h"
 #include "core/timer_wheel.h"
 #include "http/head_scanner.h"
 #include "http/parser.h"
 #include "http/serializer.h"
-#include "config/config.h"
-#include "proxy/downstream_connection.h"
 #include "proxy/core_generation.h"
+#include "proxy/downstream_connection.h"
 #include "proxy/labels.h"
 #include "proxy/local_reply.h"
 #include "proxy/message.h"
 #include "proxy/outbox.h"
 #include "proxy/proxy_header.h"
 #include "proxy/reason.h"
-#include "config/routes.h"
 #include "proxy/splice.h"
 #include "proxy/upstream/core_upstream.h"
 #include "proxy/upstream/upstream_connection.h"
@@ -58,8 +60,8 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
     relaying,            // the request goes up, the response comes down
     tunneling,           // after a 101: bytes go both ways
     replying,            // an answer of our own goes down
-    discarding,          // the answer is out; the rest of the request's body is read and thrown away
-    ending,              // over; waits for what still refers to it
+    discarding,  // the answer is out; the rest of the request's body is read and thrown away
+    ending,      // over; waits for what still refers to it
   };
   enum class RequestSide : uint8_t {
     waiting,    // nothing has been sent yet
@@ -80,7 +82,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   // `buffer` holds the first `size` bytes.
   void begin(Worker& worker, DownstreamConnection& downstream, core::Buffer buffer, uint32_t size);
 
-  // --- events ------------------------------------------------------------------------------------------------------------
+  // --- events --------------------------------------------------------------------------------
   void on_downstream_bytes(Worker& worker, uint32_t size);
   void on_downstream_sent(Worker& worker);
   void on_downstream_readable(Worker& worker);
@@ -106,7 +108,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void on_timer(Worker& worker);
   void on_cut(Worker& worker);  // the drain's deadline has come
 
-  // --- for its upstream -----------------------------------------------------------------------------------------------------
+  // --- for its upstream ----------------------------------------------------------------------
   void attach(UpstreamConnection& connection);
   // Whether it does no harm to send it again: idempotent, and all of it is still here.
   [[nodiscard]] bool may_be_replayed() const;
@@ -156,7 +158,8 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
     uint64_t hash = 0;
     uint32_t owner = 0;
   };
-  [[nodiscard]] std::optional<Key> key_of(Worker& worker, std::span<const config::KeyPart> parts, uint64_t id) const;
+  [[nodiscard]] std::optional<Key> key_of(Worker& worker, std::span<const config::KeyPart> parts,
+                                          uint64_t id) const;
 
   // exchange_upstream.cpp: which endpoint, and another one where that does no harm
   void go_upstream(Worker& worker);
@@ -221,14 +224,18 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void edit_response();
   [[nodiscard]] std::string_view rewritten_target(std::span<char> memory) const;
   [[nodiscard]] std::string_view host_for_endpoint() const;
-  [[nodiscard]] std::span<const http::AddedField> added_upstream(std::span<http::AddedField> memory) const;
-  [[nodiscard]] std::span<const http::AddedField> added_downstream(std::span<http::AddedField> memory) const;
-  [[nodiscard]] std::span<const http::AddedField> added_to_reply(std::span<http::AddedField> memory, const LocalReply& answer) const;
+  [[nodiscard]] std::span<const http::AddedField> added_upstream(
+      std::span<http::AddedField> memory) const;
+  [[nodiscard]] std::span<const http::AddedField> added_downstream(
+      std::span<http::AddedField> memory) const;
+  [[nodiscard]] std::span<const http::AddedField> added_to_reply(std::span<http::AddedField> memory,
+                                                                 const LocalReply& answer) const;
   [[nodiscard]] size_t add_cors(std::span<http::AddedField> memory) const;
 
   // exchange_end.cpp: answers of our own, and the end
   void reply(Worker& worker, const LocalReply& local);
-  void reply_error(Worker& worker, uint16_t status, Reason reason, http::Persistence persistence = http::Persistence::keep_alive);
+  void reply_error(Worker& worker, uint16_t status, Reason reason,
+                   http::Persistence persistence = http::Persistence::keep_alive);
   void after_answer(Worker& worker);
   void discard(Worker& worker, uint32_t size);
   void abort(Worker& worker, Reason reason);
@@ -240,7 +247,9 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   [[nodiscard]] bool response_begun() const { return response_status_ != 0; }
   [[nodiscard]] const config::Config& config() const { return generation_->config(); }
   [[nodiscard]] const config::Route& route() const { return config().routes[route_]; }
-  [[nodiscard]] const config::UpstreamTimeouts& patience() const { return plan_->config().timeouts; }
+  [[nodiscard]] const config::UpstreamTimeouts& patience() const {
+    return plan_->config().timeouts;
+  }
   void arm(Worker& worker, core::Duration phase);
   void note_request_received(Worker& worker);
 
@@ -250,8 +259,8 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   Afterwards afterwards_ = Afterwards::close;
   DownstreamConnection* downstream_ = nullptr;
   UpstreamConnection* upstream_ = nullptr;
-  CoreGeneration* generation_ = nullptr;        // until the answer has begun
-  UpstreamPlan* plan_ = nullptr;  // as well
+  CoreGeneration* generation_ = nullptr;  // until the answer has begun
+  UpstreamPlan* plan_ = nullptr;          // as well
   const CoreEndpoint* tried_ = nullptr;
   uint64_t balance_key_ = 0;
   core::Duration body_patience_{};    // of the plan's timeouts, what is needed after that
@@ -260,13 +269,15 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   core::Instant phase_deadline_{};
   core::Instant deadline_ = core::Instant::max();
 
-  // The request. Its buffer holds: [head][body bytes, or what follows the request][free]; the send area the first flight.
+  // The request. Its buffer holds: [head][body bytes, or what follows the request][free]; the send
+  // area the first flight.
   core::Buffer request_buffer_;
   uint32_t received_ = 0;  // end of what has come
   uint32_t head_end_ = 0;
-  uint32_t payload_size_ = 0;                // body bytes that came with the head, at head_end_
-  uint32_t follow_begin_ = 0;                // once the request is complete: where the next one begins
-  std::span<const std::byte> first_flight_;  // head and body as sent, if all of it is in the send area
+  uint32_t payload_size_ = 0;  // body bytes that came with the head, at head_end_
+  uint32_t follow_begin_ = 0;  // once the request is complete: where the next one begins
+  std::span<const std::byte>
+      first_flight_;  // head and body as sent, if all of it is in the send area
   http::HeadScanner request_scanner_;
   http::Parser request_parser_;
   http::RequestHead request_;
@@ -290,8 +301,9 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   // The limits.
   LimitCheck limits_;
   config::LimitStage limit_stage_ = config::LimitStage::before_auth;
-  limiter::Holding hold_place_ = limiter::Holding::full;  // allowed: one of the worker's places is ours
-  core::Instant release_at_{};                            // shaped: not before
+  limiter::Holding hold_place_ =
+      limiter::Holding::full;   // allowed: one of the worker's places is ours
+  core::Instant release_at_{};  // shaped: not before
 
   // Across threads.
   ExchangeMessage message_;
@@ -299,7 +311,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   Report* report_ = nullptr;
 
   // What the log says.
-  uint16_t route_ = config::no_route;                  // index into Config::routes
+  uint16_t route_ = config::no_route;          // index into Config::routes
   uint16_t route_label_ = NameTable::none;     // in Labels::routes
   uint16_t endpoint_label_ = NameTable::none;  // in Labels::endpoints
   uint64_t body_max_ = 0;                      // bytes of the request's body; 0: no bound
@@ -317,10 +329,12 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   uint64_t sent_before_ = 0;
   uint64_t bytes_out_ = 0;
   uint64_t discarded_ = 0;
-  core::Duration body_wait_{};  // time spent waiting for the client's body, and what it brought meanwhile
+  core::Duration
+      body_wait_{};  // time spent waiting for the client's body, and what it brought meanwhile
   uint64_t body_wait_bytes_ = 0;
   core::Instant body_asked_at_{};
-  core::Instant started_at_{}, head_at_{}, admitted_at_{}, connected_at_{}, sent_at_{}, response_at_{};
+  core::Instant started_at_{}, head_at_{}, admitted_at_{}, connected_at_{}, sent_at_{},
+      response_at_{};
 
   std::array<std::byte, proxy_header_out_bytes_max> proxy_header_;
   std::array<std::byte, local_reply_bytes_max> reply_;

@@ -1,4 +1,5 @@
-// What the limits say about a request, on this core and on others; holding it back; and what they get back when it ends.
+// What the limits say about a request, on this core and on others; holding it back; and what they
+// get back when it ends.
 #include "proxy/exchange/exchange.h"
 #include "proxy/worker.h"
 
@@ -15,9 +16,10 @@ void Exchange::check_limits(Worker& worker, config::LimitStage stage) {
   limit_stage_ = stage;
   limits_.begin_stage();
   const config::Route& of = route();
-  for (const uint16_t limit : stage == config::LimitStage::before_auth ? of.limits_before : of.limits_after) {
+  for (const uint16_t limit :
+       stage == config::LimitStage::before_auth ? of.limits_before : of.limits_after) {
     if (!claim(worker, limit)) {
-      reply_error(worker, 403, Event::limit_key_missing);
+      reply_error(worker, 403, Failure::limit_key_missing);
       return;
     }
   }
@@ -26,16 +28,20 @@ void Exchange::check_limits(Worker& worker, config::LimitStage stage) {
   ask_limits(worker);
 }
 
-// Adds what the request claims of this limit; false if its key has a part that the request lacks, and that matters.
+// Adds what the request claims of this limit; false if its key has a part that the request lacks,
+// and that matters.
 bool Exchange::claim(Worker& worker, uint16_t limit) {
   const config::NamedLimit& named = config().limits[limit];
   const auto key = key_of(worker, named.key, named.id);
   if (!key) return named.on_missing == config::OnMissing::skip;
-  limits_.add({.hash = key->hash, .limit = named.number}, config().limit_rules[limit].kind, key->owner);
+  limits_.add({.hash = key->hash, .limit = named.number}, config().limit_rules[limit].kind,
+              key->owner);
   return true;
 }
 
-std::optional<Exchange::Key> Exchange::key_of(Worker& worker, std::span<const config::KeyPart> parts, uint64_t id) const {
+std::optional<Exchange::Key> Exchange::key_of(Worker& worker,
+                                              std::span<const config::KeyPart> parts,
+                                              uint64_t id) const {
   limiter::KeyHash key = worker.ownership().key(id);
   const limiter::Network network = worker.ownership().network_of(client_);
   bool has_address = false;
@@ -47,9 +53,12 @@ std::optional<Exchange::Key> Exchange::key_of(Worker& worker, std::span<const co
         key.add(network);
         continue;
       case config::KeyPart::Kind::route: text = route().name; break;
-      case config::KeyPart::Kind::claim: text = attempt_.examined.principal.claim(part.claim); break;
+      case config::KeyPart::Kind::claim:
+        text = attempt_.examined.principal.claim(part.claim);
+        break;
       case config::KeyPart::Kind::header:
-        // Several fields of a name are one list (RFC 9110 5.3); which of them counts must not be the client's choice.
+        // Several fields of a name are one list (RFC 9110 5.3); which of them counts must not be
+        // the client's choice.
         for (const http::Field& field : request_.fields) {
           if (!http::equals_ignoring_case(request_.fields.name(field), part.name)) continue;
           if (!text.empty()) key.add(text);
@@ -60,7 +69,8 @@ std::optional<Exchange::Key> Exchange::key_of(Worker& worker, std::span<const co
     if (text.empty()) return std::nullopt;
     key.add(text);
   }
-  return Key{key.value(), has_address ? worker.ownership().owner_of(network) : worker.ownership().owner_of(key.value())};
+  return Key{key.value(), has_address ? worker.ownership().owner_of(network)
+                                      : worker.ownership().owner_of(key.value())};
 }
 
 void Exchange::ask_limits(Worker& worker) {
@@ -95,7 +105,8 @@ void Exchange::on_limit_answer(Worker& worker) {
   if (state_ == State::asking_limit) {
     ask_limits(worker);
   } else {
-    end_if_quiet(worker);  // it ended meanwhile; what was charged stays charged, what was set aside is given back
+    end_if_quiet(worker);  // it ended meanwhile; what was charged stays charged, what was set aside
+                           // is given back
   }
 }
 
@@ -118,7 +129,9 @@ void Exchange::apply_limits(Worker& worker) {
 
 void Exchange::refuse_by_limit(Worker& worker, const limiter::Verdict& verdict) {
   const std::vector<config::NamedLimit>& all = config().limits;
-  const auto named = std::find_if(all.begin(), all.end(), [&](const config::NamedLimit& limit) { return limit.number == verdict.refused_by; });
+  const auto named = std::find_if(all.begin(), all.end(), [&](const config::NamedLimit& limit) {
+    return limit.number == verdict.refused_by;
+  });
   SLUICE_ASSERT(named != all.end());
   reply(worker, {.status = 429,
                  .reason = Reason::limit(verdict.refused_by),

@@ -1,5 +1,5 @@
-// The request's way to the endpoint: a connection, the first flight (head and what there is of the body), then the body
-// as it comes; and trying again where that does no harm.
+// The request's way to the endpoint: a connection, the first flight (head and what there is of the
+// body), then the body as it comes; and trying again where that does no harm.
 #include "http/serializer.h"
 #include "proxy/client_address.h"
 #include "proxy/exchange/exchange.h"
@@ -17,23 +17,27 @@ void Exchange::build_first_flight(Worker& worker) {
   const bool has_trace = request_.fields.find(http::FieldName::traceparent) != nullptr;
   if (!has_trace) worker.make_traceparent(trace);
   const bool complete = request_parser_.body_complete();
-  http::Writer writer{complete ? request_buffer_.send_area_behind(received_) : request_buffer_.send_area()};
+  http::Writer writer{complete ? request_buffer_.send_area_behind(received_)
+                               : request_buffer_.send_area()};
   std::array<char, limits::target_bytes_max + config::rewrite_bytes_max> target;
   const core::SocketAddress& peer = downstream_->address();
-  http::write_request_head(writer, request_,
-                           {.client_address = {address.data(), peer.format_address(address.data())},
-                            .forwarded_for = is_trusted(config(), peer) ? http::ForwardedFor::append : http::ForwardedFor::replace,
-                            .default_host = plan_->config().endpoints.front().authority,
-                            .host = host_for_endpoint(),
-                            .target = rewritten_target(target),
-                            .request_id = {request_id_.data(), request_id_.size()},
-                            .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()},
-                            .upgrade = protocol_,
-                            .more = added_upstream(worker.added_fields())});
+  http::write_request_head(
+      writer, request_,
+      {.client_address = {address.data(), peer.format_address(address.data())},
+       .forwarded_for =
+           is_trusted(config(), peer) ? http::ForwardedFor::append : http::ForwardedFor::replace,
+       .default_host = plan_->config().endpoints.front().authority,
+       .host = host_for_endpoint(),
+       .target = rewritten_target(target),
+       .request_id = {request_id_.data(), request_id_.size()},
+       .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()},
+       .upgrade = protocol_,
+       .more = added_upstream(worker.added_fields())});
 
   up_.is_bulk = true;
   const bool chunked = request_.framing == http::Framing::chunked;
-  const std::string_view payload{reinterpret_cast<const char*>(request_area().data()) + head_end_, payload_size_};
+  const std::string_view payload{reinterpret_cast<const char*>(request_area().data()) + head_end_,
+                                 payload_size_};
   if (chunked && !payload.empty()) {
     std::array<char, http::chunk_line_max> line;
     char* end = line.data() + line.size();
@@ -41,7 +45,9 @@ void Exchange::build_first_flight(Worker& worker) {
     writer.put({begin, static_cast<size_t>(end - begin)});
   }
   const std::string_view trailers = complete ? request_trailers() : std::string_view{};
-  const http::ChunkEnd end = !trailers.empty() ? http::ChunkEnd::trailers : complete ? http::ChunkEnd::last : http::ChunkEnd::more;
+  const http::ChunkEnd end = !trailers.empty() ? http::ChunkEnd::trailers
+                             : complete        ? http::ChunkEnd::last
+                                               : http::ChunkEnd::more;
   const std::string_view tail = !chunked                      ? std::string_view{}
                                 : !payload.empty()            ? http::end_of_chunk(end)
                                 : end == http::ChunkEnd::more ? std::string_view{}
@@ -54,7 +60,8 @@ void Exchange::build_first_flight(Worker& worker) {
     to_upstream_.add(writer.written());
   } else {
     to_upstream_.add(writer.written());
-    for (const std::string_view piece : {payload, tail, trailers, last_line}) to_upstream_.add(bytes_of(piece));
+    for (const std::string_view piece : {payload, tail, trailers, last_line})
+      to_upstream_.add(bytes_of(piece));
   }
 }
 
@@ -62,21 +69,25 @@ void Exchange::build_first_flight(Worker& worker) {
 std::string_view Exchange::request_trailers() {
   if (request_parser_.trailers().empty()) return {};
   for (const config::AuthConfig& entry : config().auth) {
-    for (const config::ClaimField& ours : entry.claim_fields) request_parser_.drop_trailer(ours.name);
+    for (const config::ClaimField& ours : entry.claim_fields)
+      request_parser_.drop_trailer(ours.name);
     request_parser_.drop_trailer(entry.payload_field);
     for (const auth::TokenSource& source : entry.sources) request_parser_.drop_trailer(source.name);
   }
   const config::HeaderEdits& edits = route().request_edits;
   for (const std::string& name : edits.remove) request_parser_.drop_trailer(name);
-  for (const config::HeaderEdits::NamedValue& field : edits.set) request_parser_.drop_trailer(field.name);
+  for (const config::HeaderEdits::NamedValue& field : edits.set)
+    request_parser_.drop_trailer(field.name);
   return request_parser_.trailers();
 }
 
 // What goes out on a new try: the same bytes each time.
 void Exchange::start_flight(Worker& worker) {
-  if (plan_->config().proxy_header == config::ProxyHeaderOut::none) return;
-  const core::SocketAddress here = worker.kernel().local_address(downstream_->socket()).value_or(core::SocketAddress::of_unix_peer());
-  const size_t size = write_proxy_header(proxy_header_, plan_->config().proxy_header, client_, here);
+  if (plan_->config().send_proxy == config::SendProxy::none) return;
+  const core::SocketAddress here = worker.kernel()
+                                       .local_address(downstream_->socket())
+                                       .value_or(core::SocketAddress::of_unix_peer());
+  const size_t size = write_proxy_header(proxy_header_, plan_->config().send_proxy, client_, here);
   to_upstream_.add_front({proxy_header_.data(), size});
 }
 
@@ -90,7 +101,8 @@ void Exchange::on_connection(Worker& worker) {
 
 void Exchange::send_upstream(Worker& worker) {
   on_upstream_progress(worker);
-  if (const SendProgress progress = upstream_->send(worker, to_upstream_); progress != SendProgress::waiting)
+  if (const SendProgress progress = upstream_->send(worker, to_upstream_);
+      progress != SendProgress::waiting)
     on_upstream_sent(worker, progress);
 }
 
@@ -124,7 +136,8 @@ void Exchange::on_upstream_sent(Worker& worker, SendProgress progress) {
 }
 
 void Exchange::ask_for_body(Worker& worker) {
-  // The client waits for this before it sends (RFC 9110 10.1.1): token, limit and endpoint are all well.
+  // The client waits for this before it sends (RFC 9110 10.1.1): token, limit and endpoint are all
+  // well.
   if (request_.expectation == http::Expectation::continue_100) {
     request_.expectation = http::Expectation::none;
     if (body_bytes_ == 0 && response_side_ == ResponseSide::waiting) {
@@ -139,7 +152,8 @@ void Exchange::ask_for_body(Worker& worker) {
   if (may_splice_up()) {
     downstream_->wait_readable(worker, worker.config().timeouts.body);
   } else {
-    downstream_->receive(worker, request_area().subspan(head_end_ + http::chunk_line_max), worker.config().timeouts.body);
+    downstream_->receive(worker, request_area().subspan(head_end_ + http::chunk_line_max),
+                         worker.config().timeouts.body);
   }
 }
 
@@ -155,8 +169,9 @@ bool Exchange::is_body_too_slow(Worker& worker, uint64_t bytes) {
   body_wait_ += worker.now() - body_asked_at_;
   body_wait_bytes_ += bytes;
   if (body_wait_ < body_window) return false;
-  const bool is_slow =
-      request_.framing == http::Framing::length && body_wait_bytes_ < body_bytes_per_window_min && !request_parser_.body_complete();
+  const bool is_slow = request_.framing == http::Framing::length &&
+                       body_wait_bytes_ < body_bytes_per_window_min &&
+                       !request_parser_.body_complete();
   body_wait_ = {};
   body_wait_bytes_ = 0;
   return is_slow;
@@ -182,7 +197,8 @@ void Exchange::relay_request_body(Worker& worker, uint32_t size) {
   const http::BodyPiece piece = request_parser_.take_body({bytes, size}, bytes);
   body_bytes_ += piece.produced;
   http::Rule rule = piece.rule;
-  if (rule == http::Rule::none && body_max_ != 0 && body_bytes_ > body_max_) rule = http::Rule::body_too_large;
+  if (rule == http::Rule::none && body_max_ != 0 && body_bytes_ > body_max_)
+    rule = http::Rule::body_too_large;
   if (rule != http::Rule::none) {
     if (response_begun()) {
       abort(worker, rule);

@@ -1,5 +1,6 @@
-// The response's way to the client: its head, parsed and written anew, then the body as it comes, one buffer at a time:
-// nothing more is read from the endpoint before the client has taken what there is.
+// The response's way to the client: its head, parsed and written anew, then the body as it comes,
+// one buffer at a time: nothing more is read from the endpoint before the client has taken what
+// there is.
 #include <charconv>
 #include <cstring>
 
@@ -14,7 +15,8 @@ namespace limits = core::limits;
 
 namespace {
 
-// Keep-Alive: timeout=5, of an endpoint that says how long it keeps idle connections; one second less, to be first.
+// Keep-Alive: timeout=5, of an endpoint that says how long it keeps idle connections; one second
+// less, to be first.
 std::optional<core::Duration> idle_limit_of(const http::Fields& fields) {
   const http::Field* field = fields.find(http::FieldName::keep_alive);
   if (field == nullptr) return std::nullopt;
@@ -24,7 +26,8 @@ std::optional<core::Duration> idle_limit_of(const http::Fields& fields) {
   if (at == std::string_view::npos) return std::nullopt;
   uint32_t seconds = 0;
   const char* begin = value.data() + at + name.size();
-  if (std::from_chars(begin, value.data() + value.size(), seconds).ec != std::errc{}) return std::nullopt;
+  if (std::from_chars(begin, value.data() + value.size(), seconds).ec != std::errc{})
+    return std::nullopt;
   return std::chrono::seconds{seconds > 0 ? seconds - 1 : 0};
 }
 
@@ -60,7 +63,8 @@ void Exchange::read_response_head(Worker& worker) {
     return;
   }
   const bool parsed = outcome.state == Scan::complete &&
-                      response_parser_.parse_response({bytes, outcome.end}, request_.method, response_) == http::Rule::none;
+                      response_parser_.parse_response({bytes, outcome.end}, request_.method,
+                                                      response_) == http::Rule::none;
   if (!parsed || (response_.status == 101 && !is_agreement())) {
     fail_as_malformed(worker);
   } else if (response_.status == 101) {
@@ -74,7 +78,7 @@ void Exchange::read_response_head(Worker& worker) {
 
 void Exchange::fail_as_malformed(Worker& worker) {
   judge_endpoint(worker, Outcome::failure);
-  fail_try(worker, 502, Event::upstream_malformed, TryAgain::never);
+  fail_try(worker, 502, Failure::upstream_malformed, TryAgain::never);
 }
 
 void Exchange::on_informational(Worker& worker, uint32_t end) {
@@ -100,10 +104,12 @@ void Exchange::on_informational(Worker& worker, uint32_t end) {
 void Exchange::start_response(Worker& worker, uint32_t head_end) {
   std::byte* payload = response_buffer_.receive_area().data() + head_end;
   const size_t available = response_received_ - head_end;
-  if (response_.framing == http::Framing::chunked && request_.version == http::Version::http_1_1 && !response_.connection_names_fields) {
+  if (response_.framing == http::Framing::chunked && request_.version == http::Version::http_1_1 &&
+      !response_.connection_names_fields) {
     response_parser_.keep_trailers(chars_of(response_buffer_.trailer_area()));
   }
-  const http::BodyPiece piece = response_parser_.take_body({reinterpret_cast<char*>(payload), available}, reinterpret_cast<char*>(payload));
+  const http::BodyPiece piece = response_parser_.take_body(
+      {reinterpret_cast<char*>(payload), available}, reinterpret_cast<char*>(payload));
   if (piece.rule != http::Rule::none) {
     fail_as_malformed(worker);
     return;
@@ -114,18 +120,24 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
   plan_->upstream().duration.record(response_at_ - sent_at_);
   response_status_ = response_.status;
   // Bytes beyond the response answer nothing that was asked.
-  upstream_reusable_ = response_.persistence == http::Persistence::keep_alive && piece.consumed == available;
+  upstream_reusable_ =
+      response_.persistence == http::Persistence::keep_alive && piece.consumed == available;
   if (const auto limit = idle_limit_of(response_.fields)) upstream_->limit_idle(*limit);
-  upstream_->limit_idle(plan_->config().proxy_header == config::ProxyHeaderOut::none ? patience().idle : core::Duration{0});
+  upstream_->limit_idle(plan_->config().send_proxy == config::SendProxy::none ? patience().idle
+                                                                              : core::Duration{0});
 
   response_framing_ = response_.framing;
-  if (response_framing_ == http::Framing::until_close || response_framing_ == http::Framing::chunked) {
-    response_framing_ = request_.version == http::Version::http_1_1 ? http::Framing::chunked : http::Framing::until_close;
+  if (response_framing_ == http::Framing::until_close ||
+      response_framing_ == http::Framing::chunked) {
+    response_framing_ = request_.version == http::Version::http_1_1 ? http::Framing::chunked
+                                                                    : http::Framing::until_close;
   }
-  if (response_framing_ == http::Framing::until_close || worker.is_draining()) persistence_ = http::Persistence::close;
+  if (response_framing_ == http::Framing::until_close || worker.is_draining())
+    persistence_ = http::Persistence::close;
   http::drop_response_fields(response_, response_framing_);
   edit_response();
-  http::Writer writer{piece.complete ? response_buffer_.send_area_behind(response_received_) : response_buffer_.send_area()};
+  http::Writer writer{piece.complete ? response_buffer_.send_area_behind(response_received_)
+                                     : response_buffer_.send_area()};
   http::write_response_head(writer, response_,
                             {.framing = response_framing_,
                              .persistence = persistence_,
@@ -151,9 +163,10 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
   send_downstream(worker);
 }
 
-// Framed for the client, in place: the bytes before the payload are the head's, which has been written by now, or the
-// buffer's headroom.
-void Exchange::add_response_payload(Outbox& outbox, std::byte* payload, size_t size, bool complete) {
+// Framed for the client, in place: the bytes before the payload are the head's, which has been
+// written by now, or the buffer's headroom.
+void Exchange::add_response_payload(Outbox& outbox, std::byte* payload, size_t size,
+                                    bool complete) {
   if (response_framing_ == http::Framing::chunked) {
     add_chunk(outbox, payload, size, complete, response_parser_.trailers());
   } else {
@@ -163,9 +176,10 @@ void Exchange::add_response_payload(Outbox& outbox, std::byte* payload, size_t s
 
 void Exchange::relay_response_body(Worker& worker, uint32_t size) {
   std::byte* payload = response_buffer_.receive_area().data();
-  const http::BodyPiece piece = response_parser_.take_body({reinterpret_cast<char*>(payload), size}, reinterpret_cast<char*>(payload));
+  const http::BodyPiece piece = response_parser_.take_body({reinterpret_cast<char*>(payload), size},
+                                                           reinterpret_cast<char*>(payload));
   if (piece.rule != http::Rule::none) {
-    abort(worker, Event::upstream_malformed);
+    abort(worker, Failure::upstream_malformed);
     return;
   }
   down_.note_size(size);
@@ -198,7 +212,8 @@ void Exchange::receive_response(Worker& worker) {
 }
 
 void Exchange::send_downstream(Worker& worker) {
-  if (response_begun() && state_ != State::tunneling) worker.wheel().disarm(timer_);  // it is the client's turn
+  if (response_begun() && state_ != State::tunneling)
+    worker.wheel().disarm(timer_);  // it is the client's turn
   switch (downstream_->send(worker, to_downstream_)) {
     case SendProgress::done: on_downstream_sent(worker); break;
     case SendProgress::waiting: break;
@@ -239,7 +254,7 @@ void Exchange::on_upstream_closed(Worker& worker, core::Error error) {
     if (error == core::Error::none) {
       on_endpoint_end(worker);
     } else {
-      abort(worker, Event::upstream_closed);
+      abort(worker, Failure::upstream_closed);
     }
     return;
   }
@@ -249,13 +264,13 @@ void Exchange::on_upstream_closed(Worker& worker, core::Error error) {
       end_response_at_close(worker);
     } else {
       // An incomplete message is never made to look complete.
-      abort(worker, Event::upstream_closed);
+      abort(worker, Failure::upstream_closed);
     }
   } else if (response_side_ == ResponseSide::waiting) {
     on_upstream_silent(worker);
   } else {
     judge_endpoint(worker, Outcome::failure);
-    fail_try(worker, 502, Event::upstream_closed, TryAgain::never);
+    fail_try(worker, 502, Failure::upstream_closed, TryAgain::never);
   }
 }
 

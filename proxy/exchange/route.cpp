@@ -23,51 +23,62 @@ std::string_view value_of(const http::Fields& fields, std::string_view name) {
 
 // Fields that servers can't tell apart are one: '-' and '_' are.
 bool is_same_field(std::string_view a, std::string_view b) {
-  const auto plain = [](char c) { return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return plain(x) == plain(y); });
+  const auto plain = [](char c) {
+    return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+  };
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [&](char x, char y) { return plain(x) == plain(y); });
 }
 
 http::Method method_named(std::string_view name) {
   for (unsigned number = 0; number < static_cast<unsigned>(http::Method::other); ++number) {
-    if (http::to_string(static_cast<http::Method>(number)) == name) return static_cast<http::Method>(number);
+    if (http::to_string(static_cast<http::Method>(number)) == name)
+      return static_cast<http::Method>(number);
   }
   return http::Method::other;
 }
 
 bool allows(const config::Cors& cors, std::string_view origin) {
-  return std::any_of(cors.origins.begin(), cors.origins.end(), [&](const std::string& one) { return one == "*" || one == origin; });
+  return std::any_of(cors.origins.begin(), cors.origins.end(),
+                     [&](const std::string& one) { return one == "*" || one == origin; });
 }
 
-bool allows_all(const config::Cors& cors) { return cors.origins.front() == "*" && !cors.credentials; }
+bool allows_all(const config::Cors& cors) {
+  return cors.origins.front() == "*" && !cors.credentials;
+}
 
 }  // namespace
 
-// --- who may come ------------------------------------------------------------------------------------------------------------
+// --- who may come ----------------------------------------------------------------------------
 
 bool Exchange::admits_address() const {
   const config::AddressRules& rules = route().addresses;
   const auto has = [&](const std::vector<core::Cidr>& networks) {
-    return std::any_of(networks.begin(), networks.end(), [&](const core::Cidr& network) { return network.contains(client_); });
+    return std::any_of(networks.begin(), networks.end(),
+                       [&](const core::Cidr& network) { return network.contains(client_); });
   };
   return !has(rules.deny) && (rules.allow.empty() || has(rules.allow));
 }
 
-// --- CORS (Fetch 3.2) ----------------------------------------------------------------------------------------------------------
+// --- CORS (Fetch 3.2) ------------------------------------------------------------------------
 
-// A preflight asks about another method than its own, without a token; it costs no limit anything. True if it was one.
+// A preflight asks about another method than its own, without a token; it costs no limit anything.
+// True if it was one.
 bool Exchange::answer_preflight(Worker& worker) {
   if (request_.method != http::Method::options) return false;
   const std::string_view method = value_of(request_.fields, asked_method_field);
   const std::string_view origin = value_of(request_.fields, origin_field);
   if (method.empty() || origin.empty()) return false;
-  const config::Found found = generation_->routes().find(method_named(method), request_.authority, request_.path, request_.query, request_.fields);
+  const config::Found found = generation_->routes().find(
+      method_named(method), request_.authority, request_.path, request_.query, request_.fields);
   if (found.route == config::no_route || !config().routes[found.route].cors) return false;
   route_ = found.route;
   route_label_ = route().label;
   if (!route().addresses.empty() && !admits_address()) {
-    reply_error(worker, 403, Event::address_denied);
+    reply_error(worker, 403, Failure::address_denied);
   } else {
-    reply(worker, {.status = 204, .persistence = persistence_, .preflight = allows(*route().cors, origin)});
+    reply(worker,
+          {.status = 204, .persistence = persistence_, .preflight = allows(*route().cors, origin)});
   }
   return true;
 }
@@ -78,13 +89,15 @@ size_t Exchange::add_cors(std::span<http::AddedField> memory) const {
   size_t count = 0;
   if (!allows_all(cors)) memory[count++] = {"Vary", origin_field};
   if (origin.empty() || origin.size() > origin_bytes_max || !allows(cors, origin)) return count;
-  memory[count++] = {"Access-Control-Allow-Origin", allows_all(cors) ? std::string_view{"*"} : origin};
+  memory[count++] = {"Access-Control-Allow-Origin",
+                     allows_all(cors) ? std::string_view{"*"} : origin};
   if (cors.credentials) memory[count++] = {"Access-Control-Allow-Credentials", "true"};
   memory[count++] = {"Access-Control-Expose-Headers", cors.exposed};
   return count;
 }
 
-std::span<const http::AddedField> Exchange::added_to_reply(std::span<http::AddedField> memory, const LocalReply& answer) const {
+std::span<const http::AddedField> Exchange::added_to_reply(std::span<http::AddedField> memory,
+                                                           const LocalReply& answer) const {
   size_t count = 0;
   if (route_ == config::no_route) return {};
   const bool has_cors = route().cors.has_value();
@@ -92,9 +105,11 @@ std::span<const http::AddedField> Exchange::added_to_reply(std::span<http::Added
   if (answer.preflight) {
     const config::Cors& cors = *route().cors;
     const std::string_view asked = value_of(request_.fields, asked_headers_field);
-    memory[count++] = {"Access-Control-Allow-Methods", value_of(request_.fields, asked_method_field)};
+    memory[count++] = {"Access-Control-Allow-Methods",
+                       value_of(request_.fields, asked_method_field)};
     const bool any = !cors.headers.empty() && cors.headers.front() == "*";
-    const std::string_view headers = any && asked.size() <= asked_headers_bytes_max ? asked : std::string_view{cors.allowed};
+    const std::string_view headers =
+        any && asked.size() <= asked_headers_bytes_max ? asked : std::string_view{cors.allowed};
     if (!headers.empty()) memory[count++] = {"Access-Control-Allow-Headers", headers};
     memory[count++] = {"Access-Control-Max-Age", cors.max_age_s};
   }
@@ -102,7 +117,7 @@ std::span<const http::AddedField> Exchange::added_to_reply(std::span<http::Added
   return memory.first(count);
 }
 
-// --- answers -------------------------------------------------------------------------------------------------------------------
+// --- answers ---------------------------------------------------------------------------------
 
 // The query is passed on unless the destination has one of its own.
 void Exchange::redirect(Worker& worker) {
@@ -116,19 +131,23 @@ void Exchange::redirect(Worker& worker) {
     if (to.to.ends_with('/') && rest.starts_with('/')) rest.remove_prefix(1);
     location.put(rest);
   }
-  if (!request_.query.empty() && to.to.find('?') == std::string::npos) location.put("?").put(request_.query);
-  reply(worker, {.status = to.status, .persistence = persistence_, .location = {memory.data(), location.size()}});
+  if (!request_.query.empty() && to.to.find('?') == std::string::npos)
+    location.put("?").put(request_.query);
+  reply(worker, {.status = to.status,
+                 .persistence = persistence_,
+                 .location = {memory.data(), location.size()}});
 }
 
-// --- on the way ------------------------------------------------------------------------------------------------------------------
+// --- on the way ------------------------------------------------------------------------------
 
 void Exchange::drop_edited(http::Fields& fields, const config::HeaderEdits& edits) {
   if (edits.remove.empty() && edits.set.empty()) return;
   for (http::Field& field : fields) {
     const std::string_view name = fields.name(field);
-    const bool is_removed =
-        std::any_of(edits.remove.begin(), edits.remove.end(), [&](const auto& one) { return is_same_field(one, name); });
-    const bool is_set = std::any_of(edits.set.begin(), edits.set.end(), [&](const auto& one) { return is_same_field(one.name, name); });
+    const bool is_removed = std::any_of(edits.remove.begin(), edits.remove.end(),
+                                        [&](const auto& one) { return is_same_field(one, name); });
+    const bool is_set = std::any_of(edits.set.begin(), edits.set.end(),
+                                    [&](const auto& one) { return is_same_field(one.name, name); });
     if (is_removed || is_set) field.disposition = http::Disposition::drop;
   }
 }
@@ -140,7 +159,8 @@ void Exchange::edit_response() {
   constexpr std::string_view prefix = "Access-Control-";
   for (http::Field& field : response_.fields) {
     const std::string_view name = response_.fields.name(field);
-    if (name.size() > prefix.size() && http::equals_ignoring_case(name.substr(0, prefix.size()), prefix))
+    if (name.size() > prefix.size() &&
+        http::equals_ignoring_case(name.substr(0, prefix.size()), prefix))
       field.disposition = http::Disposition::drop;
   }
 }
@@ -150,7 +170,8 @@ std::string_view Exchange::rewritten_target(std::span<char> memory) const {
   if (rewrite.empty() || request_.path.front() != '/') return {};
   http::Writer target{std::as_writable_bytes(memory)};
   std::string_view path = rewrite.path.empty() ? request_.path : std::string_view{rewrite.path};
-  if (rewrite.path.empty() && path.starts_with(rewrite.strip_prefix)) path.remove_prefix(rewrite.strip_prefix.size());
+  if (rewrite.path.empty() && path.starts_with(rewrite.strip_prefix))
+    path.remove_prefix(rewrite.strip_prefix.size());
   target.put(rewrite.add_prefix);
   if (!path.starts_with('/') && (!path.empty() || rewrite.add_prefix.empty())) target.put("/");
   target.put(path);
@@ -172,19 +193,22 @@ namespace {
 size_t add_edits(const config::HeaderEdits& edits, std::span<http::AddedField> memory) {
   size_t count = 0;
   for (const auto* list : {&edits.set, &edits.add}) {
-    for (const config::HeaderEdits::NamedValue& field : *list) memory[count++] = {field.name, field.value};
+    for (const config::HeaderEdits::NamedValue& field : *list)
+      memory[count++] = {field.name, field.value};
   }
   return count;
 }
 
 }  // namespace
 
-std::span<const http::AddedField> Exchange::added_upstream(std::span<http::AddedField> memory) const {
+std::span<const http::AddedField> Exchange::added_upstream(
+    std::span<http::AddedField> memory) const {
   const size_t identity = add_identity(memory);
   return memory.first(identity + add_edits(route().request_edits, memory.subspan(identity)));
 }
 
-std::span<const http::AddedField> Exchange::added_downstream(std::span<http::AddedField> memory) const {
+std::span<const http::AddedField> Exchange::added_downstream(
+    std::span<http::AddedField> memory) const {
   const size_t edits = add_edits(route().response_edits, memory);
   return memory.first(edits + (route().cors ? add_cors(memory.subspan(edits)) : 0));
 }

@@ -1,5 +1,6 @@
-// Large bodies and busy tunnels, without copying: see proxy/splice.h. Whether a direction goes this way is asked anew at each
-// wake-up: it must have brought much the last time, and a pipe must be free; else it is copied, as all that is small.
+// Large bodies and busy tunnels, without copying: see proxy/splice.h. Whether a direction goes this
+// way is asked anew at each wake-up: it must have brought much the last time, and a pipe must be
+// free; else it is copied, as all that is small.
 #include "proxy/exchange/exchange.h"
 #include "proxy/worker.h"
 
@@ -27,14 +28,16 @@ bool take_pipe(Worker& worker, Splice& splice) {
 
 bool Exchange::may_splice_up() const {
   if (!up_.is_bulk) return false;
-  return state_ == State::tunneling ||
-         (request_.framing == http::Framing::length && request_parser_.remaining() >= limits::splice_bytes_min);
+  return state_ == State::tunneling || (request_.framing == http::Framing::length &&
+                                        request_parser_.remaining() >= limits::splice_bytes_min);
 }
 
 bool Exchange::may_splice_down() const {
   if (!down_.is_bulk) return false;
-  const bool is_as_it_comes = response_.framing == http::Framing::length && response_framing_ == http::Framing::length;
-  return state_ == State::tunneling || (is_as_it_comes && response_parser_.remaining() >= limits::splice_bytes_min);
+  const bool is_as_it_comes =
+      response_.framing == http::Framing::length && response_framing_ == http::Framing::length;
+  return state_ == State::tunneling ||
+         (is_as_it_comes && response_parser_.remaining() >= limits::splice_bytes_min);
 }
 
 void Exchange::discard_pipes(Worker& worker) {
@@ -42,11 +45,12 @@ void Exchange::discard_pipes(Worker& worker) {
   discard_pipe(worker, down_);
 }
 
-// --- up --------------------------------------------------------------------------------------------------------------------
+// --- up --------------------------------------------------------------------------------------
 
 // Also left over from an exchange before, or from what has been decided otherwise meanwhile.
 void Exchange::on_downstream_readable(Worker& worker) {
-  const bool expected = (state_ == State::relaying || state_ == State::tunneling) && request_side_ == RequestSide::receiving;
+  const bool expected = (state_ == State::relaying || state_ == State::tunneling) &&
+                        request_side_ == RequestSide::receiving;
   if (expected && !downstream_->is_receiving()) splice_up(worker);
 }
 
@@ -108,10 +112,11 @@ void Exchange::splice_up(Worker& worker) {
   }
 }
 
-// --- down ------------------------------------------------------------------------------------------------------------------
+// --- down ------------------------------------------------------------------------------------
 
 void Exchange::on_upstream_readable(Worker& worker) {
-  const bool expected = (state_ == State::relaying && response_begun()) || state_ == State::tunneling;
+  const bool expected =
+      (state_ == State::relaying && response_begun()) || state_ == State::tunneling;
   if (expected && response_side_ == ResponseSide::receiving) splice_down(worker);
 }
 

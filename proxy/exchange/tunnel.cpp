@@ -1,6 +1,7 @@
-// Tunnels: after a 101 (RFC 9110 7.8) the bytes are no HTTP any more, and go both ways as they come, one buffer at a time in
-// each direction: nothing more is read before the other side has taken what there is. A FIN is passed on; the tunnel is over
-// when both sides have sent theirs, when either breaks, or when nothing has moved for too long.
+// Tunnels: after a 101 (RFC 9110 7.8) the bytes are no HTTP any more, and go both ways as they
+// come, one buffer at a time in each direction: nothing more is read before the other side has
+// taken what there is. A FIN is passed on; the tunnel is over when both sides have sent theirs,
+// when either breaks, or when nothing has moved for too long.
 #include "http/hygiene.h"
 #include "http/serializer.h"
 #include "proxy/exchange/exchange.h"
@@ -19,19 +20,25 @@ std::string_view Exchange::choose_protocol() const {
   return chosen;
 }
 
-bool Exchange::has_room_for_tunnel(Worker& worker) { return worker.counters().tunnels_open.get() < worker.config().bounds.tunnels; }
+bool Exchange::has_room_for_tunnel(Worker& worker) {
+  return worker.counters().tunnels_open.get() < worker.config().bounds.tunnels;
+}
 
 void Exchange::refuse_tunnel(Worker& worker) {
   worker.counters().tunnels_refused.add();
   drop_upstream(worker);
-  reply(worker, {.status = 503, .reason = Event::tunnel_busy, .persistence = persistence_, .retry_after = std::chrono::seconds{1}});
+  reply(worker, {.status = 503,
+                 .reason = Failure::tunnel_busy,
+                 .persistence = persistence_,
+                 .retry_after = std::chrono::seconds{1}});
 }
 
-// The endpoint agreed. A 101 that nobody asked for, that answers with another protocol or comes before the request is whole
-// would make the two sides disagree about what the next bytes are.
+// The endpoint agreed. A 101 that nobody asked for, that answers with another protocol or comes
+// before the request is whole would make the two sides disagree about what the next bytes are.
 bool Exchange::is_agreement() const {
   const bool was_asked = request_parser_.body_complete() && request_side_ != RequestSide::cut;
-  return was_asked && !protocol_.empty() && http::equals_ignoring_case(response_.upgrade, protocol_);
+  return was_asked && !protocol_.empty() &&
+         http::equals_ignoring_case(response_.upgrade, protocol_);
 }
 
 void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
@@ -53,11 +60,14 @@ void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
   edit_response();
   release_generation();
   http::Writer writer{response_buffer_.send_area()};
-  http::write_switching_head(writer, response_, protocol_, {request_id_.data(), request_id_.size()});
+  http::write_switching_head(writer, response_, protocol_,
+                             {request_id_.data(), request_id_.size()});
   to_downstream_.add(writer.written());
-  to_downstream_.add(response_buffer_.receive_area().subspan(head_end, response_received_ - head_end));
+  to_downstream_.add(
+      response_buffer_.receive_area().subspan(head_end, response_received_ - head_end));
   response_side_ = ResponseSide::sending;
-  const bool request_has_left = request_side_ == RequestSide::done;  // its completion may come after the answer
+  const bool request_has_left =
+      request_side_ == RequestSide::done;  // its completion may come after the answer
   request_side_ = RequestSide::sending;
   send_downstream(worker);
   if (state_ == State::tunneling && request_has_left) on_relayed_up(worker, SendProgress::done);
@@ -65,11 +75,13 @@ void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
 
 // Something moved.
 void Exchange::note_tunnel_progress(Worker& worker) {
-  const bool one_side_is_done = request_side_ == RequestSide::done || response_side_ == ResponseSide::done;
-  arm(worker, one_side_is_done ? std::min(tunnel_patience_, worker.config().timeouts.body) : tunnel_patience_);
+  const bool one_side_is_done =
+      request_side_ == RequestSide::done || response_side_ == ResponseSide::done;
+  arm(worker, one_side_is_done ? std::min(tunnel_patience_, worker.config().timeouts.body)
+                               : tunnel_patience_);
 }
 
-// --- up --------------------------------------------------------------------------------------------------------------------
+// --- up --------------------------------------------------------------------------------------
 
 void Exchange::receive_from_client(Worker& worker) {
   request_side_ = RequestSide::receiving;
@@ -98,7 +110,8 @@ void Exchange::on_relayed_up(Worker& worker, SendProgress progress) {
     return;
   }
   // What the client said ahead of the 101 has waited for it.
-  if (const auto ahead = request_area().subspan(follow_begin_, received_ - follow_begin_); !ahead.empty()) {
+  if (const auto ahead = request_area().subspan(follow_begin_, received_ - follow_begin_);
+      !ahead.empty()) {
     follow_begin_ = received_;
     body_bytes_ += ahead.size();
     to_upstream_.add(ahead);
@@ -114,7 +127,7 @@ void Exchange::on_client_end(Worker& worker) {
   finish_tunnel_if_done(worker);
 }
 
-// --- down ------------------------------------------------------------------------------------------------------------------
+// --- down ------------------------------------------------------------------------------------
 
 void Exchange::relay_down(Worker& worker, uint32_t size) {
   down_.note_size(size);
@@ -130,7 +143,8 @@ void Exchange::on_endpoint_end(Worker& worker) {
 }
 
 void Exchange::finish_tunnel_if_done(Worker& worker) {
-  const bool nothing_goes_up = request_side_ == RequestSide::done || request_side_ == RequestSide::cut;
+  const bool nothing_goes_up =
+      request_side_ == RequestSide::done || request_side_ == RequestSide::cut;
   if (!nothing_goes_up || response_side_ != ResponseSide::done) {
     note_tunnel_progress(worker);
     return;

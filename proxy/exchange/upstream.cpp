@@ -16,7 +16,9 @@ constexpr uint64_t balance_id = 2;
 
 }  // namespace
 
-bool Exchange::may_be_replayed() const { return http::is_idempotent(request_.method) && !first_flight_.empty(); }
+bool Exchange::may_be_replayed() const {
+  return http::is_idempotent(request_.method) && !first_flight_.empty();
+}
 
 void Exchange::arm(Worker& worker, core::Duration phase) {
   phase_deadline_ = worker.now() + phase;
@@ -37,13 +39,13 @@ void Exchange::go_upstream(Worker& worker) {
 
 // By weight: by chance, or by a key, so that the same caller meets the same upstream.
 void Exchange::choose_upstream(Worker& worker) {
-  const config::Destinations& to = route().to;
+  const config::TrafficSplit& to = route().to;
   uint16_t chosen = to.parts.front().upstream;
   if (to.parts.size() > 1) {
     const auto key = to.sticky.empty() ? std::nullopt : key_of(worker, to.sticky, sticky_id);
     const uint64_t drawn = key ? key->hash : worker.random().next();
     auto place = static_cast<uint64_t>((static_cast<unsigned __int128>(drawn) * to.weights) >> 64);
-    for (const config::Destinations::Part& part : to.parts) {
+    for (const config::TrafficSplit::Part& part : to.parts) {
       chosen = part.upstream;
       if (place < part.weight) break;
       place -= part.weight;
@@ -93,18 +95,20 @@ void Exchange::attach(UpstreamConnection& connection) {
 
 void Exchange::refuse_upstream(Worker& worker, CoreUpstream::Acquired outcome) {
   using Acquired = CoreUpstream::Acquired;
-  if (outcome == Acquired::none_healthy && failed_reason_ != Reason{}) {  // nobody is left to try; what went wrong before says more
+  if (outcome == Acquired::none_healthy &&
+      failed_reason_ != Reason{}) {  // nobody is left to try; what went wrong before says more
     reply_error(worker, failed_status_, failed_reason_, persistence_);
     return;
   }
-  Reason reason = Event::upstream_busy;
+  Reason reason = Failure::upstream_busy;
   core::Duration wait = soon;
-  if (outcome == Acquired::none_healthy) reason = Event::upstream_none_healthy;
+  if (outcome == Acquired::none_healthy) reason = Failure::upstream_none_healthy;
   if (outcome == Acquired::circuit_open) {
-    reason = Event::upstream_circuit_open;
+    reason = Failure::upstream_circuit_open;
     wait = std::max(wait, plan_->upstream().circuit().until_half_open(worker.now()));
   }
-  reply(worker, {.status = 503, .reason = reason, .persistence = persistence_, .retry_after = wait});
+  reply(worker,
+        {.status = 503, .reason = reason, .persistence = persistence_, .retry_after = wait});
 }
 
 void Exchange::on_pool_ready(Worker& worker) {
@@ -112,17 +116,20 @@ void Exchange::on_pool_ready(Worker& worker) {
   acquire_connection(worker, retries_ > 0 ? Freshness::fresh : Freshness::pooled_will_do);
 }
 
-// --- what went wrong ---------------------------------------------------------------------------------------------------------
+// --- what went wrong -------------------------------------------------------------------------
 
 void Exchange::judge_endpoint(Worker& worker, Outcome outcome) {
-  if (plan_ != nullptr && upstream_ != nullptr) plan_->note(upstream_->endpoint(), outcome, worker.now());
+  if (plan_ != nullptr && upstream_ != nullptr)
+    plan_->note(upstream_->endpoint(), outcome, worker.now());
 }
 
 void Exchange::on_connect_failed(Worker& worker, core::Error error) {
   SLUICE_ASSERT(state_ == State::connecting);
   judge_endpoint(worker, Outcome::failure);
   const bool timed_out = error == core::Error::timed_out;
-  fail_try(worker, timed_out ? 504 : 502, timed_out ? Event::upstream_connect_timeout : Event::upstream_refused, TryAgain::if_allowed);
+  fail_try(worker, timed_out ? 504 : 502,
+           timed_out ? Failure::upstream_connect_timeout : Failure::upstream_refused,
+           TryAgain::if_allowed);
 }
 
 // The endpoint closed without a word. Nothing was written, or it does no harm to write it again.
@@ -135,14 +142,16 @@ void Exchange::on_upstream_silent(Worker& worker) {
   } else {
     judge_endpoint(worker, Outcome::failure);
   }
-  fail_try(worker, 502, Event::upstream_closed, may_be_replayed() || nothing_written ? TryAgain::if_allowed : TryAgain::never);
+  fail_try(worker, 502, Failure::upstream_closed,
+           may_be_replayed() || nothing_written ? TryAgain::if_allowed : TryAgain::never);
 }
 
 // This try is over.
 void Exchange::fail_try(Worker& worker, uint16_t status, Reason reason, TryAgain again) {
   failed_status_ = status;
   failed_reason_ = reason;
-  // Meeting a pooled connection that had just been closed is nobody's failure, and not for the budget to pay.
+  // Meeting a pooled connection that had just been closed is nobody's failure, and not for the
+  // budget to pay.
   const bool was_stale = state_ == State::relaying && upstream_->is_reused();
   if (again == TryAgain::if_allowed && plan_->tries_left(retries_) && worker.now() < deadline_) {
     if (was_stale || plan_->upstream().may_retry(worker, plan_->config())) {
@@ -151,7 +160,8 @@ void Exchange::fail_try(Worker& worker, uint16_t status, Reason reason, TryAgain
       if (was_stale) tried_ = nullptr;  // a fresh connection to it may do
       const bool was_connecting = state_ == State::connecting;
       drop_upstream(worker);
-      state_ = State::retrying;  // goes on in on_upstream_gone(), when nothing refers to the old try
+      state_ =
+          State::retrying;  // goes on in on_upstream_gone(), when nothing refers to the old try
       if (!was_connecting) to_upstream_.clear();
       return;
     }
@@ -173,7 +183,8 @@ void Exchange::drop_upstream(Worker& worker) {
 void Exchange::on_upstream_gone(Worker& worker) {
   upstream_ = nullptr;
   if (state_ != State::retrying) to_upstream_.clear();
-  if (response_buffer_.is_held() && !response_begun()) worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);
+  if (response_buffer_.is_held() && !response_begun())
+    worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);
   switch (state_) {
     case State::retrying:
       request_side_ = RequestSide::waiting;

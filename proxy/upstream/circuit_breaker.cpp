@@ -41,7 +41,8 @@ void CircuitBreaker::note(const config::Circuit& rules, bool failed, core::Insta
     requests += one.requests;
     failures += one.failures;
   }
-  if (requests >= rules.requests_min && failures * 100 >= requests * rules.failure_percent) open(rules, now);
+  if (requests >= rules.requests_min && failures * 100 >= requests * rules.failure_percent)
+    open(rules, now);
 }
 
 void CircuitBreaker::open(const config::Circuit& rules, core::Instant now) {

@@ -8,8 +8,8 @@
 #include <array>
 #include <cstdint>
 
-#include "core/counter.h"
 #include "config/upstream_config.h"
+#include "core/counter.h"
 
 namespace sluice::proxy {
 

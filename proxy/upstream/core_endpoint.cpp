@@ -21,7 +21,8 @@ bool CoreEndpoint::note(Outcome outcome, const config::Ejection& rules, core::In
   if (outcome == Outcome::success) {
     failures_in_a_row_ = 0;
     // As long again as it was ejected, and all is forgiven.
-    if (ejected_times_ > 0 && now > ejected_until_ + rules.time * ejected_times_) ejected_times_ = 0;
+    if (ejected_times_ > 0 && now > ejected_until_ + rules.time * ejected_times_)
+      ejected_times_ = 0;
     return false;
   }
   failures.add();

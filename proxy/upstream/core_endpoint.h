@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "config/upstream_config.h"
 #include "core/counter.h"
 #include "core/destination.h"
 #include "core/intrusive_list.h"
-#include "config/upstream_config.h"
 #include "proxy/upstream/upstream_connection.h"
 
 namespace sluice::proxy {
@@ -30,17 +30,20 @@ struct EndpointHealth {
   std::atomic<Health> state{Health::unchecked};
   std::atomic<int64_t> up_since_ns{0};  // steady clock; 0: for ever
 
-  [[nodiscard]] bool is_down() const { return state.load(std::memory_order_relaxed) == Health::down; }
+  [[nodiscard]] bool is_down() const {
+    return state.load(std::memory_order_relaxed) == Health::down;
+  }
 };
 
 // What became of a request, as far as it tells something about the endpoint.
 enum class Outcome : uint8_t { success, failure };
 
-// One core's part of an endpoint: idle connections, how many are in use, and whether it is left alone for a while. Owned by
-// its Endpoint; used by its worker alone, but for the counters.
+// One core's part of an endpoint: idle connections, how many are in use, and whether it is left
+// alone for a while. Owned by its Endpoint; used by its worker alone, but for the counters.
 class CoreEndpoint {
  public:
-  CoreEndpoint(const core::Destination& destination, const EndpointHealth& health, CoreUpstream& upstream, uint16_t label)
+  CoreEndpoint(const core::Destination& destination, const EndpointHealth& health,
+               CoreUpstream& upstream, uint16_t label)
       : destination_(destination), health_(health), upstream_(upstream), label_(label) {}
 
   [[nodiscard]] const core::Destination& destination() const { return destination_; }
@@ -49,18 +52,24 @@ class CoreEndpoint {
   [[nodiscard]] const EndpointHealth& health() const { return health_; }
   [[nodiscard]] bool is_ejected(core::Instant now) const { return now < ejected_until_; }
   // Requests that it has now, and connections that are being made.
-  [[nodiscard]] uint32_t in_use() const { return open_.load(std::memory_order_relaxed) - static_cast<uint32_t>(idle_count_.get()); }
+  [[nodiscard]] uint32_t in_use() const {
+    return open_.load(std::memory_order_relaxed) - static_cast<uint32_t>(idle_count_.get());
+  }
 
-  // --- judging ---------------------------------------------------------------------------------------------------------------
+  // --- judging -------------------------------------------------------------------------------
   // Whether this failure is one too many.
   [[nodiscard]] bool note(Outcome outcome, const config::Ejection& rules, core::Instant now);
   void eject(const config::Ejection& rules, core::Instant now);
 
-  // --- connections, from UpstreamConnection and Upstream -----------------------------------------------------------------------
+  // --- connections, from UpstreamConnection and Upstream -------------------------------------
   [[nodiscard]] UpstreamConnection* idle() { return idle_.front(); }  // most recently used first
   [[nodiscard]] UpstreamConnection* oldest_idle() { return idle_.back(); }
-  void note_opened() { open_.store(open_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
-  void note_closed() { open_.store(open_.load(std::memory_order_relaxed) - 1, std::memory_order_release); }
+  void note_opened() {
+    open_.store(open_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  void note_closed() {
+    open_.store(open_.load(std::memory_order_relaxed) - 1, std::memory_order_release);
+  }
   void put_idle(UpstreamConnection& connection) {
     idle_.push_front(connection);
     idle_count_.add();
@@ -75,7 +84,7 @@ class CoreEndpoint {
   // How long a connection may be idle, where the configuration says `configured`. 0: not at all.
   [[nodiscard]] core::Duration idle_limit(core::Duration configured, core::Instant now) const;
 
-  // --- what others read, from any thread ---------------------------------------------------------------------------------------
+  // --- what others read, from any thread -----------------------------------------------------
   [[nodiscard]] uint32_t open() const { return open_.load(std::memory_order_acquire); }
   core::Counter requests, failures, ejections;
 

@@ -7,7 +7,7 @@
 
 namespace sluice::proxy {
 
-// --- permits ---------------------------------------------------------------------------------------------------------------
+// --- permits ---------------------------------------------------------------------------------
 
 bool ConnectionPermits::has_room() const {
   const uint32_t most = most_.load(std::memory_order_relaxed);
@@ -23,11 +23,13 @@ bool ConnectionPermits::take() {
   return false;
 }
 
-// --- a connection for an exchange --------------------------------------------------------------------------------------------
+// --- a connection for an exchange ------------------------------------------------------------
 
-CoreUpstream::Acquired CoreUpstream::acquire(Worker& worker, UpstreamPlan& plan, Exchange& exchange, Freshness freshness) {
+CoreUpstream::Acquired CoreUpstream::acquire(Worker& worker, UpstreamPlan& plan, Exchange& exchange,
+                                             Freshness freshness) {
   const config::UpstreamConfig& config = plan.config();
-  CoreEndpoint* endpoint = plan.choose(worker.now(), worker.random(), exchange.balance_key(), exchange.tried());
+  CoreEndpoint* endpoint =
+      plan.choose(worker.now(), worker.random(), exchange.balance_key(), exchange.tried());
   if (endpoint == nullptr) {
     refused.add();
     return Acquired::none_healthy;
@@ -38,7 +40,8 @@ CoreUpstream::Acquired CoreUpstream::acquire(Worker& worker, UpstreamPlan& plan,
   }
   while (freshness == Freshness::pooled_will_do && endpoint->idle() != nullptr) {
     UpstreamConnection& connection = *endpoint->idle();
-    // A request that may be sent twice finds out by trying; for the others one more look is worth a system call.
+    // A request that may be sent twice finds out by trying; for the others one more look is worth a
+    // system call.
     if (!exchange.may_be_replayed() && connection.is_stale(worker)) {
       worker.counters().upstream_stale.add();
       connection.begin_close(worker);
@@ -49,8 +52,10 @@ CoreUpstream::Acquired CoreUpstream::acquire(Worker& worker, UpstreamPlan& plan,
     exchange.attach(connection);
     return Acquired::assigned;
   }
-  if (const Acquired outcome = open(worker, *endpoint, exchange); outcome != Acquired::queued) return outcome;
-  // A second try must not meet a pooled connection that dies as well: an idle one makes room for a new one.
+  if (const Acquired outcome = open(worker, *endpoint, exchange); outcome != Acquired::queued)
+    return outcome;
+  // A second try must not meet a pooled connection that dies as well: an idle one makes room for a
+  // new one.
   if (freshness == Freshness::fresh && endpoint->oldest_idle() != nullptr) {
     endpoint->oldest_idle()->begin_close(worker);
   } else {
@@ -60,7 +65,8 @@ CoreUpstream::Acquired CoreUpstream::acquire(Worker& worker, UpstreamPlan& plan,
 }
 
 // Acquired::queued: there is no room now.
-CoreUpstream::Acquired CoreUpstream::open(Worker& worker, CoreEndpoint& endpoint, Exchange& exchange) {
+CoreUpstream::Acquired CoreUpstream::open(Worker& worker, CoreEndpoint& endpoint,
+                                          Exchange& exchange) {
   if (worker.upstreams().full() || !permits_.take()) return Acquired::queued;
   UpstreamConnection* connection = worker.upstreams().take();
   if (connection == nullptr) {
@@ -76,7 +82,8 @@ CoreUpstream::Acquired CoreUpstream::open(Worker& worker, CoreEndpoint& endpoint
   return Acquired::failed;
 }
 
-CoreUpstream::Acquired CoreUpstream::enqueue(Worker& worker, const config::UpstreamConfig& config, Exchange& exchange) {
+CoreUpstream::Acquired CoreUpstream::enqueue(Worker& worker, const config::UpstreamConfig& config,
+                                             Exchange& exchange) {
   if (waiting_count_ >= config.queue) {
     refused.add();
     return Acquired::busy;
@@ -98,7 +105,8 @@ void CoreUpstream::withdraw(Worker& worker, Exchange& exchange) {
   --waiting_count_;
   waiting_now.set(waiting_count_);
   if (waiting_count_ > 0) return;
-  if (core::ListNode<HungryTag>::is_linked()) core::IntrusiveList<CoreUpstream, HungryTag>::remove(*this);
+  if (core::ListNode<HungryTag>::is_linked())
+    core::IntrusiveList<CoreUpstream, HungryTag>::remove(*this);
   if (!is_starving_) return;
   is_starving_ = false;
   permits_.starving.fetch_sub(1, std::memory_order_acq_rel);
@@ -111,8 +119,10 @@ void CoreUpstream::release(Worker& worker, UpstreamConnection& connection) {
   endpoint.put_idle(connection);
   worker.note_idle(connection);
   worker.counters().upstream_idle.add();
-  const bool others_need_it = waiting_.empty() && permits_.starving.load(std::memory_order_relaxed) > 0;
-  if (others_need_it || (worker.is_draining() && waiting_.empty()) || connection.is_of_no_more_use(worker)) {
+  const bool others_need_it =
+      waiting_.empty() && permits_.starving.load(std::memory_order_relaxed) > 0;
+  if (others_need_it || (worker.is_draining() && waiting_.empty()) ||
+      connection.has_expired(worker)) {
     connection.begin_close(worker);
   } else if (!waiting_.empty()) {
     Exchange& next = *waiting_.front();
@@ -129,11 +139,12 @@ void CoreUpstream::forget(Worker& worker, UpstreamConnection& connection) {
 
 void CoreUpstream::on_closed(Worker& worker) {
   permits_.give_back();
-  if (permits_.starving.load(std::memory_order_acquire) > (is_starving_ ? 1U : 0U)) worker.wake_others();
+  if (permits_.starving.load(std::memory_order_acquire) > (is_starving_ ? 1U : 0U))
+    worker.wake_others();
 }
 
-// Asked at the end of each turn: a wake-up that is passed on from exchange to exchange gets lost with the one that leaves. Each
-// gets one chance a turn.
+// Asked at the end of each turn: a wake-up that is passed on from exchange to exchange gets lost
+// with the one that leaves. Each gets one chance a turn.
 void CoreUpstream::serve_waiting(Worker& worker) {
   for (uint32_t chances = waiting_count_; chances > 0 && !waiting_.empty(); --chances) {
     if (worker.upstreams().full() || !permits_.has_room()) return;
@@ -152,10 +163,11 @@ void CoreUpstream::share_permits(Worker& worker, UpstreamPlan& plan) {
   if (oldest != nullptr) oldest->begin_close(worker);
 }
 
-// --- trying again ------------------------------------------------------------------------------------------------------------
+// --- trying again ----------------------------------------------------------------------------
 
 void CoreUpstream::roll_budget(Worker& worker) {
-  const auto second = std::chrono::duration_cast<std::chrono::seconds>(worker.now().time_since_epoch()).count();
+  const auto second =
+      std::chrono::duration_cast<std::chrono::seconds>(worker.now().time_since_epoch()).count();
   if (second == budget_second_) return;
   budget_second_ = second;
   requests_this_second_ = retries_this_second_ = 0;
@@ -169,7 +181,8 @@ void CoreUpstream::note_request(Worker& worker) {
 bool CoreUpstream::may_retry(Worker& worker, const config::UpstreamConfig& config) {
   roll_budget(worker);
   constexpr uint32_t always = 3;
-  if (retries_this_second_ >= std::max(always, requests_this_second_ * config.retry_percent / 100)) return false;
+  if (retries_this_second_ >= std::max(always, requests_this_second_ * config.retry_percent / 100))
+    return false;
   ++retries_this_second_;
   return true;
 }

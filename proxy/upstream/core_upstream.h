@@ -1,8 +1,9 @@
-// An upstream at work, on one core: which endpoint a request goes to, connections to use again, a queue of exchanges that wait
-// for one, the retry budget, the circuit.
+// An upstream at work, on one core: which endpoint a request goes to, connections to use again, a
+// queue of exchanges that wait for one, the retry budget, the circuit.
 //
-// What stays over configurations (the queue, the budget, the circuit, the number of connections) is an Upstream; what one
-// configuration says of it (the endpoints and their weights) is an UpstreamPlan. An exchange keeps the plan it began with.
+// What stays over configurations (the queue, the budget, the circuit, the number of connections) is
+// an Upstream; what one configuration says of it (the endpoints and their weights) is an
+// UpstreamPlan. An exchange keeps the plan it began with.
 #pragma once
 
 #include <array>
@@ -25,8 +26,9 @@ struct HungryTag;
 
 enum class Freshness : uint8_t { pooled_will_do, fresh };
 
-// Connections that one upstream may have, over all cores: who opens one takes a permit, who has closed it gives it back. A
-// core that finds none says so, and the others give up idle ones. Shared by all cores; connections are opened seldom.
+// Connections that one upstream may have, over all cores: who opens one takes a permit, who has
+// closed it gives it back. A core that finds none says so, and the others give up idle ones. Shared
+// by all cores; connections are opened seldom.
 class ConnectionPermits {
  public:
   void set_most(uint32_t most) { most_.store(most, std::memory_order_relaxed); }
@@ -84,7 +86,8 @@ class CoreUpstream : public core::ListNode<HungryTag> {
 
  private:
   [[nodiscard]] Acquired open(Worker& worker, CoreEndpoint& endpoint, Exchange& exchange);
-  [[nodiscard]] Acquired enqueue(Worker& worker, const config::UpstreamConfig& config, Exchange& exchange);
+  [[nodiscard]] Acquired enqueue(Worker& worker, const config::UpstreamConfig& config,
+                                 Exchange& exchange);
   void roll_budget(Worker& worker);
 
   ConnectionPermits& permits_;
@@ -102,15 +105,18 @@ class CoreUpstream : public core::ListNode<HungryTag> {
 class UpstreamPlan {
  public:
   // `config` outlives the plan.
-  UpstreamPlan(const config::UpstreamConfig& config, CoreUpstream& upstream) : config_(&config), upstream_(&upstream) {}
+  UpstreamPlan(const config::UpstreamConfig& config, CoreUpstream& upstream)
+      : config_(&config), upstream_(&upstream) {}
   void add(CoreEndpoint& endpoint, const config::EndpointConfig& config);
   // After the last add().
   void complete();
 
   [[nodiscard]] const config::UpstreamConfig& config() const { return *config_; }
   [[nodiscard]] CoreUpstream& upstream() { return *upstream_; }
-  // By the rules of the upstream, one that may be used; not `except` where there is another. `key` is that of Balance::hash.
-  [[nodiscard]] CoreEndpoint* choose(core::Instant now, core::Random& random, uint64_t key, const CoreEndpoint* except);
+  // By the rules of the upstream, one that may be used; not `except` where there is another. `key`
+  // is that of Balance::hash.
+  [[nodiscard]] CoreEndpoint* choose(core::Instant now, core::Random& random, uint64_t key,
+                                     const CoreEndpoint* except);
   // How the endpoint did; it may be left alone from now on.
   void note(CoreEndpoint& endpoint, Outcome outcome, core::Instant now);
   [[nodiscard]] bool has(const CoreEndpoint& endpoint) const;
@@ -134,7 +140,8 @@ class UpstreamPlan {
   [[nodiscard]] bool may_be_used(const Choice& choice, core::Instant now) const;
   [[nodiscard]] int64_t weight_of(const Choice& choice, core::Instant now) const;
   [[nodiscard]] CoreEndpoint* next_in_turn(core::Instant now, const CoreEndpoint* except);
-  [[nodiscard]] CoreEndpoint* better_of_two(core::Instant now, core::Random& random, const CoreEndpoint* except);
+  [[nodiscard]] CoreEndpoint* better_of_two(core::Instant now, core::Random& random,
+                                            const CoreEndpoint* except);
   [[nodiscard]] CoreEndpoint* at_point(core::Instant now, uint64_t key, const CoreEndpoint* except);
 
   const config::UpstreamConfig* config_;

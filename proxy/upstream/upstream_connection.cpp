@@ -18,7 +18,8 @@ std::string_view to_string(UpstreamConnection::State state) {
   SLUICE_UNREACHABLE();
 }
 
-void UpstreamConnection::on_completion(Worker& worker, Operation operation, const core::Completion& completion) {
+void UpstreamConnection::on_completion(Worker& worker, Operation operation,
+                                       const core::Completion& completion) {
   switch (operation) {
     case Operation::upstream_connect: on_connect(worker, completion); break;
     case Operation::upstream_receive: on_receive(worker, completion); break;
@@ -62,7 +63,7 @@ void UpstreamConnection::on_connect(Worker& worker, const core::Completion& comp
   exchange_->on_connection(worker);
 }
 
-// --- in the pool -----------------------------------------------------------------------------------------------------------
+// --- in the pool -----------------------------------------------------------------------------
 
 void UpstreamConnection::assign(Worker& worker, Exchange& exchange) {
   SLUICE_ASSERT(state_ == State::idle);
@@ -78,12 +79,13 @@ void UpstreamConnection::become_idle(Worker& worker) {
   state_ = State::idle;
   exchange_ = nullptr;
   ++served_;
-  if (!in_flight_.has(Op::receive) && !core::ListNode<StarvedTag>::is_linked()) arm_receive(worker, core::Readiness::unexpected);
+  if (!in_flight_.has(Op::receive) && !core::ListNode<StarvedTag>::is_linked())
+    arm_receive(worker, core::Readiness::unexpected);
   idle_since_ = worker.now();
   worker.wheel().arm(timer_, worker.now() + endpoint_->idle_limit(idle_limit_, worker.now()));
 }
 
-bool UpstreamConnection::is_of_no_more_use(Worker& worker) const {
+bool UpstreamConnection::has_expired(Worker& worker) const {
   return endpoint_->idle_limit(idle_limit_, worker.now()) <= core::Duration{0};
 }
 
@@ -96,16 +98,18 @@ void UpstreamConnection::on_timer(Worker& worker) {
   if (state_ == State::idle) begin_close(worker);
 }
 
-// --- for the exchange --------------------------------------------------------------------------------------------------------
+// --- for the exchange ------------------------------------------------------------------------
 
 void UpstreamConnection::arm_receive(Worker& worker, core::Readiness readiness) {
   in_flight_.begin(Op::receive);
-  worker.kernel().receive_pooled(worker.token(Operation::upstream_receive, *this), socket_, core::BufferGroup::upstream, readiness);
+  worker.kernel().receive_pooled(worker.token(Operation::upstream_receive, *this), socket_,
+                                 core::BufferGroup::upstream, readiness);
 }
 
 void UpstreamConnection::receive(Worker& worker, std::span<std::byte> into) {
   in_flight_.begin(Op::receive);
-  worker.kernel().receive(worker.token(Operation::upstream_receive, *this), socket_, into, core::Readiness::unexpected);
+  worker.kernel().receive(worker.token(Operation::upstream_receive, *this), socket_, into,
+                          core::Readiness::unexpected);
 }
 
 void UpstreamConnection::on_receive(Worker& worker, const core::Completion& completion) {
@@ -138,12 +142,15 @@ void UpstreamConnection::on_receive(Worker& worker, const core::Completion& comp
   settle(worker);
 }
 
-void UpstreamConnection::on_buffer_available(Worker& worker) { arm_receive(worker, core::Readiness::expected); }
+void UpstreamConnection::on_buffer_available(Worker& worker) {
+  arm_receive(worker, core::Readiness::expected);
+}
 
 SendProgress UpstreamConnection::send(Worker& worker, Outbox& outbox) {
   if (in_flight_.has(Op::send)) return SendProgress::waiting;
   const auto token = worker.token(Operation::upstream_send, *this);
-  const SendProgress progress = continue_sending(worker.kernel(), worker.batch_is_small(), token, socket_, outbox, bytes_sent_);
+  const SendProgress progress = continue_sending(worker.kernel(), worker.batch_is_small(), token,
+                                                 socket_, outbox, bytes_sent_);
   if (progress == SendProgress::waiting) {
     in_flight_.begin(Op::send);
     outbox_ = &outbox;
@@ -197,14 +204,16 @@ void UpstreamConnection::on_writable(Worker& worker) {
     settle(worker);
 }
 
-// --- closing -----------------------------------------------------------------------------------------------------------------
+// --- closing ---------------------------------------------------------------------------------
 
 void UpstreamConnection::begin_close(Worker& worker) {
   if (state_ == State::closing) return;
   if (state_ == State::idle) endpoint_->upstream().forget(worker, *this);
   if (core::ListNode<StarvedTag>::is_linked()) worker.unpark(*this);
-  // Shutting down a socket whose connect is still in the submission queue does nothing; cancelling comes after it.
-  if (in_flight_.has(Op::connect)) worker.kernel().cancel(worker.token(Operation::upstream_connect, *this));
+  // Shutting down a socket whose connect is still in the submission queue does nothing; cancelling
+  // comes after it.
+  if (in_flight_.has(Op::connect))
+    worker.kernel().cancel(worker.token(Operation::upstream_connect, *this));
   state_ = State::closing;
   worker.wheel().disarm(timer_);
   if (!in_flight_.none()) worker.kernel().shutdown_both(socket_);
@@ -212,7 +221,8 @@ void UpstreamConnection::begin_close(Worker& worker) {
 }
 
 void UpstreamConnection::settle(Worker& worker) {
-  if (state_ == State::closing && in_flight_.none() && !core::ListNode<SettledTag>::is_linked()) worker.settled(*this);
+  if (state_ == State::closing && in_flight_.none() && !core::ListNode<SettledTag>::is_linked())
+    worker.settled(*this);
 }
 
 void UpstreamConnection::finish_close(Worker& worker) {

@@ -1,7 +1,9 @@
-// A connection to an endpoint: made by an exchange that needs one, kept in the pool between exchanges.
+// A connection to an endpoint: made by an exchange that needs one, kept in the pool between
+// exchanges.
 //
-// Owned by its worker's slab. While it is idle a receive stays armed on it, so a FIN is seen when it comes, and so the
-// next exchange need not arm one. Closing has one path, as with DownstreamConnection.
+// Owned by its worker's slab. While it is idle a receive stays armed on it, so a FIN is seen when
+// it comes, and so the next exchange need not arm one. Closing has one path, as with
+// DownstreamConnection.
 #pragma once
 
 #include <algorithm>
@@ -35,37 +37,44 @@ class UpstreamConnection : public Connection,
     closing,     // shut down, waiting for what is in flight
   };
 
-  // Begins to connect; the exchange is told of the outcome. False if there is no descriptor to be had.
+  // Begins to connect; the exchange is told of the outcome. False if there is no descriptor to be
+  // had.
   [[nodiscard]] bool open(Worker& worker, Exchange& exchange, CoreEndpoint& endpoint);
   [[nodiscard]] CoreEndpoint& endpoint() const { return *endpoint_; }
 
-  // --- for the pool ----------------------------------------------------------------------------------------------------
+  // --- for the pool --------------------------------------------------------------------------
   void assign(Worker& worker, Exchange& exchange);
   void become_idle(Worker& worker);
   // Idle, and the next request should not meet it.
-  [[nodiscard]] bool is_of_no_more_use(Worker& worker) const;
+  [[nodiscard]] bool has_expired(Worker& worker) const;
   // Whether the other side closed it, or spoke out of turn. Costs a system call.
   [[nodiscard]] bool is_stale(Worker& worker);
 
-  // --- for the exchange ------------------------------------------------------------------------------------------------
+  // --- for the exchange ----------------------------------------------------------------------
   void receive(Worker& worker, std::span<std::byte> into);
   void wait_readable(Worker& worker);
   void wait_writable(Worker& worker);
-  // After bytes went past us: whether there are more, which would answer nothing. Costs a system call.
+  // After bytes went past us: whether there are more, which would answer nothing. Costs a system
+  // call.
   void look_for_unread_bytes(Worker& worker) { unread_ = is_stale(worker); }
   [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
   void begin_close(Worker& worker);
-  // It may be idle for so long; less where the endpoint says so (Keep-Alive: timeout=). 0: it serves once.
+  // It may be idle for so long; less where the endpoint says so (Keep-Alive: timeout=). 0: it
+  // serves once.
   void limit_idle(core::Duration limit) { idle_limit_ = std::min(idle_limit_, limit); }
 
   [[nodiscard]] State state() const { return state_; }
-  // Whether more has come than was received so far: after a whole response, bytes that answer nothing.
+  // Whether more has come than was received so far: after a whole response, bytes that answer
+  // nothing.
   [[nodiscard]] bool has_unread_bytes() const { return unread_; }
   [[nodiscard]] bool is_reused() const { return served_ > 0; }
-  // Whether no byte was written since it was assigned. What is on its way may have been, whatever completes first.
-  [[nodiscard]] bool has_sent_nothing() const { return bytes_sent_ == 0 && !in_flight_.has(Op::send); }
+  // Whether no byte was written since it was assigned. What is on its way may have been, whatever
+  // completes first.
+  [[nodiscard]] bool has_sent_nothing() const {
+    return bytes_sent_ == 0 && !in_flight_.has(Op::send);
+  }
 
-  // --- events, from the worker -------------------------------------------------------------------------------------------
+  // --- events, from the worker ---------------------------------------------------------------
   void on_completion(Worker& worker, Operation operation, const core::Completion& completion);
   void on_timer(Worker& worker);
   void on_buffer_available(Worker& worker);

@@ -25,23 +25,28 @@ void UpstreamPlan::complete() {
   if (config_->balance != config::Balance::hash) return;
   uint64_t weights = 0;
   for (const Choice& choice : choices_) weights += choice.weight;
-  const uint64_t points = std::max<uint64_t>(1, std::min<uint64_t>(points_a_weight, points_max / std::max<uint64_t>(1, weights)));
+  const uint64_t points = std::max<uint64_t>(
+      1, std::min<uint64_t>(points_a_weight, points_max / std::max<uint64_t>(1, weights)));
   for (uint32_t index = 0; index < choices_.size(); ++index) {
-    // By what it is called and not by its place in the list: whoever comes or goes moves no one else.
+    // By what it is called and not by its place in the list: whoever comes or goes moves no one
+    // else.
     const std::string name = choices_[index].endpoint->destination().text();
     for (uint64_t point = 0; point < points * choices_[index].weight; ++point) {
       points_.push_back({XXH3_64bits_withSeed(name.data(), name.size(), point), index});
     }
   }
-  std::sort(points_.begin(), points_.end(), [](const Point& a, const Point& b) { return a.hash < b.hash; });
+  std::sort(points_.begin(), points_.end(),
+            [](const Point& a, const Point& b) { return a.hash < b.hash; });
 }
 
 bool UpstreamPlan::has(const CoreEndpoint& endpoint) const {
-  return std::any_of(choices_.begin(), choices_.end(), [&](const Choice& choice) { return choice.endpoint == &endpoint; });
+  return std::any_of(choices_.begin(), choices_.end(),
+                     [&](const Choice& choice) { return choice.endpoint == &endpoint; });
 }
 
 bool UpstreamPlan::may_be_used(const Choice& choice, core::Instant now) const {
-  return choice.use == config::EndpointUse::serving && !choice.endpoint->health().is_down() && !choice.endpoint->is_ejected(now);
+  return choice.use == config::EndpointUse::serving && !choice.endpoint->health().is_down() &&
+         !choice.endpoint->is_ejected(now);
 }
 
 // In hundredths, less while it starts slowly.
@@ -51,12 +56,16 @@ int64_t UpstreamPlan::weight_of(const Choice& choice, core::Instant now) const {
   if (since == 0 || config_->slow_start <= core::Duration{0}) return full;
   const core::Duration up = now.time_since_epoch() - core::Duration{since};
   if (up >= config_->slow_start) return full;
-  const int64_t share = slow_start_share + (whole - slow_start_share) * std::max<int64_t>(0, up.count()) / config_->slow_start.count();
+  const int64_t share = slow_start_share + (whole - slow_start_share) *
+                                               std::max<int64_t>(0, up.count()) /
+                                               config_->slow_start.count();
   return std::max<int64_t>(1, full * share / whole);
 }
 
-CoreEndpoint* UpstreamPlan::choose(core::Instant now, core::Random& random, uint64_t key, const CoreEndpoint* except) {
-  if (choices_.size() == 1) return may_be_used(choices_.front(), now) ? choices_.front().endpoint : nullptr;
+CoreEndpoint* UpstreamPlan::choose(core::Instant now, core::Random& random, uint64_t key,
+                                   const CoreEndpoint* except) {
+  if (choices_.size() == 1)
+    return may_be_used(choices_.front(), now) ? choices_.front().endpoint : nullptr;
   const auto by_rule = [&](const CoreEndpoint* without) -> CoreEndpoint* {
     switch (config_->balance) {
       case config::Balance::round_robin: return next_in_turn(now, without);
@@ -65,11 +74,13 @@ CoreEndpoint* UpstreamPlan::choose(core::Instant now, core::Random& random, uint
     }
     SLUICE_UNREACHABLE();
   };
-  if (CoreEndpoint* endpoint = by_rule(except); endpoint != nullptr || except == nullptr) return endpoint;
+  if (CoreEndpoint* endpoint = by_rule(except); endpoint != nullptr || except == nullptr)
+    return endpoint;
   return by_rule(nullptr);
 }
 
-// Everybody earns his weight, the richest is next and pays for it: in each round all get their share, and well mixed.
+// Everybody earns his weight, the richest is next and pays for it: in each round all get their
+// share, and well mixed.
 CoreEndpoint* UpstreamPlan::next_in_turn(core::Instant now, const CoreEndpoint* except) {
   Choice* richest = nullptr;
   int64_t earned = 0;
@@ -86,7 +97,8 @@ CoreEndpoint* UpstreamPlan::next_in_turn(core::Instant now, const CoreEndpoint* 
 }
 
 // Two are drawn by weight; the one with less to do for its weight gets it.
-CoreEndpoint* UpstreamPlan::better_of_two(core::Instant now, core::Random& random, const CoreEndpoint* except) {
+CoreEndpoint* UpstreamPlan::better_of_two(core::Instant now, core::Random& random,
+                                          const CoreEndpoint* except) {
   int64_t weights = 0;
   for (const Choice& choice : choices_) {
     if (choice.endpoint != except && may_be_used(choice, now)) weights += weight_of(choice, now);
@@ -111,7 +123,8 @@ CoreEndpoint* UpstreamPlan::better_of_two(core::Instant now, core::Random& rando
 // The first usable one from the key's place on.
 CoreEndpoint* UpstreamPlan::at_point(core::Instant now, uint64_t key, const CoreEndpoint* except) {
   const auto begin =
-      std::lower_bound(points_.begin(), points_.end(), key, [](const Point& point, uint64_t hash) { return point.hash < hash; });
+      std::lower_bound(points_.begin(), points_.end(), key,
+                       [](const Point& point, uint64_t hash) { return point.hash < hash; });
   auto index = static_cast<size_t>(begin - points_.begin());
   for (size_t step = 0; step < points_.size(); ++step, ++index) {
     const Choice& choice = choices_[points_[index % points_.size()].choice];
@@ -124,9 +137,11 @@ void UpstreamPlan::note(CoreEndpoint& endpoint, Outcome outcome, core::Instant n
   upstream_->circuit().note(config_->circuit, outcome == Outcome::failure, now);
   if (!endpoint.note(outcome, config_->ejection, now)) return;
   // Never more than half: rather a bad answer than none.
-  const auto ejected =
-      std::count_if(choices_.begin(), choices_.end(), [&](const Choice& choice) { return choice.endpoint->is_ejected(now); });
-  if (2 * (static_cast<size_t>(ejected) + 1) <= choices_.size()) endpoint.eject(config_->ejection, now);
+  const auto ejected = std::count_if(choices_.begin(), choices_.end(), [&](const Choice& choice) {
+    return choice.endpoint->is_ejected(now);
+  });
+  if (2 * (static_cast<size_t>(ejected) + 1) <= choices_.size())
+    endpoint.eject(config_->ejection, now);
 }
 
 }  // namespace sluice::proxy

@@ -1,5 +1,6 @@
-// Both directions at once, and many clients that do as little as they can: early answers, ends that stop reading, half-closed
-// connections, slow heads and bodies, and the order in which room is made. In virtual time.
+// Both directions at once, and many clients that do as little as they can: early answers, ends that
+// stop reading, half-closed connections, slow heads and bodies, and the order in which room is
+// made. In virtual time.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -22,7 +23,9 @@ class Flows : public ::testing::Test {
   }
   void pass(core::Duration time) { gateway_->run_for(time); }
   proxy::Counters& counters() { return gateway_->worker().counters(); }
-  bool logged(const std::string& reason) { return gateway_->last_log().find("\"reason\":\"" + reason + "\"") != std::string::npos; }
+  bool logged(const std::string& reason) {
+    return gateway_->last_log().find("\"reason\":\"" + reason + "\"") != std::string::npos;
+  }
 
   World world_{11, {}};
   RecordingOrigin origin_{world_};
@@ -30,13 +33,17 @@ class Flows : public ::testing::Test {
   std::unique_ptr<simulation::OneWorker> gateway_;
 };
 
-// --- both directions -------------------------------------------------------------------------------------------------------
+// --- both directions -------------------------------------------------------------------------
 
 // Answers as soon as it has seen a head, and reads no further.
 struct EarlyOrigin : simulation::Actor {
-  EarlyOrigin(World& in, std::string with) : world(in), answer(std::move(with)) { world.listen(9002, this); }
+  EarlyOrigin(World& in, std::string with) : world(in), answer(std::move(with)) {
+    world.listen(9002, this);
+  }
   void on_socket(SocketId socket) override {
-    if (answered || world.socket(socket).listening || world.socket(socket).received.find("\r\n\r\n") == std::string::npos) return;
+    if (answered || world.socket(socket).listening ||
+        world.socket(socket).received.find("\r\n\r\n") == std::string::npos)
+      return;
     answered = true;
     world.send(socket, answer);
   }
@@ -47,10 +54,12 @@ struct EarlyOrigin : simulation::Actor {
 
 TEST_F(Flows, early_answer_is_delivered_whole_and_the_upload_is_cut) {
   EarlyOrigin early{world_, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"};
-  config_.upstreams.front().endpoints.front().destination = core::SocketAddress::ipv4(0x7f000001, 9002);
+  config_.upstreams.front().endpoints.front().destination =
+      core::SocketAddress::ipv4(0x7f000001, 9002);
   start();
   RawClient client{world_};
-  client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n" + std::string(2'000'000, 'x'));
+  client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n" +
+              std::string(2'000'000, 'x'));
   pass(seconds{10});
   EXPECT_EQ(client.answers(), "200, closed");
   EXPECT_EQ(client.messages().at(0).body, "early");
@@ -60,7 +69,8 @@ TEST_F(Flows, early_answer_is_delivered_whole_and_the_upload_is_cut) {
 
 TEST_F(Flows, early_answer_to_a_small_upload_keeps_the_connection) {
   EarlyOrigin early{world_, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"};
-  config_.upstreams.front().endpoints.front().destination = core::SocketAddress::ipv4(0x7f000001, 9002);
+  config_.upstreams.front().endpoints.front().destination =
+      core::SocketAddress::ipv4(0x7f000001, 9002);
   start();
   RawClient client{world_};
   client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
@@ -74,7 +84,8 @@ TEST_F(Flows, refusal_in_mid_upload_is_delivered_by_lingering) {
   config_.bounds.request_body_bytes = 100'000;
   start();
   RawClient client{world_};
-  client.send("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + std::string(0x20000, 'x'));
+  client.send("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" +
+              std::string(0x20000, 'x'));
   pass(seconds{1});
   EXPECT_EQ(client.answers(), "413 http.body_too_large, closed");
 }
@@ -84,17 +95,20 @@ TEST_F(Flows, endpoint_that_stops_reading_is_not_waited_for_forever) {
     void on_socket(SocketId) override {}
   } deaf;
   world_.listen(9002, &deaf);
-  config_.upstreams.front().endpoints.front().destination = core::SocketAddress::ipv4(0x7f000001, 9002);
+  config_.upstreams.front().endpoints.front().destination =
+      core::SocketAddress::ipv4(0x7f000001, 9002);
   start();
   RawClient client{world_};
-  client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n" + std::string(4'000'000, 'x'));
+  client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n" +
+              std::string(4'000'000, 'x'));
   pass(config_.upstreams.front().timeouts.head + seconds{10});
   EXPECT_EQ(client.answers(), "504 upstream.head_timeout, closed");
 }
 
 // A client with a small window that never reads.
 struct Unreading : simulation::Actor {
-  explicit Unreading(World& in) : world(in), socket(world.connect_actor(this, simulation::one_worker_port, 0x0a000002)) {
+  explicit Unreading(World& in)
+      : world(in), socket(world.connect_actor(this, simulation::one_worker_port, 0x0a000002)) {
     world.socket(socket).window = 1000;
   }
   void on_socket(SocketId) override {}
@@ -104,7 +118,8 @@ struct Unreading : simulation::Actor {
 
 TEST_F(Flows, client_that_stops_reading_holds_one_buffer_and_not_for_long) {
   start();
-  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + std::string(10'000'000, 'x')}});
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" +
+                                  std::string(10'000'000, 'x')}});
   Unreading client{world_};
   world_.send(client.socket, ask);
   pass(seconds{2});
@@ -129,7 +144,8 @@ TEST_F(Flows, fin_in_the_middle_of_an_exchange_means_that_the_client_is_gone) {
 
 TEST_F(Flows, events_flow_as_they_come) {
   start();
-  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", "data: 1\n\n", "data: 2\n\n"}});
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+                                  "data: 1\n\n", "data: 2\n\n"}});
   RawClient client{world_};
   client.send(ask);
   pass(milliseconds{20});
@@ -143,7 +159,8 @@ TEST_F(Flows, events_flow_as_they_come) {
 TEST_F(Flows, body_timeout_of_nothing_lets_a_silent_stream_live) {
   config_.upstreams.front().timeouts.body = core::Duration{0};
   start();
-  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"}});
+  origin_.answer_with(
+      {.pieces = {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"}});
   RawClient client{world_};
   client.send(ask);
   pass(std::chrono::hours{3});
@@ -174,12 +191,13 @@ TEST_F(Flows, hundred_continue_is_ours_to_say_once_everything_is_well) {
   EXPECT_EQ(origin_.messages().front().field("expect"), nullptr);
   // Whoever does not wait is told nothing.
   RawClient hasty{world_};
-  hasty.send("POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello");
+  hasty.send(
+      "POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello");
   pass(milliseconds{200});
   EXPECT_EQ(hasty.answers(), "200");
 }
 
-// --- whose connection it is -------------------------------------------------------------------------------------------------
+// --- whose connection it is ------------------------------------------------------------------
 
 std::string version_2(unsigned command, unsigned family, const std::string& addresses) {
   std::string header{"\r\n\r\n\0\r\nQUIT\n", 12};
@@ -194,7 +212,9 @@ class ProxyProtocol : public Flows {
  protected:
   void start() {
     config_.listeners.front().proxy_protocol = config::ProxyProtocol::required;
-    if (config_.trusted.empty()) config_.trusted.push_back(*core::Cidr::parse("10.0.0.0/8"));  // the client of the rig is in it
+    if (config_.trusted.empty())
+      config_.trusted.push_back(
+          *core::Cidr::parse("10.0.0.0/8"));  // the client of the rig is in it
     Flows::start();
   }
   // Who the endpoint is told that it was, or how it ended.
@@ -213,8 +233,9 @@ class ProxyProtocol : public Flows {
 
 TEST_F(ProxyProtocol, says_who_the_client_is_however_it_is_cut) {
   start();
-  const std::string ipv6_addresses =
-      std::string{"\x20\x01\x0d\xb8", 4} + std::string(11, '\0') + "\x05" + std::string(16, '\0') + std::string{"\x11\x5c\x1f\x40", 4};
+  const std::string ipv6_addresses = std::string{"\x20\x01\x0d\xb8", 4} + std::string(11, '\0') +
+                                     "\x05" + std::string(16, '\0') +
+                                     std::string{"\x11\x5c\x1f\x40", 4};
   const std::string ipv4_addresses{"\xc0\x00\x02\x07\x0a\x00\x00\x01\x11\x5c\x1f\x40", 12};
   const std::vector<std::pair<std::string, std::string>> table = {
       {"PROXY TCP4 192.0.2.7 10.0.0.1 4444 8000\r\n", "192.0.2.7"},
@@ -284,7 +305,9 @@ TEST_F(ProxyProtocol, has_a_deadline_and_what_it_says_is_no_longer_trusted_by_it
   EXPECT_EQ(counters().proxy_headers_refused.get(), 1U);
   // X-Forwarded-For is for those whom the header names, and 192.0.2.7 is no proxy of ours.
   RawClient forger{world_};
-  forger.send("PROXY TCP4 192.0.2.7 10.0.0.1 4444 8000\r\nGET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n");
+  forger.send(
+      "PROXY TCP4 192.0.2.7 10.0.0.1 4444 8000\r\nGET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: "
+      "6.6.6.6\r\n\r\n");
   pass(milliseconds{200});
   EXPECT_EQ(*origin_.messages().back().field("x-forwarded-for"), "192.0.2.7");
   EXPECT_NE(gateway_->last_log().find("\"client\":\"192.0.2.7\""), std::string::npos);
@@ -294,7 +317,7 @@ TEST_F(ProxyProtocol, has_a_deadline_and_what_it_says_is_no_longer_trusted_by_it
   EXPECT_EQ(forger.answers(), "200, 400 http.request_line, closed");
 }
 
-// --- slow and many ---------------------------------------------------------------------------------------------------------
+// --- slow and many ---------------------------------------------------------------------------
 
 TEST_F(Flows, slow_heads_have_ten_seconds_however_they_trickle) {
   start();
@@ -346,7 +369,8 @@ TEST_F(Flows, room_is_made_by_those_that_are_idle_longest_and_then_nobody_is_let
 }
 
 TEST_F(Flows, busy_connections_are_never_shed) {
-  config_.bounds = {.connections = 260, .exchanges = 400, .upstream_connections = 400, .limiter_keys = 100};
+  config_.bounds = {
+      .connections = 260, .exchanges = 400, .upstream_connections = 400, .limiter_keys = 100};
   start();
   std::vector<std::unique_ptr<RawClient>> busy;
   for (int i = 0; i < 260; ++i) {

@@ -7,7 +7,7 @@ using simulation::Reading;
 using simulation::take_message;
 using simulation::Taken;
 
-// --- origin ----------------------------------------------------------------------------------------------------------------
+// --- origin ----------------------------------------------------------------------------------
 
 void RecordingOrigin::on_socket(SocketId socket) {
   World::Socket& state = world_.socket(socket);
@@ -22,12 +22,14 @@ void RecordingOrigin::on_socket(SocketId socket) {
       arrived_.push_back("(broken: " + taken.why + ")");
       break;
     }
-    const std::string line = taken.message.start_line.substr(0, taken.message.start_line.rfind(' '));
+    const std::string line =
+        taken.message.start_line.substr(0, taken.message.start_line.rfind(' '));
     arrived_.push_back(line + (taken.message.body.empty() ? "" : " " + taken.message.body));
     const bool is_head = line.starts_with("HEAD ");
     messages_.push_back(std::move(taken.message));
     if (answers_.empty()) {
-      connection.out += std::string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"} + (is_head ? "" : "ok");
+      connection.out +=
+          std::string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"} + (is_head ? "" : "ok");
       continue;
     }
     const Answer answer = answers_.front();
@@ -72,9 +74,10 @@ void RecordingOrigin::forget() {
   for (auto& [socket, connection] : connections_) connection.in.clear();
 }
 
-// --- client ----------------------------------------------------------------------------------------------------------------
+// --- client ----------------------------------------------------------------------------------
 
-RawClient::RawClient(World& world) : world_(world), socket_(world.connect_actor(this, simulation::one_worker_port, 0x0a000001)) {}
+RawClient::RawClient(World& world)
+    : world_(world), socket_(world.connect_actor(this, simulation::one_worker_port, 0x0a000001)) {}
 
 RawClient::~RawClient() {
   world_.close(socket_);

@@ -18,24 +18,37 @@ class Routes : public ::testing::Test {
  protected:
   // `text` is all but the upstream "one", which is the origin's.
   config::Config read(const std::string& text) {
-    ::setenv("ROUTES_TEST_SECRET", "a secret of the tests that is long enough even for HS512, as the warning would say", 1);
+    ::setenv("ROUTES_TEST_SECRET",
+             "a secret of the tests that is long enough even for HS512, as the warning would say",
+             1);
     const std::string upstreams =
-        text.find("upstreams:") != std::string::npos ? "" : "upstreams: { one: { endpoints: [http://127.0.0.1:9001] } }\n";
+        text.find("upstreams:") != std::string::npos
+            ? ""
+            : "upstreams: { one: { endpoints: [http://127.0.0.1:9001] } }\n";
     config::ConfigReading reading = config::read_config_text("test.yaml", upstreams + text);
     for (const std::string& complaint : reading.complaints) ADD_FAILURE() << complaint;
     config::Config config = reading.config.value_or(config::Config{});
     config.cores = {-1};
-    config.bounds = {.connections = 300, .exchanges = 32, .upstream_connections = 16, .limiter_keys = 100, .request_body_bytes = 1000};
+    config.bounds = {.connections = 300,
+                     .exchanges = 32,
+                     .upstream_connections = 16,
+                     .limiter_keys = 100,
+                     .request_body_bytes = 1000};
     return config;
   }
-  void start(const std::string& text) { gateway_ = std::make_unique<simulation::OneWorker>(world_, read(text)); }
+  void start(const std::string& text) {
+    gateway_ = std::make_unique<simulation::OneWorker>(world_, read(text));
+  }
   // One request on a connection of its own.
-  Message ask(const std::string& request, const std::string& fields = "", const std::string& body = "") {
+  Message ask(const std::string& request, const std::string& fields = "",
+              const std::string& body = "") {
     RawClient client{world_};
-    const std::string length = body.empty() ? "" : "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    const std::string length =
+        body.empty() ? "" : "Content-Length: " + std::to_string(body.size()) + "\r\n";
     client.send(request + " HTTP/1.1\r\nHost: api.test\r\n" + length + fields + "\r\n" + body);
     gateway_->run_for(milliseconds{200});
-    last_ = client.answers(request.starts_with("HEAD ") ? simulation::Reading::response_to_head : simulation::Reading::response);
+    last_ = client.answers(request.starts_with("HEAD ") ? simulation::Reading::response_to_head
+                                                        : simulation::Reading::response);
     return client.messages().empty() ? Message{} : client.messages().front();
   }
   static std::string field(const Message& message, const char* name) {
@@ -43,7 +56,8 @@ class Routes : public ::testing::Test {
     return value == nullptr ? "(none)" : *value;
   }
   std::string went_up() {
-    const std::string line = origin_.messages().empty() ? "(nothing)" : origin_.messages().back().start_line;
+    const std::string line =
+        origin_.messages().empty() ? "(nothing)" : origin_.messages().back().start_line;
     origin_.forget();
     return line;
   }
@@ -90,8 +104,11 @@ TEST_F(Routes, fields_are_set_added_and_removed_in_every_spelling) {
     host: inner.test
     upstream: one
 )");
-  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nServer: x\r\nx-frame: allow\r\nX-Also: c\r\nContent-Length: 0\r\n\r\n"}});
-  const Message answer = ask("POST /a", "x-team: forged\r\nX-TEAM: again\r\nX-Also: a\r\nX-Secret: s\r\nx_team: forged\r\n", "body");
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nServer: x\r\nx-frame: allow\r\nX-Also: "
+                                  "c\r\nContent-Length: 0\r\n\r\n"}});
+  const Message answer = ask(
+      "POST /a",
+      "x-team: forged\r\nX-TEAM: again\r\nX-Also: a\r\nX-Secret: s\r\nx_team: forged\r\n", "body");
   const Message& up = origin_.messages().back();
   EXPECT_EQ(up.values("x-team"), (std::vector<std::string>{"orders"}));
   EXPECT_EQ(up.values("x-also"), (std::vector<std::string>{"a", "b"}));
@@ -152,7 +169,9 @@ routes:
   - { match: { path: /inner }, auth: none, allow: [192.0.2.0/24], deny: [192.0.2.9], respond: { body: in } }
   - { match: { path: /most }, auth: none, deny: ["2001:db8::/32"], respond: { body: in } }
 )");
-  const auto from = [](const std::string& address) { return "X-Forwarded-For: " + address + "\r\n"; };
+  const auto from = [](const std::string& address) {
+    return "X-Forwarded-For: " + address + "\r\n";
+  };
   ask("GET /inner");
   EXPECT_EQ(last_, "403 route.address");
   EXPECT_EQ(ask("GET /inner", from("192.0.2.7")).body, "in");
@@ -175,13 +194,15 @@ TEST_F(Routes, bodies_have_the_bound_of_their_route) {
   ask("POST /small", "", "0123456789a");
   EXPECT_EQ(last_, "413 http.body_too_large, closed");
   RawClient client{world_};
-  client.send("POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n");
+  client.send(
+      "POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n");
   gateway_->run_for(milliseconds{200});
   client.send("6\r\n012345\r\n0\r\n\r\n");
   gateway_->run_for(milliseconds{200});
   EXPECT_EQ(client.answers(), "413 http.body_too_large, closed");
   RawClient large{world_};
-  large.send("POST /any HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + std::string(200'000, 'x'));
+  large.send("POST /any HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" +
+             std::string(200'000, 'x'));
   gateway_->run_for(seconds{10});
   EXPECT_EQ(large.answers(), "200");
 }
@@ -209,21 +230,24 @@ routes:
     EXPECT_EQ(field(preflight, "access-control-max-age"), "600");
     EXPECT_EQ(field(preflight, "vary"), "Origin");
   }
-  EXPECT_EQ(
-      field(ask("OPTIONS /api/x", "Origin: https://evil.test\r\nAccess-Control-Request-Method: GET\r\n"), "access-control-allow-origin"),
-      "(none)");
+  EXPECT_EQ(field(ask("OPTIONS /api/x",
+                      "Origin: https://evil.test\r\nAccess-Control-Request-Method: GET\r\n"),
+                  "access-control-allow-origin"),
+            "(none)");
   const Message unauthorized = ask("GET /api/x", "Origin: https://app.test\r\n");
   EXPECT_EQ(last_, "401 jwt.missing");
   EXPECT_EQ(field(unauthorized, "access-control-allow-origin"), "https://app.test");
   const Message limited = ask("GET /api/x", "Origin: https://app.test\r\n");
   EXPECT_EQ(last_, "429 limit.tight");
-  EXPECT_EQ(field(limited, "access-control-expose-headers"), "Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, X-Total");
+  EXPECT_EQ(field(limited, "access-control-expose-headers"),
+            "Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, X-Total");
   EXPECT_EQ(field(limited, "access-control-allow-origin"), "https://app.test");
   ask("OPTIONS /api/x", "Origin: https://app.test\r\nAccess-Control-Request-Method: PUT\r\n");
   EXPECT_EQ(last_, "405 http.method");
   ask("OPTIONS /none/x", asks);
   EXPECT_EQ(last_, "405 http.method");
-  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: https://origin.says\r\nContent-Length: 0\r\n\r\n"}});
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: "
+                                  "https://origin.says\r\nContent-Length: 0\r\n\r\n"}});
   const Message open = ask("GET /open", "Origin: https://anybody.test\r\n");
   EXPECT_EQ(open.values("access-control-allow-origin"), (std::vector<std::string>{"*"}));
   EXPECT_EQ(field(open, "vary"), "(none)");
@@ -303,13 +327,17 @@ routes:
 }
 
 TEST_F(Routes, reload_changes_what_begins_and_not_what_is_under_way) {
-  start("routes:\n  - { match: { path_prefix: / }, auth: none, headers: { response: { set: { X-Gen: first } } }, upstream: one }\n");
-  origin_.answer_with({.pieces = {"", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", "01234", "56789"}});
+  start(
+      "routes:\n  - { match: { path_prefix: / }, auth: none, headers: { response: { set: { X-Gen: "
+      "first } } }, upstream: one }\n");
+  origin_.answer_with(
+      {.pieces = {"", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", "01234", "56789"}});
   RawClient slow{world_}, kept{world_};
   slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
   kept.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
   gateway_->run_for(milliseconds{5});
-  gateway_->reload(read("routes:\n  - { match: { path_prefix: / }, auth: none, respond: { body: second } }\n"));
+  gateway_->reload(
+      read("routes:\n  - { match: { path_prefix: / }, auth: none, respond: { body: second } }\n"));
   gateway_->run_for(milliseconds{5});
   kept.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(gateway_->control().released(), 0U) << "the first is still in use";
@@ -322,9 +350,11 @@ TEST_F(Routes, reload_changes_what_begins_and_not_what_is_under_way) {
 }
 
 TEST_F(Routes, tunnel_lives_on_through_reloads_and_holds_none_of_them) {
-  const std::string text = "routes:\n  - { match: { path_prefix: / }, auth: none, upstream: one }\n";
+  const std::string text =
+      "routes:\n  - { match: { path_prefix: / }, auth: none, upstream: one }\n";
   start(text);
-  origin_.answer_with({.pieces = {"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"}});
+  origin_.answer_with(
+      {.pieces = {"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"}});
   RawClient client{world_};
   client.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   gateway_->run_for(milliseconds{200});
@@ -340,7 +370,8 @@ TEST_F(Routes, tunnel_lives_on_through_reloads_and_holds_none_of_them) {
 TEST_F(Routes, changed_rate_keeps_what_was_used_and_a_changed_key_does_not) {
   const auto limited = [](const std::string& limit) {
     return "limits: { tight: " + limit +
-           " }\nroutes:\n  - { match: { path_prefix: / }, auth: none, limits: tight, respond: { body: ok } }\n";
+           " }\nroutes:\n  - { match: { path_prefix: / }, auth: none, limits: tight, respond: { "
+           "body: ok } }\n";
   };
   start(limited("{ key: address, rate: 1/min, burst: 9, delay: 9 }"));
   for (int number = 0; number < 10; ++number) EXPECT_EQ(ask("GET /").body, "ok");
@@ -357,7 +388,7 @@ TEST_F(Routes, changed_rate_keeps_what_was_used_and_a_changed_key_does_not) {
   EXPECT_EQ(ask("GET /").body, "ok") << "another key is another bucket";
 }
 
-// --- drain, stage by stage ---------------------------------------------------------------------------------------------------
+// --- drain, stage by stage -------------------------------------------------------------------
 
 TEST_F(Routes, drain_finishes_what_is_held_queued_streaming_and_cuts_at_the_deadline) {
   start(R"(limits: { shaped: { key: address, rate: 1/s, burst: 5, delay: 0 } }
@@ -370,7 +401,8 @@ routes:
   - { match: { path_prefix: /stream }, auth: none, upstream: one }
 )");
   origin_.answer_with({.pieces = {"", "", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok"}});
-  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", "01234", "", "", "56789"}});
+  origin_.answer_with(
+      {.pieces = {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", "01234", "", "", "56789"}});
   RawClient busy{world_}, queued{world_}, stream{world_}, first{world_}, held{world_};
   const auto send = [&](RawClient& client, const char* path) {
     client.send(std::string{"GET "} + path + " HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -387,7 +419,8 @@ routes:
   for (RawClient* client : {&busy, &queued, &stream, &held}) {
     EXPECT_EQ(client->answers(), "200, closed");
     // Its head had left when the drain began.
-    EXPECT_EQ(field(client->messages().front(), "connection"), client == &stream ? "(none)" : "close");
+    EXPECT_EQ(field(client->messages().front(), "connection"),
+              client == &stream ? "(none)" : "close");
   }
   EXPECT_EQ(stream.messages().front().body, "0123456789");
   EXPECT_TRUE(gateway_->worker().is_drained());
@@ -404,8 +437,10 @@ routes:
 )");
   origin_.answer_with({});
   RawClient busy{world_}, queued{world_}, first{world_}, held{world_};
-  for (auto& [client, path] :
-       {std::pair<RawClient*, const char*>{&busy, "/queued"}, {&queued, "/queued"}, {&first, "/held"}, {&held, "/held"}}) {
+  for (auto& [client, path] : {std::pair<RawClient*, const char*>{&busy, "/queued"},
+                               {&queued, "/queued"},
+                               {&first, "/held"},
+                               {&held, "/held"}}) {
     client->send(std::string{"GET "} + path + " HTTP/1.1\r\nHost: a\r\n\r\n");
     gateway_->run_for(milliseconds{5});
   }
@@ -413,7 +448,8 @@ routes:
   gateway_->run_for(seconds{1});
   gateway_->cut();
   gateway_->run_for(seconds{5});
-  for (RawClient* client : {&busy, &queued, &held}) EXPECT_EQ(client->answers(), "503 drain, closed");
+  for (RawClient* client : {&busy, &queued, &held})
+    EXPECT_EQ(client->answers(), "503 drain, closed");
   EXPECT_TRUE(gateway_->worker().is_drained());
   EXPECT_EQ(gateway_->worker().counters().drain_cut.get(), 3U);
 }

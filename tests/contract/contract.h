@@ -1,6 +1,6 @@
-// One suite about what operations, closing and descriptors do, run against the real kernel and the simulated one:
-// otherwise the simulation would only prove our idea of Linux. A Rig gives the suite a kernel, and somebody at the other
-// end of each connection.
+// One suite about what operations, closing and descriptors do, run against the real kernel and the
+// simulated one: otherwise the simulation would only prove our idea of Linux. A Rig gives the suite
+// a kernel, and somebody at the other end of each connection.
 #pragma once
 
 #include <functional>

@@ -35,7 +35,9 @@ class Contract : public ::testing::Test {
     EXPECT_EQ(completions.size(), 1U);
     return completions.empty() ? Completion{} : completions[0];
   }
-  std::string_view text(size_t size) { return {reinterpret_cast<const char*>(memory.data()), size}; }
+  std::string_view text(size_t size) {
+    return {reinterpret_cast<const char*>(memory.data()), size};
+  }
 };
 
 TEST_F(Contract, multishot_accept_gives_one_completion_a_connection_and_ends_when_cancelled) {
@@ -293,7 +295,7 @@ TEST_F(Contract, peer_address_is_the_clients) {
   kernel.close(socket);
 }
 
-// --- past us ---------------------------------------------------------------------------------------------------------------
+// --- past us ---------------------------------------------------------------------------------
 
 TEST_F(Contract, splice_carries_bytes_through_a_pipe_and_sees_the_fin_as_nothing) {
   auto [source, near_end] = pair();
@@ -302,7 +304,8 @@ TEST_F(Contract, splice_carries_bytes_through_a_pipe_and_sees_the_fin_as_nothing
   ASSERT_TRUE(opened);
   core::Pipe pipe = opened.value();
   EXPECT_GE(pipe.capacity, 4096U);
-  EXPECT_EQ(kernel.splice_now(source, pipe.write, 100).error(), Error::would_block) << "an empty socket";
+  EXPECT_EQ(kernel.splice_now(source, pipe.write, 100).error(), Error::would_block)
+      << "an empty socket";
   kernel.watch_readable(Token{5, 0, 0}, source);
   EXPECT_EQ(near_end->write("hello, world"), 12U);
   EXPECT_EQ(only().token, (Token{5, 0, 0}));

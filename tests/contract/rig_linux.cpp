@@ -29,16 +29,20 @@ int make_listener(core::SocketAddress& bound) {
 
 class SocketFar : public Far {
  public:
-  explicit SocketFar(int socket) : socket_(socket) { ::fcntl(socket_, F_SETFL, ::fcntl(socket_, F_GETFL) | O_NONBLOCK); }
+  explicit SocketFar(int socket) : socket_(socket) {
+    ::fcntl(socket_, F_SETFL, ::fcntl(socket_, F_GETFL) | O_NONBLOCK);
+  }
   ~SocketFar() override { ::close(socket_); }
   size_t write(std::string_view bytes) override {
-    return static_cast<size_t>(std::max<ssize_t>(0, ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL)));
+    return static_cast<size_t>(
+        std::max<ssize_t>(0, ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL)));
   }
   std::string read() override {
     std::string all;
     std::array<char, 65536> piece;
     ssize_t got = 0;
-    while ((got = ::recv(socket_, piece.data(), piece.size(), 0)) > 0) all.append(piece.data(), static_cast<size_t>(got));
+    while ((got = ::recv(socket_, piece.data(), piece.size(), 0)) > 0)
+      all.append(piece.data(), static_cast<size_t>(got));
     return all;
   }
   bool saw_fin() override { return wait_and_receive() == 0; }
@@ -65,7 +69,8 @@ class LinuxRig : public Rig {
  public:
   LinuxRig() {
     core::KernelUnavailable unavailable;
-    kernel_ = core::Kernel::open({.submission_entries = 64, .completion_entries = 512}, unavailable);
+    kernel_ =
+        core::Kernel::open({.submission_entries = 64, .completion_entries = 512}, unavailable);
     if (kernel_ == nullptr) throw std::runtime_error{unavailable.reason};
     listener_ = make_listener(address_);
     far_listener_ = make_listener(far_address_);
@@ -85,7 +90,8 @@ class LinuxRig : public Rig {
   }
   std::unique_ptr<Far> connect() override {
     const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (::connect(socket, address_.data(), address_.size()) != 0) throw std::runtime_error{"no connection"};
+    if (::connect(socket, address_.data(), address_.size()) != 0)
+      throw std::runtime_error{"no connection"};
     return std::make_unique<SocketFar>(socket);
   }
   std::vector<core::Completion> wait(size_t count) override {

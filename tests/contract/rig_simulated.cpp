@@ -18,7 +18,9 @@ class SimulatedFar : public Far {
   SimulatedFar(World& world, SocketId socket) : world_(world), socket_(socket) {}
   size_t write(std::string_view bytes) override { return world_.send(socket_, bytes); }
   std::string read() override { return world_.take(socket_, SIZE_MAX); }
-  bool saw_fin() override { return world_.socket(socket_).received.empty() && world_.socket(socket_).fin_received; }
+  bool saw_fin() override {
+    return world_.socket(socket_).received.empty() && world_.socket(socket_).fin_received;
+  }
   bool saw_reset() override { return world_.socket(socket_).reset; }
   void finish() override { world_.shutdown_write(socket_); }
   void reset() override { world_.reset(socket_); }
@@ -38,7 +40,9 @@ class SimulatedRig : public Rig {
   }
   core::Kernel& kernel() override { return *kernel_; }
   int listener() override { return listener_; }
-  core::SocketAddress far_listener() override { return core::SocketAddress::ipv4(0x7f000001, 9001); }
+  core::SocketAddress far_listener() override {
+    return core::SocketAddress::ipv4(0x7f000001, 9001);
+  }
   core::SocketAddress nobody() override { return core::SocketAddress::ipv4(0x7f000001, 9); }
   std::unique_ptr<Far> connect() override {
     return std::make_unique<SimulatedFar>(world_, world_.connect_actor(&quiet_, 8000, 0x7f000001));

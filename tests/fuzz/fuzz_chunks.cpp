@@ -1,5 +1,6 @@
-// Any bytes as a chunked body, in pieces of any size (the first byte says which): the payload is what a second reader finds, and
-// framed anew it is the same body again, with the trailers that may go on.
+// Any bytes as a chunked body, in pieces of any size (the first byte says which): the payload is
+// what a second reader finds, and framed anew it is the same body again, with the trailers that may
+// go on.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -31,7 +32,8 @@ Relayed relay(std::string_view bytes, size_t piece_size) {
   std::string head_bytes = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
   auto head = std::make_unique<RequestHead>();
   Parser parser;
-  require(parser.parse_request({head_bytes.data(), head_bytes.size()}, *head) == Rule::none, "the head");
+  require(parser.parse_request({head_bytes.data(), head_bytes.size()}, *head) == Rule::none,
+          "the head");
   std::string trailers(sluice::core::limits::trailer_memory_bytes, '\0');
   parser.keep_trailers(trailers);
   Relayed relayed;
@@ -41,7 +43,8 @@ Relayed relay(std::string_view bytes, size_t piece_size) {
     char* at = memory.data() + chunk_line_max;
     piece.copy(at, piece.size());
     const BodyPiece taken = parser.take_body({at, piece.size()}, at);
-    require(taken.consumed <= piece.size() && taken.produced <= piece.size(), "more than there was");
+    require(taken.consumed <= piece.size() && taken.produced <= piece.size(),
+            "more than there was");
     relayed.rule = taken.rule;
     relayed.complete = taken.complete;
     if (taken.rule != Rule::none) break;
@@ -49,9 +52,11 @@ Relayed relay(std::string_view bytes, size_t piece_size) {
     relayed.consumed += taken.consumed;
     relayed.payload.append(at, taken.produced);
     proxy::Outbox outbox;
-    proxy::add_chunk(outbox, reinterpret_cast<std::byte*>(at), taken.produced, taken.complete, parser.trailers());
+    proxy::add_chunk(outbox, reinterpret_cast<std::byte*>(at), taken.produced, taken.complete,
+                     parser.trailers());
     for (; !outbox.empty(); outbox.advance(outbox.front().size())) {
-      relayed.framed.append(reinterpret_cast<const char*>(outbox.front().data()), outbox.front().size());
+      relayed.framed.append(reinterpret_cast<const char*>(outbox.front().data()),
+                            outbox.front().size());
     }
   }
   return relayed;
@@ -66,18 +71,22 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Relayed ours = relay(bytes, 1 + data[0]);
   const Relayed whole = relay(bytes, bytes.size());
   require(whole.rule == ours.rule && whole.complete == ours.complete, "cuts make a difference");
-  if (theirs.state == strict::Body::State::broken) require(ours.rule != Rule::none, "taken, and should not be");
+  if (theirs.state == strict::Body::State::broken)
+    require(ours.rule != Rule::none, "taken, and should not be");
   if (ours.complete && ours.rule == Rule::none) {
-    require(theirs.state == strict::Body::State::complete && theirs.end == ours.consumed, "the body ends elsewhere");
+    require(theirs.state == strict::Body::State::complete && theirs.end == ours.consumed,
+            "the body ends elsewhere");
     require(theirs.payload == ours.payload && whole.payload == ours.payload, "another payload");
     for (const Relayed* one : {&ours, &whole}) {
       const strict::Body again = strict::read_chunked(one->framed);
-      require(again.state == strict::Body::State::complete && again.end == one->framed.size(), "what leaves is no whole body");
+      require(again.state == strict::Body::State::complete && again.end == one->framed.size(),
+              "what leaves is no whole body");
       require(again.payload == ours.payload, "what leaves is another body");
       size_t kept = 0;
       for (const auto& trailer : theirs.trailers) {
         if (!may_be_a_trailer(trailer.first)) continue;
-        require(kept < again.trailers.size() && again.trailers[kept] == trailer, "a trailer is lost or changed");
+        require(kept < again.trailers.size() && again.trailers[kept] == trailer,
+                "a trailer is lost or changed");
         ++kept;
       }
       require(kept == again.trailers.size(), "a trailer too many");

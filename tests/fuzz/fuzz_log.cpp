@@ -1,4 +1,5 @@
-// Any bytes as what a client chose of an access record: the line is one line, valid JSON, and bounded.
+// Any bytes as what a client chose of an access record: the line is one line, valid JSON, and
+// bounded.
 #include <simdjson.h>
 
 #include <array>

@@ -1,5 +1,6 @@
-// Any bytes as a request: the gateway takes exactly what a second, independent reader takes, and for the same; it does so however
-// the bytes are cut; and what it writes for it is read again as the same request.
+// Any bytes as a request: the gateway takes exactly what a second, independent reader takes, and
+// for the same; it does so however the bytes are cut; and what it writes for it is read again as
+// the same request.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -32,7 +33,8 @@ Read read(std::string& bytes, Parser& parser, RequestHead& head, size_t first_pi
   if (outcome.state == Scan::incomplete) outcome = scanner.scan(bytes);
   Read result{.state = outcome.state, .rule = outcome.rule, .end = outcome.end};
   if (outcome.state == Scan::complete) {
-    result.rule = parser.parse_request({bytes.data() + outcome.begin, outcome.end - outcome.begin}, head);
+    result.rule =
+        parser.parse_request({bytes.data() + outcome.begin, outcome.end - outcome.begin}, head);
   }
   return result;
 }
@@ -55,7 +57,8 @@ void compare(const Read& ours, const RequestHead& head, const strict::Reading& t
   // Of CONNECT's target nothing is asked: whatever it is, nobody is connected.
   if (theirs.head && theirs.head->method == "CONNECT") return;
   if (!accepted && theirs.head && theirs.head->may_be_refused) return;
-  require(accepted == theirs.head.has_value(), accepted ? "taken, and should not be" : "refused, and should not be");
+  require(accepted == theirs.head.has_value(),
+          accepted ? "taken, and should not be" : "refused, and should not be");
   if (!accepted) return;
   require(ours.end == theirs.head->end, "the head ends elsewhere");
   require(head.method_text == theirs.head->method, "another method");
@@ -65,7 +68,8 @@ void compare(const Read& ours, const RequestHead& head, const strict::Reading& t
   require(head.content_length == theirs.head->length, "another length");
   require(head.fields.size() == theirs.head->fields.size(), "other fields");
   for (uint32_t i = 0; i < head.fields.size(); ++i) {
-    require(equals_ignoring_case(head.fields.name(head.fields[i]), theirs.head->fields[i].first), "another name");
+    require(equals_ignoring_case(head.fields.name(head.fields[i]), theirs.head->fields[i].first),
+            "another name");
     require(head.fields.value(head.fields[i]) == theirs.head->fields[i].second, "another value");
   }
 }
@@ -75,8 +79,10 @@ void write_and_read(RequestHead& head) {
   drop_request_fields(head);
   auto memory = std::make_unique<std::array<std::byte, sluice::core::limits::buffer_send_bytes>>();
   Writer writer{*memory};
-  write_request_head(writer, head, {.client_address = "::1", .host = "h", .request_id = "i", .traceparent = "t"});
-  const std::string_view written{reinterpret_cast<const char*>(writer.written().data()), writer.size()};
+  write_request_head(writer, head,
+                     {.client_address = "::1", .host = "h", .request_id = "i", .traceparent = "t"});
+  const std::string_view written{reinterpret_cast<const char*>(writer.written().data()),
+                                 writer.size()};
   const strict::Reading again = strict::read_request(written);
   require(again.is_whole, "what is written has no end");
   if (!again.head) {  // our own fields may be one too many
@@ -84,8 +90,11 @@ void write_and_read(RequestHead& head) {
     return;
   }
   require(again.head->end == written.size(), "what is written ends early");
-  require(again.head->target == head.target && again.head->method == head.method_text, "what is written is another request");
-  require(again.head->framing == framing_of(head.framing) && again.head->length == head.content_length, "what is written has another end");
+  require(again.head->target == head.target && again.head->method == head.method_text,
+          "what is written is another request");
+  require(
+      again.head->framing == framing_of(head.framing) && again.head->length == head.content_length,
+      "what is written has another end");
 }
 
 }  // namespace
@@ -100,7 +109,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Parser parser;
     const Read ours = read(bytes, parser, *head, cut);
     compare(ours, *head, theirs);
-    if (cut == size && ours.state == Scan::complete && ours.rule == Rule::none && head->method != Method::connect) write_and_read(*head);
+    if (cut == size && ours.state == Scan::complete && ours.rule == Rule::none &&
+        head->method != Method::connect)
+      write_and_read(*head);
   }
   return 0;
 }

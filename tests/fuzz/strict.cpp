@@ -13,14 +13,17 @@ bool is_tchar(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
          (c != 0 && std::string_view{"!#$%&'*+-.^_`|~"}.find(c) != std::string_view::npos);
 }
-bool is_token(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_tchar); }
+bool is_token(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_tchar);
+}
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
 bool is_text(char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); }
 
 std::string lower(std::string_view text) {
   std::string out{text};
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -41,11 +44,12 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
 }
 
 bool is_method(std::string_view method) {
-  static const std::set<std::string_view> known = {"DELETE",     "GET",      "HEAD",       "POST",     "PUT",    "CONNECT",   "OPTIONS",
-                                                   "TRACE",      "COPY",     "LOCK",       "MKCOL",    "MOVE",   "PROPFIND",  "PROPPATCH",
-                                                   "SEARCH",     "UNLOCK",   "BIND",       "REBIND",   "UNBIND", "ACL",       "REPORT",
-                                                   "MKACTIVITY", "CHECKOUT", "MERGE",      "M-SEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE",
-                                                   "PATCH",      "PURGE",    "MKCALENDAR", "LINK",     "UNLINK", "SOURCE",    "QUERY"};
+  static const std::set<std::string_view> known = {
+      "DELETE",     "GET",      "HEAD",       "POST",     "PUT",    "CONNECT",   "OPTIONS",
+      "TRACE",      "COPY",     "LOCK",       "MKCOL",    "MOVE",   "PROPFIND",  "PROPPATCH",
+      "SEARCH",     "UNLOCK",   "BIND",       "REBIND",   "UNBIND", "ACL",       "REPORT",
+      "MKACTIVITY", "CHECKOUT", "MERGE",      "M-SEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE",
+      "PATCH",      "PURGE",    "MKCALENDAR", "LINK",     "UNLINK", "SOURCE",    "QUERY"};
   return known.contains(method);
 }
 
@@ -54,7 +58,8 @@ bool is_host(std::string_view host) {
   if (host.front() == '[') {
     if (host.size() < 4 || host.back() != ']') return false;
     const auto inside = host.substr(1, host.size() - 2);
-    return std::all_of(inside.begin(), inside.end(), [](char c) { return is_hex(c) || c == ':' || c == '.'; });
+    return std::all_of(inside.begin(), inside.end(),
+                       [](char c) { return is_hex(c) || c == ':' || c == '.'; });
   }
   for (size_t i = 0; i < host.size(); ++i) {
     if (host[i] == '%') {
@@ -79,8 +84,10 @@ bool is_authority(std::string_view text) {
     host = text.substr(0, colon);
     port = text.substr(colon + 1);
   }
-  if (!is_host(host) || port.size() > 5 || !std::all_of(port.begin(), port.end(), is_digit)) return false;
-  return port.empty() || (std::stoul(std::string{port}) > 0 && std::stoul(std::string{port}) < 65536);
+  if (!is_host(host) || port.size() > 5 || !std::all_of(port.begin(), port.end(), is_digit))
+    return false;
+  return port.empty() ||
+         (std::stoul(std::string{port}) > 0 && std::stoul(std::string{port}) < 65536);
 }
 
 // Percent-encodings in one form; nothing if one of them is none.
@@ -89,22 +96,27 @@ std::optional<std::string> decoded(std::string_view segment) {
   for (size_t i = 0; i < segment.size(); ++i) {
     const char c = segment[i];
     if (c != '%') {
-      const bool fine = static_cast<unsigned char>(c) > 0x20 && static_cast<unsigned char>(c) < 0x7f &&
+      const bool fine = static_cast<unsigned char>(c) > 0x20 &&
+                        static_cast<unsigned char>(c) < 0x7f &&
                         std::string_view{"#<>\\`"}.find(c) == std::string_view::npos;
       if (!fine) return std::nullopt;
       out += c;
       continue;
     }
-    if (i + 2 >= segment.size() || !is_hex(segment[i + 1]) || !is_hex(segment[i + 2])) return std::nullopt;
-    const auto value = static_cast<char>(std::strtoul(std::string{segment.substr(i + 1, 2)}.c_str(), nullptr, 16));
+    if (i + 2 >= segment.size() || !is_hex(segment[i + 1]) || !is_hex(segment[i + 2]))
+      return std::nullopt;
+    const auto value =
+        static_cast<char>(std::strtoul(std::string{segment.substr(i + 1, 2)}.c_str(), nullptr, 16));
     if (value == 0) return std::nullopt;
-    const bool plain = (static_cast<unsigned char>(value) < 0x80 && std::isalnum(static_cast<unsigned char>(value)) != 0) ||
+    const bool plain = (static_cast<unsigned char>(value) < 0x80 &&
+                        std::isalnum(static_cast<unsigned char>(value)) != 0) ||
                        std::string_view{"-._~"}.find(value) != std::string_view::npos;
     if (plain) {
       out += value;
     } else {
       out += '%';
-      for (const char digit : segment.substr(i + 1, 2)) out += static_cast<char>(std::toupper(static_cast<unsigned char>(digit)));
+      for (const char digit : segment.substr(i + 1, 2))
+        out += static_cast<char>(std::toupper(static_cast<unsigned char>(digit)));
     }
     i += 2;
   }
@@ -115,7 +127,9 @@ bool is_query(std::string_view query) {
   for (size_t i = 0; i < query.size(); ++i) {
     const auto c = static_cast<unsigned char>(query[i]);
     if (c == '%') {
-      if (i + 2 >= query.size() || !is_hex(query[i + 1]) || !is_hex(query[i + 2]) || query.substr(i + 1, 2) == "00") return false;
+      if (i + 2 >= query.size() || !is_hex(query[i + 1]) || !is_hex(query[i + 2]) ||
+          query.substr(i + 1, 2) == "00")
+        return false;
     } else if (c <= 0x20 || c >= 0x7f || c == '#' || c == '<' || c == '>') {
       return false;
     }
@@ -126,7 +140,9 @@ bool is_query(std::string_view query) {
 // Everything that requests and responses have in common.
 std::optional<Head> read_fields(std::string_view head, std::string_view& start_line) {
   Head read;
-  if (!std::all_of(head.begin(), head.end(), [](char c) { return is_text(c) || c == '\r' || c == '\n'; })) return std::nullopt;
+  if (!std::all_of(head.begin(), head.end(),
+                   [](char c) { return is_text(c) || c == '\r' || c == '\n'; }))
+    return std::nullopt;
   auto lines = split(head, "\r\n");
   for (const std::string_view line : lines) {
     if (line.find_first_of("\r\n") != std::string_view::npos) return std::nullopt;
@@ -143,21 +159,27 @@ std::optional<Head> read_fields(std::string_view head, std::string_view& start_l
     const std::string value{trimmed(line.substr(colon + 1))};
     read.fields.emplace_back(name, value);
     if (name == "content-length") {
-      if (++lengths > 1 || value.empty() || value.size() > 18 || !std::all_of(value.begin(), value.end(), is_digit)) return std::nullopt;
+      if (++lengths > 1 || value.empty() || value.size() > 18 ||
+          !std::all_of(value.begin(), value.end(), is_digit))
+        return std::nullopt;
       read.length = std::stoull(value);
       // llhttp knows blanks around a length and no tabs.
       if (line.find('\t') != std::string_view::npos) read.may_be_refused = true;
     }
-    if (name == "transfer-encoding" && (++encodings > 1 || lower(value) != "chunked")) return std::nullopt;
+    if (name == "transfer-encoding" && (++encodings > 1 || lower(value) != "chunked"))
+      return std::nullopt;
   }
   if (lengths > 0 && encodings > 0) return std::nullopt;
-  read.framing = encodings > 0 ? Framing::chunked : read.length > 0 ? Framing::length : Framing::none;
+  read.framing = encodings > 0     ? Framing::chunked
+                 : read.length > 0 ? Framing::length
+                                   : Framing::none;
   return read;
 }
 
 }  // namespace
 
-std::optional<std::string> normal_target(std::string_view method, std::string_view target, std::string& authority) {
+std::optional<std::string> normal_target(std::string_view method, std::string_view target,
+                                         std::string& authority) {
   if (target == "*") return method == "OPTIONS" ? std::optional<std::string>{"*"} : std::nullopt;
   if (target.empty()) return std::nullopt;
   if (target.front() != '/') {
@@ -203,7 +225,8 @@ Reading read_request(std::string_view bytes) {
   if (!head) return reading;
   head->end = end + 4;
   const auto parts = split(line, " ");
-  if (parts.size() != 3 || !is_method(parts[0]) || (parts[2] != "HTTP/1.1" && parts[2] != "HTTP/1.0") || parts[1].size() > 8192)
+  if (parts.size() != 3 || !is_method(parts[0]) ||
+      (parts[2] != "HTTP/1.1" && parts[2] != "HTTP/1.0") || parts[1].size() > 8192)
     return reading;
   head->method = parts[0];
   head->is_http_1_1 = parts[2] == "HTTP/1.1";
@@ -239,11 +262,14 @@ Reading read_response(std::string_view bytes) {
   head->is_http_1_1 = line.starts_with("HTTP/1.1 ");
   if (!head->is_http_1_1 && !line.starts_with("HTTP/1.0 ")) return reading;
   const std::string_view rest = line.substr(9);
-  if (rest.size() < 3 || !std::all_of(rest.begin(), rest.begin() + 3, is_digit) || (rest.size() > 3 && rest[3] != ' ')) return reading;
+  if (rest.size() < 3 || !std::all_of(rest.begin(), rest.begin() + 3, is_digit) ||
+      (rest.size() > 3 && rest[3] != ' '))
+    return reading;
   head->status = static_cast<unsigned>(std::stoul(std::string{rest.substr(0, 3)}));
   if (head->status < 100 || head->status > 599) return reading;
   const bool has_length =
-      std::any_of(head->fields.begin(), head->fields.end(), [](const auto& field) { return field.first == "content-length"; });
+      std::any_of(head->fields.begin(), head->fields.end(),
+                  [](const auto& field) { return field.first == "content-length"; });
   if (head->framing == Framing::chunked && !head->is_http_1_1) return reading;
   if (head->status < 200 || head->status == 204 || head->status == 304) {
     head->framing = Framing::none;
@@ -274,7 +300,8 @@ Body read_chunked(std::string_view bytes) {
     const auto digits = std::min(line.find_first_not_of("0123456789abcdefABCDEF"), line.size());
     const std::string size_text{line.substr(0, digits)};
     const auto significant = size_text.find_first_not_of('0');
-    if (digits == 0 || (significant != std::string::npos && size_text.size() - significant > 16)) return broken();
+    if (digits == 0 || (significant != std::string::npos && size_text.size() - significant > 16))
+      return broken();
     const std::string_view extensions = line.substr(digits, line.size() - digits - 2);
     if (!extensions.empty() && extensions.front() != ';') return broken();
     if (!std::all_of(extensions.begin(), extensions.end(), is_text)) return broken();
@@ -308,7 +335,8 @@ Body read_chunked(std::string_view bytes) {
       return body;
     }
     const auto colon = line.find(':');
-    if (colon == std::string_view::npos || !is_token(line.substr(0, colon)) || !std::all_of(line.begin(), line.end(), is_text))
+    if (colon == std::string_view::npos || !is_token(line.substr(0, colon)) ||
+        !std::all_of(line.begin(), line.end(), is_text))
       return broken();
     const std::string name = lower(line.substr(0, colon));
     // Nobody sends these; llhttp refuses them.

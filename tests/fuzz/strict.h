@@ -1,5 +1,6 @@
-// A second reading of RFC 9110, 9112 and 3986, as plain as it can be and slow: what a message is, where it ends, what its target
-// means. The fuzz targets hold the gateway's own against it. It shares no code with http/.
+// A second reading of RFC 9110, 9112 and 3986, as plain as it can be and slow: what a message is,
+// where it ends, what its target means. The fuzz targets hold the gateway's own against it. It
+// shares no code with http/.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,11 @@ struct Reading {
 [[nodiscard]] Reading read_request(std::string_view bytes);
 [[nodiscard]] Reading read_response(std::string_view bytes);  // to a GET
 
-// The form that is matched and forwarded; nothing if it is refused. `authority` is filled in for the absolute form.
-[[nodiscard]] std::optional<std::string> normal_target(std::string_view method, std::string_view target, std::string& authority);
+// The form that is matched and forwarded; nothing if it is refused. `authority` is filled in for
+// the absolute form.
+[[nodiscard]] std::optional<std::string> normal_target(std::string_view method,
+                                                       std::string_view target,
+                                                       std::string& authority);
 
 struct Body {
   enum class State : uint8_t { incomplete, complete, broken } state = State::incomplete;

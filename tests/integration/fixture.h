@@ -1,4 +1,5 @@
-// A gateway as it ships, on a free port, with the example service behind it; and a client that says any bytes.
+// A gateway as it ships, on a free port, with the example service behind it; and a client that says
+// any bytes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,8 +16,8 @@
 
 #include "auth/mint.h"
 #include "cli/example_service.h"
-#include "core/affinity.h"
 #include "config/reader.h"
+#include "core/affinity.h"
 #include "gateway/gateway.h"
 
 namespace sluice {
@@ -26,7 +27,8 @@ inline constexpr std::string_view secret = "mysecret";
 class Connection {
  public:
   // `from`: a loopback address of the client's choice, host order.
-  explicit Connection(uint16_t port, uint32_t from = 0x7f000001) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Connection(uint16_t port, uint32_t from = 0x7f000001)
+      : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const auto own = core::SocketAddress::ipv4(from, 0);
     if (::bind(socket_, own.data(), own.size()) != 0) return;
     const auto address = core::SocketAddress::ipv4(0x7f000001, port);
@@ -78,11 +80,16 @@ class Connection {
 
 inline std::string token(const std::string& subject = "tester") {
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  return auth::mint({.secret = secret, .subject = subject, .issued_at = now, .expires = now + std::chrono::hours{1}});
+  return auth::mint({.secret = secret,
+                     .subject = subject,
+                     .issued_at = now,
+                     .expires = now + std::chrono::hours{1}});
 }
 
-inline std::string request(const std::string& line, const std::string& fields = "", const std::string& body = "") {
-  return line + " HTTP/1.1\r\nHost: sluice.test\r\nAuthorization: Bearer " + token() + "\r\n" + fields + "\r\n" + body;
+inline std::string request(const std::string& line, const std::string& fields = "",
+                           const std::string& body = "") {
+  return line + " HTTP/1.1\r\nHost: sluice.test\r\nAuthorization: Bearer " + token() + "\r\n" +
+         fields + "\r\n" + body;
 }
 
 class GatewayTest : public ::testing::Test {
@@ -92,12 +99,13 @@ class GatewayTest : public ::testing::Test {
     service_.start();
     config_.listeners.front().address = core::SocketAddress::ipv4(0x7f000001, 0);
     config::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, service_.port()),
-                        "127.0.0.1:" + std::to_string(service_.port()));
+                         "127.0.0.1:" + std::to_string(service_.port()));
     config::add_secret_auth(config_, "main", std::string{secret});
     config_.log_path = "none";
     config_.sandbox = config::Sandbox::off;  // the test's own process would be in it
     config_.demo_routes = config::DemoRoutes::on;
-    config_.bounds = {.connections = 600, .exchanges = 128, .upstream_connections = 64, .limiter_keys = 1000};
+    config_.bounds = {
+        .connections = 600, .exchanges = 128, .upstream_connections = 64, .limiter_keys = 1000};
     const auto cores = core::available_cores();
     config_.cores = {cores.front(), cores.back()};
     // More workers than cores: for whoever looks for races.
@@ -107,7 +115,8 @@ class GatewayTest : public ::testing::Test {
   // From a configuration file's text in which UPSTREAM stands for the example service.
   void start(std::string yaml) {
     const auto at = yaml.find("UPSTREAM");
-    if (at != std::string::npos) yaml.replace(at, 8, "http://127.0.0.1:" + std::to_string(service_.port()));
+    if (at != std::string::npos)
+      yaml.replace(at, 8, "http://127.0.0.1:" + std::to_string(service_.port()));
     ::setenv("GATEWAY_TEST_SECRET", std::string{secret}.c_str(), 1);
     config::ConfigReading reading = config::read_config_text("test.yaml", yaml);
     for (const std::string& complaint : reading.complaints) ADD_FAILURE() << complaint;
@@ -133,10 +142,12 @@ class GatewayTest : public ::testing::Test {
   }
   void TearDown() override {
     if (gateway_ == nullptr) return;
-    const std::string metrics = ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    const std::string metrics =
+        ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     if (!metrics.empty()) {
-      for (const char* line : {"\ngateway_engine_io_workers 0\n", "\ngateway_engine_stale_completions_total 0\n",
-                               "\ngateway_engine_unexpected_errors_total 0\n"}) {
+      for (const char* line :
+           {"\ngateway_engine_io_workers 0\n", "\ngateway_engine_stale_completions_total 0\n",
+            "\ngateway_engine_unexpected_errors_total 0\n"}) {
         EXPECT_NE(metrics.find(line), std::string::npos) << line;
       }
     }
@@ -151,9 +162,13 @@ class GatewayTest : public ::testing::Test {
   uint64_t metric(const std::string& name) {
     const std::string text = ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     const auto at = text.find("\n" + name + " ");
-    return at == std::string::npos ? UINT64_MAX : std::strtoull(text.c_str() + at + name.size() + 2, nullptr, 10);
+    return at == std::string::npos
+               ? UINT64_MAX
+               : std::strtoull(text.c_str() + at + name.size() + 2, nullptr, 10);
   }
-  std::string url(const std::string& path) { return "http://127.0.0.1:" + std::to_string(gateway_->port()) + path; }
+  std::string url(const std::string& path) {
+    return "http://127.0.0.1:" + std::to_string(gateway_->port()) + path;
+  }
 
   cli::ExampleService service_;
   config::Config config_;

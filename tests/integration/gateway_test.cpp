@@ -1,4 +1,5 @@
-// The gateway as it ships, over real sockets on free ports, with the example service behind it and real clients before it.
+// The gateway as it ships, over real sockets on free ports, with the example service behind it and
+// real clients before it.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -25,27 +26,33 @@ std::string run(const std::string& command) {
   FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
   std::array<char, 4096> piece;
   size_t got = 0;
-  while ((got = std::fread(piece.data(), 1, piece.size(), pipe)) > 0) output.append(piece.data(), got);
+  while ((got = std::fread(piece.data(), 1, piece.size(), pipe)) > 0)
+    output.append(piece.data(), got);
   ::pclose(pipe);
   return output;
 }
 
 TEST_F(GatewayTest, request_goes_through_and_is_refused_without_a_token) {
   start();
-  EXPECT_TRUE(ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 OK\r\n"));
-  const std::string refused = ask("GET /api/hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(
+      ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 OK\r\n"));
+  const std::string refused =
+      ask("GET /api/hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   EXPECT_TRUE(refused.starts_with("HTTP/1.1 401 Unauthorized\r\n"));
   EXPECT_NE(refused.find("WWW-Authenticate: Bearer realm=\"sluice\"\r\n"), std::string::npos);
-  EXPECT_TRUE(ask("GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 200 OK\r\n"));
+  EXPECT_TRUE(ask("GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                  .starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
 TEST_F(GatewayTest, load_balancer_says_who_the_client_is) {
   config_.listeners.front().proxy_protocol = config::ProxyProtocol::required;
   config_.trusted.push_back(*core::Cidr::parse("127.0.0.0/8"));
   start();
-  const std::string command = "curl -sf --haproxy-protocol -H 'Authorization: Bearer " + token() + "' " + url("/echo") + " -d hello";
+  const std::string command = "curl -sf --haproxy-protocol -H 'Authorization: Bearer " + token() +
+                              "' " + url("/echo") + " -d hello";
   EXPECT_EQ(std::system((command + " | grep -q hello").c_str()), 0);
-  EXPECT_EQ(ask("GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), "") << "without a header nobody is heard";
+  EXPECT_EQ(ask("GET /health HTTP/1.1\r\nHost: a\r\n\r\n"), "")
+      << "without a header nobody is heard";
 }
 
 TEST_F(GatewayTest, pipelined_requests_are_answered_in_order) {
@@ -79,8 +86,10 @@ TEST_F(GatewayTest, large_bodies_arrive_whole_both_ways) {
       }
       encoded += "0\r\n\r\n";
     }
-    const std::string framing = chunked ? "Transfer-Encoding: chunked\r\n" : "Content-Length: " + std::to_string(body.size()) + "\r\n";
-    const std::string answer = ask(request("POST /echo", framing + "Connection: close\r\n", encoded));
+    const std::string framing = chunked ? "Transfer-Encoding: chunked\r\n"
+                                        : "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    const std::string answer =
+        ask(request("POST /echo", framing + "Connection: close\r\n", encoded));
     const size_t head = answer.find("\r\n\r\n");
     ASSERT_NE(head, std::string::npos);
     EXPECT_TRUE(answer.substr(head + 4) == body) << "chunked " << chunked;
@@ -91,7 +100,8 @@ TEST_F(GatewayTest, large_bodies_arrive_whole_both_ways) {
 
 TEST_F(GatewayTest, old_client_gets_the_body_without_chunks) {
   start();
-  const std::string answer = ask("GET /chunked?n=100000 HTTP/1.0\r\nAuthorization: Bearer " + token() + "\r\n\r\n");
+  const std::string answer =
+      ask("GET /chunked?n=100000 HTTP/1.0\r\nAuthorization: Bearer " + token() + "\r\n\r\n");
   EXPECT_EQ(answer.find("Transfer-Encoding"), std::string::npos);
   EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, 100'000U);
 }
@@ -104,16 +114,19 @@ TEST_F(GatewayTest, body_is_asked_for_once_token_and_endpoint_are_well) {
   connection.send("hello");
   EXPECT_TRUE(connection.read_until("hello").starts_with("HTTP/1.1 200 OK\r\n"));
   Connection refused{gateway_->port()};
-  refused.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+  refused.send(
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
   EXPECT_TRUE(refused.read_all().starts_with("HTTP/1.1 401 "));
 }
 
 TEST_F(GatewayTest, slow_and_missing_endpoints_have_their_status) {
   config_.upstreams.front().timeouts.head = std::chrono::milliseconds{100};
   start();
-  EXPECT_TRUE(ask(request("GET /slow?ms=60000", "Connection: close\r\n")).starts_with("HTTP/1.1 504 Gateway Timeout\r\n"));
+  EXPECT_TRUE(ask(request("GET /slow?ms=60000", "Connection: close\r\n"))
+                  .starts_with("HTTP/1.1 504 Gateway Timeout\r\n"));
   gateway_->stop();
-  config_.upstreams.front().endpoints.front().destination = core::SocketAddress::ipv4(0x7f000001, 1);
+  config_.upstreams.front().endpoints.front().destination =
+      core::SocketAddress::ipv4(0x7f000001, 1);
   start();
   const std::string refused = ask(request("GET /", "Connection: close\r\n"));
   EXPECT_TRUE(refused.starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
@@ -125,21 +138,27 @@ TEST_F(GatewayTest, bounds_of_heads_and_bodies_answer_and_close) {
   config_.bounds.request_body_bytes = 1000;
   config_.timeouts.head = std::chrono::milliseconds{200};
   start();
-  EXPECT_TRUE(ask(request("POST /echo", "Content-Length: 1001\r\n", std::string(1001, 'x'))).starts_with("HTTP/1.1 413 "));
-  EXPECT_TRUE(ask(request("POST /echo", "Transfer-Encoding: chunked\r\n", "7d0\r\n" + std::string(2000, 'x') + "\r\n0\r\n\r\n"))
+  EXPECT_TRUE(ask(request("POST /echo", "Content-Length: 1001\r\n", std::string(1001, 'x')))
                   .starts_with("HTTP/1.1 413 "));
-  EXPECT_TRUE(ask("GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 414 "));
-  EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: a\r\nA: " + std::string(40'000, 'a') + "\r\n\r\n").starts_with("HTTP/1.1 431 "));
+  EXPECT_TRUE(ask(request("POST /echo", "Transfer-Encoding: chunked\r\n",
+                          "7d0\r\n" + std::string(2000, 'x') + "\r\n0\r\n\r\n"))
+                  .starts_with("HTTP/1.1 413 "));
+  EXPECT_TRUE(ask("GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n")
+                  .starts_with("HTTP/1.1 414 "));
+  EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: a\r\nA: " + std::string(40'000, 'a') + "\r\n\r\n")
+                  .starts_with("HTTP/1.1 431 "));
   EXPECT_TRUE(ask("GET / HTT").starts_with("HTTP/1.1 408 "));
   EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").starts_with("HTTP/1.1 400 "));
-  EXPECT_TRUE(ask("CONNECT a:80 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 405 "));
+  EXPECT_TRUE(ask("CONNECT a:80 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                  .starts_with("HTTP/1.1 405 "));
 }
 
 TEST_F(GatewayTest, limit_admits_exactly_burst_and_one_over_all_cores) {
   policy_ = {.rate = {1, 3'600'000'000'000}, .burst = 5, .delay = 5};
   start();
   // Many connections at once; whichever core they land on, one core owns the key.
-  const std::string command = "ab -q -n 60 -c 12 -H 'Authorization: Bearer " + token() + "' " + url("/api/hello");
+  const std::string command =
+      "ab -q -n 60 -c 12 -H 'Authorization: Bearer " + token() + "' " + url("/api/hello");
   const std::string output = run(command);
   EXPECT_NE(output.find("Complete requests:      60"), std::string::npos) << output;
   EXPECT_NE(output.find("Non-2xx responses:      54"), std::string::npos) << output;
@@ -151,27 +170,39 @@ TEST_F(GatewayTest, burst_is_shaped_to_the_rate) {
   policy_ = {.rate = {1, 20'000'000}, .burst = 5, .delay = 0};
   start();
   const auto begin = std::chrono::steady_clock::now();
-  const std::string output = run("ab -q -n 6 -c 6 -H 'Authorization: Bearer " + token() + "' " + url("/api/hello"));
+  const std::string output =
+      run("ab -q -n 6 -c 6 -H 'Authorization: Bearer " + token() + "' " + url("/api/hello"));
   EXPECT_EQ(output.find("Non-2xx"), std::string::npos) << output;
-  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds{100}) << "six at one each 20 ms";
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds{100})
+      << "six at one each 20 ms";
 }
 
 TEST_F(GatewayTest, curl_is_served) {
   start();
   const std::string auth = " -H 'Authorization: Bearer " + token() + "' ";
-  EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/bytes?n=1000000") + "'"), "200 1000000");
-  EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/chunked?n=1000000") + "'"), "200 1000000");
-  EXPECT_EQ(run("curl -s -I -o /dev/null -w '%{http_code}'" + auth + "'" + url("/bytes?n=10") + "'"), "200");
+  EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" +
+                url("/bytes?n=1000000") + "'"),
+            "200 1000000");
+  EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" +
+                url("/chunked?n=1000000") + "'"),
+            "200 1000000");
   EXPECT_EQ(
-      run("head -c 300000 /dev/zero | curl -s -T - -o /dev/null -w '%{http_code} %{size_download}'" + auth + "'" + url("/echo") + "'"),
-      "200 300000");
-  EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code}'" + auth + "--path-as-is '" + url("/status/404/../204") + "'"), "204");
+      run("curl -s -I -o /dev/null -w '%{http_code}'" + auth + "'" + url("/bytes?n=10") + "'"),
+      "200");
+  EXPECT_EQ(run("head -c 300000 /dev/zero | curl -s -T - -o /dev/null -w '%{http_code} "
+                "%{size_download}'" +
+                auth + "'" + url("/echo") + "'"),
+            "200 300000");
+  EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code}'" + auth + "--path-as-is '" +
+                url("/status/404/../204") + "'"),
+            "204");
 }
 
 TEST_F(GatewayTest, metrics_satisfy_promtool) {
   start();
   ask(request("GET /api/hello", "Connection: close\r\n"));
-  const std::string output = run("curl -s " + url("/metrics") + " | promtool check metrics && echo fine");
+  const std::string output =
+      run("curl -s " + url("/metrics") + " | promtool check metrics && echo fine");
   EXPECT_EQ(output, "fine\n");
 }
 
@@ -181,18 +212,21 @@ TEST_F(GatewayTest, cores_serve_while_the_pool_works) {
   std::vector<std::thread> workers;
   for (int i = 0; i < 4; ++i) {
     workers.emplace_back([&] {
-      EXPECT_TRUE(ask(request("GET /demo/work?ms=300", "Connection: close\r\n")).starts_with("HTTP/1.1 200 "));
+      EXPECT_TRUE(ask(request("GET /demo/work?ms=300", "Connection: close\r\n"))
+                      .starts_with("HTTP/1.1 200 "));
       --working;
     });
   }
   int served = 0;
   while (working > 0) {
-    EXPECT_TRUE(ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 "));
+    EXPECT_TRUE(
+        ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 "));
     ++served;
   }
   for (auto& worker : workers) worker.join();
   EXPECT_GT(served, 10);
-  EXPECT_TRUE(ask(request("GET /demo/work?ms=1001", "Connection: close\r\n")).starts_with("HTTP/1.1 400 "));
+  EXPECT_TRUE(
+      ask(request("GET /demo/work?ms=1001", "Connection: close\r\n")).starts_with("HTTP/1.1 400 "));
 }
 
 TEST_F(GatewayTest, drain_finishes_what_is_in_flight_and_says_so) {
@@ -203,7 +237,8 @@ TEST_F(GatewayTest, drain_finishes_what_is_in_flight_and_says_so) {
   idle.send(request("GET /api/hello"));
   idle.read_until("}\n");
   // The slow one has reached the endpoint once the gateway counts it.
-  while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_requests_in_flight 2") == std::string::npos) {
+  while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+             .find("gateway_requests_in_flight 2") == std::string::npos) {
   }
   gateway_->begin_drain();
   EXPECT_EQ(idle.read_all(), "") << "an idle connection closes";
@@ -222,7 +257,8 @@ TEST_F(GatewayTest, cut_refuses_what_waits_and_counts_it) {
   start();
   Connection slow{gateway_->port()};
   slow.send(request("GET /slow?ms=600000"));
-  while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_requests_in_flight 2") == std::string::npos) {
+  while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+             .find("gateway_requests_in_flight 2") == std::string::npos) {
   }
   gateway_->begin_drain();
   gateway_->cut();
@@ -251,7 +287,8 @@ TEST_F(GatewayTest, idle_connections_beyond_the_bound_give_way) {
     ASSERT_TRUE(idle.back()->is_connected());
   }
   EXPECT_TRUE(ask(request("GET /api/hello", "Connection: close\r\n")).starts_with("HTTP/1.1 200 "));
-  EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_connections_shed_total 0\n"),
+  EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                .find("gateway_connections_shed_total 0\n"),
             std::string::npos);
 }
 
@@ -266,7 +303,8 @@ TEST(Notify, service_manager_hears_ready_and_stopping) {
   ASSERT_EQ(::bind(manager, reinterpret_cast<const sockaddr*>(&address), size), 0);
   const std::string pid =
       run("NOTIFY_SOCKET=@" + name +
-          " JWT_SECRET=mysecret " SLUICE_BINARY " run --listen 127.0.0.1:0 --log none --cores 1 >/dev/null 2>&1 & echo $!");
+          " JWT_SECRET=mysecret " SLUICE_BINARY
+          " run --listen 127.0.0.1:0 --log none --cores 1 >/dev/null 2>&1 & echo $!");
   const auto next = [&] {
     pollfd readable{.fd = manager, .events = POLLIN, .revents = 0};
     if (::poll(&readable, 1, 20'000) <= 0) return std::string{"nothing"};
@@ -285,10 +323,12 @@ TEST_F(GatewayTest, client_that_leaves_frees_its_place_at_once) {
   {
     Connection leaving{gateway_->port()};
     leaving.send(request("GET /slow?ms=600000"));
-    while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_requests_in_flight 2") == std::string::npos) {
+    while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+               .find("gateway_requests_in_flight 2") == std::string::npos) {
     }
   }
-  while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").find("gateway_requests_in_flight 1") == std::string::npos) {
+  while (ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+             .find("gateway_requests_in_flight 1") == std::string::npos) {
   }
   const std::string metrics = ask("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   EXPECT_NE(metrics.find("status=\"499\",reason=\"downstream.closed\"} 1"), std::string::npos);

@@ -22,7 +22,8 @@ constexpr std::array rude_requests = {
     "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n",
     "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: "
+    "chunked\r\n\r\n0\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "BREW / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -34,18 +35,22 @@ constexpr std::array rude_requests = {
 }  // namespace
 
 std::string Client::describe() const {
-  return "client of " + std::to_string(options_.first_number) + ", mood " + std::to_string(static_cast<unsigned>(options_.mood)) +
-         ", waits for " + std::to_string(expected_.size()) + (expected_.empty() ? "" : " first " + expected_.front().tag.text());
+  return "client of " + std::to_string(options_.first_number) + ", mood " +
+         std::to_string(static_cast<unsigned>(options_.mood)) + ", waits for " +
+         std::to_string(expected_.size()) +
+         (expected_.empty() ? "" : " first " + expected_.front().tag.text());
 }
 
 bool Client::world_is_calm() const {
-  return world_.faults().reset == 0 && world_.faults().connect_fails == 0 && world_.faults().no_sockets == 0 &&
-         world_.faults().no_memory == 0 && world_.faults().long_stall == 0;
+  return world_.faults().reset == 0 && world_.faults().connect_fails == 0 &&
+         world_.faults().no_sockets == 0 && world_.faults().no_memory == 0 &&
+         world_.faults().long_stall == 0;
 }
 
 void Client::start() {
   constexpr uint32_t balancer = 0x7f000002;
-  socket_ = world_.connect_actor(this, options_.port, options_.is_announced ? balancer : options_.address);
+  socket_ = world_.connect_actor(this, options_.port,
+                                 options_.is_announced ? balancer : options_.address);
   if (options_.is_announced) {
     std::array<char, core::SocketAddress::address_text_max> text;
     const size_t size = core::SocketAddress::ipv4(options_.address, 1).format_address(text.data());
@@ -59,7 +64,8 @@ void Client::start() {
 void Client::watch_the_clock() {
   world_.after(patience, [this] {
     if (done_) return;
-    if (!expected_.empty() && world_.now() - std::max(last_news_, expected_.front().asked_at) > patience) {
+    if (!expected_.empty() &&
+        world_.now() - std::max(last_news_, expected_.front().asked_at) > patience) {
       world_.violation("no answer: " + describe());
       return;
     }
@@ -93,14 +99,18 @@ Tag Client::make_tag(bool with_body) {
 
 void Client::add_request() {
   const bool tunnel = options_.mood == Mood::tunneling;
-  const bool with_body = (world_.happens(40) && !tunnel) || options_.mood == Mood::expecting || options_.mood == Mood::stalling_body;
+  const bool with_body = (world_.happens(40) && !tunnel) || options_.mood == Mood::expecting ||
+                         options_.mood == Mood::stalling_body;
   const Tag tag = make_tag(with_body);
   const bool is_old = options_.mood == Mood::old;
-  const char* method = with_body ? (world_.happens(50) ? "POST" : "PUT") : (world_.happens(15) && !tunnel ? "HEAD" : "GET");
+  const char* method = with_body ? (world_.happens(50) ? "POST" : "PUT")
+                                 : (world_.happens(15) && !tunnel ? "HEAD" : "GET");
   const std::string name = method;
   const bool chunked = with_body && !is_old && world_.happens(50);
   const std::string body = body_of(tag, false, tag.request_bytes);
-  std::string head = name + (world_.happens(10) ? " http://sluice.test/a/../b" : " /things/" + std::to_string(tag.number)) +
+  std::string head = name +
+                     (world_.happens(10) ? " http://sluice.test/a/../b"
+                                         : " /things/" + std::to_string(tag.number)) +
                      "?q=1 HTTP/1." + (is_old ? "0" : "1") + "\r\n";
   head += "Host: sluice.test\r\nX-Tag: " + tag.text() + "\r\n";
   if (options_.mood != Mood::tokenless) head += "Authorization: Bearer " + options_.token + "\r\n";
@@ -108,7 +118,9 @@ void Client::add_request() {
   if (tunnel)
     head += "Connection: keep-alive, Upgrade\r\nUpgrade: h2c, websocket\r\n";
   else if ((names_fields = world_.happens(30)))
-    head += "Connection: keep-alive, X-Evil\r\nX-Evil: 1\r\nX_Under: 1\r\nX-Forwarded-For: 1.2.3.4\r\nTE: trailers\r\n";
+    head +=
+        "Connection: keep-alive, X-Evil\r\nX-Evil: 1\r\nX_Under: 1\r\nX-Forwarded-For: "
+        "1.2.3.4\r\nTE: trailers\r\n";
   else if (is_old && world_.happens(50))
     head += "Connection: keep-alive\r\n";
   std::string encoded;
@@ -146,11 +158,12 @@ void Client::add_request() {
   } else {
     out_ += encoded;
   }
-  expected_.push_back({.tag = tag,
-                       .is_head = name == "HEAD",
-                       .has_body = with_body,
-                       .is_refused = options_.mood == Mood::tokenless || options_.mood == Mood::forging,
-                       .asked_at = world_.now()});
+  expected_.push_back(
+      {.tag = tag,
+       .is_head = name == "HEAD",
+       .has_body = with_body,
+       .is_refused = options_.mood == Mood::tokenless || options_.mood == Mood::forging,
+       .asked_at = world_.now()});
   tally_.idempotent[tag.number] = name != "POST";
   ++tally_.asked;
   ++sent_requests_;
@@ -173,10 +186,13 @@ void Client::add_local_request() {
 
 void Client::write_more() {
   if (done_ || left_) return;
-  const bool may_ask = !tunnels_ && sent_requests_ < options_.requests && !stalled_ && !told_to_close_ && withheld_.empty() &&
-                       (expected_.empty() || (options_.mood == Mood::pipelining && expected_.size() < 4));
+  const bool may_ask =
+      !tunnels_ && sent_requests_ < options_.requests && !stalled_ && !told_to_close_ &&
+      withheld_.empty() &&
+      (expected_.empty() || (options_.mood == Mood::pipelining && expected_.size() < 4));
   if (may_ask && out_.empty()) {
-    const unsigned count = options_.mood == Mood::pipelining ? 1 + static_cast<unsigned>(world_.random().below(4)) : 1;
+    const unsigned count =
+        options_.mood == Mood::pipelining ? 1 + static_cast<unsigned>(world_.random().below(4)) : 1;
     for (unsigned i = 0; i < count && sent_requests_ < options_.requests && !stalled_; ++i) {
       if (options_.mood == Mood::rude && world_.happens(50))
         add_rude_request();
@@ -195,7 +211,9 @@ void Client::write_more() {
       for (Expected& expected : expected_) expected.asked_at = world_.now();
     }
     if (!out_.empty() && (sent > 0 || world_.room(socket_) > 0)) {
-      world_.after(std::chrono::microseconds{world_.random().below(world_.happens(5) ? 50'000 : 300)}, [this] { write_more(); });
+      world_.after(
+          std::chrono::microseconds{world_.random().below(world_.happens(5) ? 50'000 : 300)},
+          [this] { write_more(); });
     }
   }
   if ((options_.mood == Mood::leaving || options_.mood == Mood::resetting) && world_.happens(20)) {
@@ -210,7 +228,8 @@ void Client::write_more() {
     });
   }
   if (tunnels_ && out_.empty() && !stalled_ && !left_) world_.shutdown_write(socket_);
-  if (options_.mood == Mood::half_closing && sent_requests_ == options_.requests && out_.empty()) world_.shutdown_write(socket_);
+  if (options_.mood == Mood::half_closing && sent_requests_ == options_.requests && out_.empty())
+    world_.shutdown_write(socket_);
 }
 
 void Client::on_socket(SocketId socket) {
@@ -222,7 +241,8 @@ void Client::on_socket(SocketId socket) {
     const bool slow = state.window < 2000;
     in_ += world_.take(socket, slow ? 1 + world_.random().below(500) : state.received.size());
     if (!state.received.empty()) {
-      world_.after(std::chrono::microseconds{world_.random().below(400)}, [this, socket] { on_socket(socket); });
+      world_.after(std::chrono::microseconds{world_.random().below(400)},
+                   [this, socket] { on_socket(socket); });
       read_answers(false);
       return;
     }
@@ -240,19 +260,23 @@ void Client::on_socket(SocketId socket) {
   }
   // Closed. What is unanswered must have a reason.
   // A request that found every buffer taken until the idle timeout was never read.
-  const bool waited_for_a_buffer = !expected_.empty() && world_.now() - expected_.front().asked_at > std::chrono::seconds{4};
-  const bool reason = told_to_close_ || excused_ || left_ || !world_is_calm() || stalled_ || options_.mood == Mood::half_closing ||
-                      options_.mood == Mood::rude || state.reset || refused_with_body_ || waited_for_a_buffer ||
+  const bool waited_for_a_buffer =
+      !expected_.empty() && world_.now() - expected_.front().asked_at > std::chrono::seconds{4};
+  const bool reason = told_to_close_ || excused_ || left_ || !world_is_calm() || stalled_ ||
+                      options_.mood == Mood::half_closing || options_.mood == Mood::rude ||
+                      state.reset || refused_with_body_ || waited_for_a_buffer ||
                       options_.play_count > harmless_plays;
   if (!expected_.empty() && !reason) world_.violation("closed without an answer: " + describe());
   finish();
 }
 
-// A part now, the rest as it gets through; then FIN, and the echo comes to its end. Some fall silent half-way.
+// A part now, the rest as it gets through; then FIN, and the echo comes to its end. Some fall
+// silent half-way.
 void Client::begin_tunnel(const Tag& tag) {
   tunnels_ = true;
   expected_.pop_front();
-  const std::string all = body_of(tag, false, static_cast<uint32_t>(world_.random().below(options_.small ? 3000 : 200'000)));
+  const std::string all = body_of(
+      tag, false, static_cast<uint32_t>(world_.random().below(options_.small ? 3000 : 200'000)));
   stalled_ = world_.happens(15);
   out_ += stalled_ ? all.substr(0, all.size() / 2) : all;
   echo_ = out_;
@@ -266,7 +290,8 @@ void Client::read_tunnel(bool closed) {
   }
   echo_.erase(0, in_.size());
   in_.clear();
-  const bool excuse = stalled_ || excused_ || left_ || !world_is_calm() || world_.socket(socket_).reset;
+  const bool excuse =
+      stalled_ || excused_ || left_ || !world_is_calm() || world_.socket(socket_).reset;
   if (closed && !echo_.empty() && !excuse) world_.violation("a tunnel ended early: " + describe());
   // Both ends are through, so nothing need be waited for.
   if (closed && !excuse && world_.now() - last_news_ > std::chrono::seconds{2})
@@ -285,13 +310,15 @@ void Client::read_answers(bool closed) {
   while (!expected_.empty()) {
     const Expected& expected = expected_.front();
     Taken taken =
-        take_message(in_, expected.is_head ? Reading::response_to_head : Reading::response, closed && !world_.socket(socket_).reset);
+        take_message(in_, expected.is_head ? Reading::response_to_head : Reading::response,
+                     closed && !world_.socket(socket_).reset);
     if (taken.state == Taken::State::broken) {
       world_.violation("a broken answer: " + taken.why + "; " + describe());
       return;
     }
     if (taken.state == Taken::State::incomplete) return;
-    const auto status = static_cast<unsigned>(std::strtoul(taken.message.start_line.c_str() + 9, nullptr, 10));
+    const auto status =
+        static_cast<unsigned>(std::strtoul(taken.message.start_line.c_str() + 9, nullptr, 10));
     if (status == 101) {
       if (!check(taken.message, status)) return;
       begin_tunnel(expected.tag);
@@ -310,8 +337,10 @@ void Client::read_answers(bool closed) {
     }
     if (!check(taken.message, status)) return;
     // A chunked body that nobody wants may turn out to be longer than is thrown away.
-    if ((status >= 400 || expected.tag.play == Play::early) && expected.tag.request_bytes > 0) refused_with_body_ = true;
-    // Refused before the body was asked for: the body is not sent, and the connection is of no more use.
+    if ((status >= 400 || expected.tag.play == Play::early) && expected.tag.request_bytes > 0)
+      refused_with_body_ = true;
+    // Refused before the body was asked for: the body is not sent, and the connection is of no more
+    // use.
     if (!withheld_.empty()) {
       told_to_close_ = true;
       withheld_.clear();
@@ -319,12 +348,16 @@ void Client::read_answers(bool closed) {
     ++tally_.answered;
     ++tally_.by_status[status];
     expected_.pop_front();
-    if (const std::string* connection = taken.message.field("connection"); connection != nullptr && *connection == "close")
+    if (const std::string* connection = taken.message.field("connection");
+        connection != nullptr && *connection == "close")
       told_to_close_ = true;
     if (told_to_close_) expected_.clear();
   }
-  const bool is_timeout = stalled_ && in_.compare(0, 13, "HTTP/1.1 408 ", 0, std::min<size_t>(13, in_.size())) == 0;  // for half a head
-  if (!in_.empty() && !told_to_close_ && !is_timeout) world_.violation("an answer that nobody asked for: " + in_.substr(0, 60));
+  const bool is_timeout =
+      stalled_ && in_.compare(0, 13, "HTTP/1.1 408 ", 0, std::min<size_t>(13, in_.size())) ==
+                      0;  // for half a head
+  if (!in_.empty() && !told_to_close_ && !is_timeout)
+    world_.violation("an answer that nobody asked for: " + in_.substr(0, 60));
   if (sent_requests_ >= options_.requests && out_.empty() && !stalled_ && !done_) {
     world_.close(socket_);
     finish();
@@ -342,39 +375,50 @@ bool Client::check(const Message& answer, unsigned status) {
   if (answer.field("x-hop") != nullptr) return fail("a hop-by-hop field was passed on");
   if (expected.is_local) {
     const bool is_unknown = status == 401 && options_.may_be_unknown;
-    if (tag != nullptr || (status != 200 && status != 503 && status != 429 && !is_unknown)) return fail("a local route went elsewhere");
+    if (tag != nullptr || (status != 200 && status != 503 && status != 429 && !is_unknown))
+      return fail("a local route went elsewhere");
     return true;
   }
   if (tag == nullptr) {
-    const bool trouble =
-        (status == 401 && options_.may_be_unknown) || status == 429 || status == 502 || status == 503 || status == 504 || status == 408;
+    const bool trouble = (status == 401 && options_.may_be_unknown) || status == 429 ||
+                         status == 502 || status == 503 || status == 504 || status == 408;
     if (expected.is_refused ? status >= 400 : trouble) {
-      const bool harmless = !expected.is_refused && options_.play_count <= harmless_plays && world_is_calm() && !excused_ && !stalled_;
-      // A request that can't be sent again may meet a pooled connection in the moment in which the endpoint closes it.
-      const bool unlucky = status == 502 && (!tally_.idempotent[expected.tag.number] || expected.has_body);
+      const bool harmless = !expected.is_refused && options_.play_count <= harmless_plays &&
+                            world_is_calm() && !excused_ && !stalled_;
+      // A request that can't be sent again may meet a pooled connection in the moment in which the
+      // endpoint closes it.
+      const bool unlucky =
+          status == 502 && (!tally_.idempotent[expected.tag.number] || expected.has_body);
       // Few connections and slow answers make a long queue.
-      const bool queued = status == 504 && answer.field("proxy-status")->find("\"deadline\"") != std::string::npos;
-      if (harmless && status != 429 && status != 503 && status != 401 && !unlucky && !queued) return fail("a failure in a calm world");
+      const bool queued =
+          status == 504 && answer.field("proxy-status")->find("\"deadline\"") != std::string::npos;
+      if (harmless && status != 429 && status != 503 && status != 401 && !unlucky && !queued)
+        return fail("a failure in a calm world");
       return true;
     }
     return fail("an answer of the gateway's own that makes no sense");
   }
   if (expected.is_refused) return fail("a request that must be refused went through");
-  // What an endpoint sends after its answer, and after the connection went to the next request, can't be told from an
-  // answer (RFC 9112 9.2 has no request ids): only that endpoint's own requests suffer. Bytes that had come are refused.
+  // What an endpoint sends after its answer, and after the connection went to the next request,
+  // can't be told from an answer (RFC 9112 9.2 has no request ids): only that endpoint's own
+  // requests suffer. Bytes that had come are refused.
   if (*tag == "0.0.0.0" && options_.play_count > harmless_plays) tally_.poisoned = true;
   if (tally_.poisoned) return true;
   if (*tag != expected.tag.text()) return fail("the answer of another exchange, " + *tag);
   if (status == 101) {
     const std::string* upgrade = answer.field("upgrade");
-    if (options_.mood != Mood::tunneling || upgrade == nullptr || *upgrade != "websocket" || lies_about_tunnels(expected.tag))
+    if (options_.mood != Mood::tunneling || upgrade == nullptr || *upgrade != "websocket" ||
+        lies_about_tunnels(expected.tag))
       return fail("a 101 that nobody asked for");
     return true;
   }
-  if (answer.field("transfer-encoding") != nullptr && expected.tag.play == Play::chunked && !answer.has_right_trailers(expected.tag))
+  if (answer.field("transfer-encoding") != nullptr && expected.tag.play == Play::chunked &&
+      !answer.has_right_trailers(expected.tag))
     return fail("other trailers, " + std::to_string(answer.trailers.size()));
-  if (status != 200 && status != 204 && status != 304) return fail("a status the origin did not send");
-  if (status == 200 && !expected.is_head && answer.body != body_of(expected.tag, true, expected.tag.response_bytes)) {
+  if (status != 200 && status != 204 && status != 304)
+    return fail("a status the origin did not send");
+  if (status == 200 && !expected.is_head &&
+      answer.body != body_of(expected.tag, true, expected.tag.response_bytes)) {
     // What the endpoint breaks off may end an HTTP/1.0 answer early; nothing else may.
     return fail("another body, " + std::to_string(answer.body.size()) + " bytes");
   }

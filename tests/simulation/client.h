@@ -1,4 +1,5 @@
-// A client of the gateway: says what its mood tells it, in pieces, and checks every answer against what it asked.
+// A client of the gateway: says what its mood tells it, in pieces, and checks every answer against
+// what it asked.
 #pragma once
 
 #include <deque>
@@ -46,12 +47,14 @@ struct Tally {
   uint64_t answered = 0;
   std::map<unsigned, uint64_t> by_status;
   std::map<uint32_t, bool> idempotent;  // by tag
-  bool poisoned = false;                // an endpoint's surplus answer was taken for one: its connections are a step behind
+  bool poisoned =
+      false;  // an endpoint's surplus answer was taken for one: its connections are a step behind
 };
 
 class Client : public Actor {
  public:
-  Client(World& world, ClientOptions options, Tally& tally) : world_(world), options_(std::move(options)), tally_(tally) {}
+  Client(World& world, ClientOptions options, Tally& tally)
+      : world_(world), options_(std::move(options)), tally_(tally) {}
 
   void start();
   void on_socket(SocketId socket) override;

@@ -1,4 +1,5 @@
-// What the control thread of a gateway does for its workers, where a test has no threads: configurations, one after another.
+// What the control thread of a gateway does for its workers, where a test has no threads:
+// configurations, one after another.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace sluice::simulation {
 class Control {
  public:
   explicit Control(uint32_t workers) : registry_(workers) {
-    for (uint32_t index = 0; index < workers; ++index) counters_.push_back(std::make_unique<auth::AuthCounters>());
+    for (uint32_t index = 0; index < workers; ++index)
+      counters_.push_back(std::make_unique<auth::AuthCounters>());
   }
 
   // `config` is complete. With the keys that it names itself.
@@ -24,7 +26,8 @@ class Control {
     return finish(life, {life.keeper->snapshot()});
   }
   // With others, which `keys.wish` may be asked for.
-  gateway::Generation& make(const config::Config& config, uint64_t seed, const gateway::GenerationKeys& keys) {
+  gateway::Generation& make(const config::Config& config, uint64_t seed,
+                            const gateway::GenerationKeys& keys) {
     return finish(begin(config, seed), keys);
   }
 
@@ -33,11 +36,15 @@ class Control {
   [[nodiscard]] gateway::Generation& newest() { return *lives_.back()->generation; }
   // Of the configurations so far, how many nothing uses any more.
   [[nodiscard]] size_t released() const {
-    return static_cast<size_t>(std::count_if(lives_.begin(), lives_.end(), [](const auto& one) { return one->generation->is_released(); }));
+    return static_cast<size_t>(std::count_if(lives_.begin(), lives_.end(), [](const auto& one) {
+      return one->generation->is_released();
+    }));
   }
   // Frees them, as the control thread does.
   void sweep() {
-    std::erase_if(lives_, [&](const auto& one) { return one != lives_.back() && one->generation->is_released(); });
+    std::erase_if(lives_, [&](const auto& one) {
+      return one != lives_.back() && one->generation->is_released();
+    });
     registry_.sweep();
   }
   [[nodiscard]] size_t alive() const { return lives_.size(); }
@@ -65,10 +72,12 @@ class Control {
 };
 
 // A worker's first options: this generation, and one listener for each of the configuration's.
-inline proxy::WorkerOptions worker_options(Control& control, uint32_t index, core::Kernel& kernel, int listener) {
+inline proxy::WorkerOptions worker_options(Control& control, uint32_t index, core::Kernel& kernel,
+                                           int listener) {
   proxy::CoreGeneration& generation = control.newest().core(index);
   generation.message().listeners = {{listener, control.newest().config().listeners.front()}};
-  return {.index = index, .generation = &generation, .labels = &control.labels(), .kernel = &kernel};
+  return {
+      .index = index, .generation = &generation, .labels = &control.labels(), .kernel = &kernel};
 }
 
 }  // namespace sluice::simulation

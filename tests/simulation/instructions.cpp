@@ -1,7 +1,9 @@
-// A fixed trace of requests through one worker over the simulated kernel, for valgrind --tool=callgrind to count: small GETs
-// with four fields, a token that is remembered and a limit, eight connections. Only production code is counted, not the
-// simulated kernel. Run without valgrind it does nothing but pass. With --other-names every name and path that the harness of bench/ uses
-// is another one of the same length: nothing may be faster because it is what is measured.
+// A fixed trace of requests through one worker over the simulated kernel, for valgrind
+// --tool=callgrind to count: small GETs with four fields, a token that is remembered and a limit,
+// eight connections. Only production code is counted, not the simulated kernel. Run without
+// valgrind it does nothing but pass. With --other-names every name and path that the harness of
+// bench/ uses is another one of the same length: nothing may be faster because it is what is
+// measured.
 //
 //   valgrind --tool=callgrind --collect-atstart=no instructions_trace [--other-names]
 //       prints "REQUESTS n"; tests/simulation/instructions judges
@@ -58,17 +60,20 @@ const Names others{.upstream = "murmur",
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Names& names = argc > 1 && std::string_view{argv[1]} == "--other-names" ? others : of_the_harness;
+  const Names& names =
+      argc > 1 && std::string_view{argv[1]} == "--other-names" ? others : of_the_harness;
   World world{1, {}};
   Responder responder{world};
   Asker asker{world};
   world.listen(9001, &responder);
   config::Config config;
-  config::add_upstream(config, names.upstream, core::SocketAddress::ipv4(0x7f000001, 9001), names.endpoint);
+  config::add_upstream(config, names.upstream, core::SocketAddress::ipv4(0x7f000001, 9001),
+                       names.endpoint);
   config.cores = {-1};
   config.bounds.limiter_keys = 1000;
   config::add_secret_auth(config, names.auth, names.secret);
-  const uint16_t limit = config.add_limit({.name = names.limit, .key = {config::KeyPart{}}}, {.policy = {{1, 1}, 1'000'000, 1'000'000}});
+  const uint16_t limit = config.add_limit({.name = names.limit, .key = {config::KeyPart{}}},
+                                          {.policy = {{1, 1}, 1'000'000, 1'000'000}});
   config.routes.push_back({.name = names.route, .providers = 1, .limits_after = {limit}});
   config::complete(config);
   core::KernelUnavailable unavailable;
@@ -77,18 +82,24 @@ int main(int argc, char** argv) {
   metrics::LogRing log{1 << 20};
   simulation::Control control{1};
   control.make(config);
-  proxy::WorkerOptions options = simulation::worker_options(control, 0, *kernel, simulation::adopt(*kernel, world.listen(8000, nullptr)));
+  proxy::WorkerOptions options = simulation::worker_options(
+      control, 0, *kernel, simulation::adopt(*kernel, world.listen(8000, nullptr)));
   options.peers.push_back({&postbox, kernel.get()});
   options.log = &log;
   proxy::Worker worker{std::move(options)};
   static_cast<void>(worker.prepare());
   const auto now = std::chrono::floor<std::chrono::seconds>(kernel->wall_now());
-  asker.request = "GET " + names.target + " HTTP/1.1\r\nHost: " + names.host + "\r\nUser-Agent: " + names.agent +
-                  "\r\nAccept: */*\r\nAuthorization: Bearer " +
-                  auth::mint({.secret = names.secret, .subject = names.subject, .issued_at = now, .expires = now + std::chrono::hours{1}}) +
+  asker.request = "GET " + names.target + " HTTP/1.1\r\nHost: " + names.host +
+                  "\r\nUser-Agent: " + names.agent + "\r\nAccept: */*\r\nAuthorization: Bearer " +
+                  auth::mint({.secret = names.secret,
+                              .subject = names.subject,
+                              .issued_at = now,
+                              .expires = now + std::chrono::hours{1}}) +
                   "\r\n\r\n";
   asker.expected = responder.body = names.body;
-  for (int i = 0; i < 8; ++i) world.send(world.connect_actor(&asker, 8000, 0x0a000001 + static_cast<uint32_t>(i)), asker.request);
+  for (int i = 0; i < 8; ++i)
+    world.send(world.connect_actor(&asker, 8000, 0x0a000001 + static_cast<uint32_t>(i)),
+               asker.request);
 
   core::Duration timeout = worker.begin_turn();
   uint64_t first = 0;

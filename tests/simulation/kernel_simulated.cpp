@@ -1,5 +1,6 @@
-// The kernel seam over the simulated world. Operations are executed at some time after they were submitted: only then are
-// their buffers read or written, so memory that was given back too early shows.
+// The kernel seam over the simulated world. Operations are executed at some time after they were
+// submitted: only then are their buffers read or written, so memory that was given back too early
+// shows.
 #include "tests/simulation/kernel_simulated.h"
 
 #include <algorithm>
@@ -31,7 +32,16 @@ struct KernelScope {
   }
 };
 
-enum class Type : uint8_t { accept, connect, receive, receive_pooled, send, watch, readable, writable };
+enum class Type : uint8_t {
+  accept,
+  connect,
+  receive,
+  receive_pooled,
+  send,
+  watch,
+  readable,
+  writable
+};
 
 struct Operation {
   Type type;
@@ -107,19 +117,23 @@ struct Kernel::State {
     }
     submissions.push_back(operation);
   }
-  void complete(const Operation& operation, Error error, int32_t result, BufferId buffer = no_buffer, bool more = false,
-                bool unread = false) {
-    const Duration delay = world.happens(world.faults().late) ? std::chrono::microseconds{world.random().below(3000)} : Duration{0};
+  void complete(const Operation& operation, Error error, int32_t result,
+                BufferId buffer = no_buffer, bool more = false, bool unread = false) {
+    const Duration delay = world.happens(world.faults().late)
+                               ? std::chrono::microseconds{world.random().below(3000)}
+                               : Duration{0};
     Instant ready_at = world.now() + delay;
     for (const Waiting& earlier : completed) {  // what is of one operation stays in order
-      if (earlier.completion.token == operation.token) ready_at = std::max(ready_at, earlier.ready_at);
+      if (earlier.completion.token == operation.token)
+        ready_at = std::max(ready_at, earlier.ready_at);
     }
     completed.push_back({ready_at, {operation.token, error, result, buffer, more, unread}});
   }
   // ECONNRESET, EHOSTUNREACH or ETIMEDOUT: which of them says nothing that matters.
   Error broken_connection() {
     constexpr Error errors[] = {Error::reset, Error::unreachable, Error::timed_out};
-    return world.faults().reset == 0 ? Error::reset : errors[world.random().below(std::size(errors))];
+    return world.faults().reset == 0 ? Error::reset
+                                     : errors[world.random().below(std::size(errors))];
   }
   bool execute(Operation& operation);
   bool execute_receive(Operation& operation);
@@ -128,7 +142,7 @@ struct Kernel::State {
   void submit();
 };
 
-// --- executing -----------------------------------------------------------------------------------------------------------
+// --- executing -------------------------------------------------------------------------------
 
 // Whether the operation is over.
 bool Kernel::State::execute(Operation& operation) {
@@ -210,7 +224,8 @@ bool Kernel::State::execute_receive(Operation& operation) {
   if (world.happens(world.faults().short_read)) size = 1 + world.random().below(size);
   const std::string bytes = world.take(operation.socket, size);
   std::memcpy(into.data(), bytes.data(), bytes.size());
-  complete(operation, Error::none, static_cast<int32_t>(bytes.size()), id, false, !socket.received.empty());
+  complete(operation, Error::none, static_cast<int32_t>(bytes.size()), id, false,
+           !socket.received.empty());
   return true;
 }
 
@@ -250,7 +265,7 @@ void Kernel::State::submit() {
   doorbells.clear();
 }
 
-// --- the seam ------------------------------------------------------------------------------------------------------------
+// --- the seam --------------------------------------------------------------------------------
 
 std::unique_ptr<Kernel> Kernel::open(const KernelOptions&, KernelUnavailable&) {
   return std::unique_ptr<Kernel>{new Kernel{std::make_unique<State>()}};
@@ -266,7 +281,8 @@ void Kernel::accept(Token token, int listener, AcceptMode mode) {
 
 void Kernel::connect(Token token, int socket, const Destination& destination) {
   const KernelScope scope;
-  state_->add({.type = Type::connect, .token = token, .descriptor = socket, .port = destination.port()});
+  state_->add(
+      {.type = Type::connect, .token = token, .descriptor = socket, .port = destination.port()});
 }
 
 void Kernel::receive(Token token, int socket, std::span<std::byte> into, Readiness) {
@@ -282,7 +298,9 @@ void Kernel::receive_pooled(Token token, int socket, BufferGroup group, Readines
 
 void Kernel::send(Token token, int socket, std::span<const std::byte> bytes, Continuation) {
   const KernelScope scope;
-  const auto is_another = [&](const Operation& other) { return other.type == Type::send && other.descriptor == socket; };
+  const auto is_another = [&](const Operation& other) {
+    return other.type == Type::send && other.descriptor == socket;
+  };
   if (std::any_of(state_->operations.begin(), state_->operations.end(), is_another) ||
       std::any_of(state_->submissions.begin(), state_->submissions.end(), is_another)) {
     state_->world.violation("two sends on one socket");
@@ -327,10 +345,13 @@ Result<size_t> Kernel::send_now(int socket, std::span<const std::byte> bytes, Co
   World& world = state_->world;
   World::Socket& target = world.socket(id);
   if (target.reset || target.write_shut) return state_->broken_connection();
-  if (world.happens(world.faults().late) && world.happens(25)) return Error::would_block;  // the ring, then
-  if (world.happens(world.faults().no_memory)) return world.happens(50) ? Error::no_memory : Error::no_buffers;
+  if (world.happens(world.faults().late) && world.happens(25))
+    return Error::would_block;  // the ring, then
+  if (world.happens(world.faults().no_memory))
+    return world.happens(50) ? Error::no_memory : Error::no_buffers;
   uint64_t size = std::min<uint64_t>(bytes.size(), world.room(id));
-  if (size == 0 || world.happens(world.faults().short_write)) size = size == 0 ? 0 : world.random().below(size);
+  if (size == 0 || world.happens(world.faults().short_write))
+    size = size == 0 ? 0 : world.random().below(size);
   if (size == 0) return Error::would_block;
   return world.send(id, {reinterpret_cast<const char*>(bytes.data()), size});
 }
@@ -349,8 +370,11 @@ Result<size_t> Kernel::splice_now(int from, int to, size_t size) {
     const SocketId id = state_->find(from);
     const World::Socket& socket = world.socket(id);
     State::SimulatedPipe& pipe = *sink->second;
-    if (socket.received.empty() && socket.reset && !socket.read_shut) return state_->broken_connection();
-    if (socket.received.empty()) return socket.fin_received || socket.read_shut ? Result<size_t>{size_t{0}} : Error::would_block;
+    if (socket.received.empty() && socket.reset && !socket.read_shut)
+      return state_->broken_connection();
+    if (socket.received.empty())
+      return socket.fin_received || socket.read_shut ? Result<size_t>{size_t{0}}
+                                                     : Error::would_block;
     size = std::min({size, socket.received.size(), pipe.capacity - pipe.bytes.size()});
     if (size == 0) return Error::would_block;
     if (world.happens(world.faults().short_read)) size = 1 + world.random().below(size);
@@ -385,7 +409,8 @@ Result<Pipe> Kernel::open_pipe(uint32_t bytes) {
 
 void Kernel::close_pipe(Pipe& pipe) {
   const KernelScope scope;
-  if (state_->pipes.erase(pipe.read) + state_->pipes.erase(pipe.write) != 2) state_->world.violation("a pipe is closed that is not open");
+  if (state_->pipes.erase(pipe.read) + state_->pipes.erase(pipe.write) != 2)
+    state_->world.violation("a pipe is closed that is not open");
   pipe = {};
 }
 
@@ -432,10 +457,13 @@ void Kernel::abort_connection(int socket) {
 void Kernel::close(int descriptor) {
   const KernelScope scope;
   const SocketId id = state_->find(descriptor);
-  const auto uses = [&](const Operation& operation) { return operation.descriptor == descriptor && operation.socket == id; };
+  const auto uses = [&](const Operation& operation) {
+    return operation.descriptor == descriptor && operation.socket == id;
+  };
   if (std::any_of(state_->operations.begin(), state_->operations.end(), uses) ||
       std::any_of(state_->submissions.begin(), state_->submissions.end(), uses)) {
-    state_->world.violation("close(" + std::to_string(descriptor) + ") with an operation in flight");
+    state_->world.violation("close(" + std::to_string(descriptor) +
+                            ") with an operation in flight");
   }
   state_->descriptors.erase(descriptor);
   state_->world.close(id);
@@ -446,14 +474,16 @@ Result<uint32_t> Kernel::open_group(BufferGroup, uint32_t entries) { return entr
 void Kernel::provide(BufferGroup group, BufferId id, std::span<std::byte> memory) {
   const KernelScope scope;
   const auto index = static_cast<unsigned>(group);
-  if (!state_->owned[index].insert(id).second) state_->world.violation("buffer " + std::to_string(id) + " is provided twice");
+  if (!state_->owned[index].insert(id).second)
+    state_->world.violation("buffer " + std::to_string(id) + " is provided twice");
   state_->unpublished[index].push_back({id, memory});
 }
 
 void Kernel::publish(BufferGroup group) {
   const KernelScope scope;
   const auto index = static_cast<unsigned>(group);
-  for (const Provided& provided : state_->unpublished[index]) state_->rings[index].push_back(provided);
+  for (const Provided& provided : state_->unpublished[index])
+    state_->rings[index].push_back(provided);
   state_->unpublished[index].clear();
 }
 
@@ -467,9 +497,12 @@ std::span<const Completion> Kernel::submit_and_wait(Duration timeout) {
   state.batch.clear();
   std::vector<State::Waiting> later;
   for (State::Waiting& waiting : state.completed) {
-    const bool earlier_waits = std::any_of(later.begin(), later.end(),
-                                           [&](const State::Waiting& other) { return other.completion.token == waiting.completion.token; });
-    if (waiting.ready_at <= world.now() && !earlier_waits && state.batch.size() < limits::completions_per_turn)
+    const bool earlier_waits =
+        std::any_of(later.begin(), later.end(), [&](const State::Waiting& other) {
+          return other.completion.token == waiting.completion.token;
+        });
+    if (waiting.ready_at <= world.now() && !earlier_waits &&
+        state.batch.size() < limits::completions_per_turn)
       state.batch.push_back(waiting.completion);
     else
       later.push_back(waiting);
@@ -477,18 +510,22 @@ std::span<const Completion> Kernel::submit_and_wait(Duration timeout) {
   state.completed = std::move(later);
   // Completions of different operations come in any order.
   const auto movable = [&](const Completion& completion) {
-    return std::count_if(state.batch.begin(), state.batch.end(),
-                         [&](const Completion& other) { return other.token == completion.token; }) == 1;
+    return std::count_if(state.batch.begin(), state.batch.end(), [&](const Completion& other) {
+             return other.token == completion.token;
+           }) == 1;
   };
   for (size_t i = state.batch.size(); world.faults().late > 0 && i > 1; --i) {
     const size_t other = world.random().below(i);
-    if (movable(state.batch[i - 1]) && movable(state.batch[other])) std::swap(state.batch[i - 1], state.batch[other]);
+    if (movable(state.batch[i - 1]) && movable(state.batch[other]))
+      std::swap(state.batch[i - 1], state.batch[other]);
   }
   state.counters.completions.add(state.batch.size());
   if (world.tracing) {
     for (const Completion& completion : state.batch) {
-      world.trace("  completion kind " + std::to_string(completion.token.kind) + " slot " + std::to_string(completion.token.slot) + ": " +
-                  std::string{to_string(completion.error)} + ", " + std::to_string(completion.result));
+      world.trace("  completion kind " + std::to_string(completion.token.kind) + " slot " +
+                  std::to_string(completion.token.slot) + ": " +
+                  std::string{to_string(completion.error)} + ", " +
+                  std::to_string(completion.result));
     }
   }
   state.rung = state.asleep = false;
@@ -508,7 +545,8 @@ void Kernel::wake() {
 
 Instant Kernel::now() const { return state_->world.now(); }
 WallTime Kernel::wall_now() const {
-  return WallTime{std::chrono::seconds{1'800'000'000}} + state_->world.now().time_since_epoch() + state_->world.wall_offset;
+  return WallTime{std::chrono::seconds{1'800'000'000}} + state_->world.now().time_since_epoch() +
+         state_->world.wall_offset;
 }
 const EngineCounters& Kernel::counters() const { return state_->counters; }
 

@@ -8,7 +8,8 @@ namespace sluice::simulation {
 
 // Makes a listening descriptor of `kernel` for a socket of the world.
 int adopt(core::Kernel& kernel, SocketId socket);
-// What submit_and_wait() begins with: hands over what was asked for, and sleeps for at most `timeout`.
+// What submit_and_wait() begins with: hands over what was asked for, and sleeps for at most
+// `timeout`.
 void submit(core::Kernel& kernel, core::Duration timeout);
 // Whether the kernel has something for its owner now, or its wait is over.
 bool is_runnable(core::Kernel& kernel);
@@ -19,8 +20,8 @@ void pump(core::Kernel& kernel, bool eagerly);
 bool is_clean(core::Kernel& kernel, std::string& why);
 // Whether its owner sleeps, with nothing to wake it but time.
 bool is_asleep(core::Kernel& kernel);
-// Allocations made while production code runs (that is, not in the world or in a simulated kernel) are counted by the
-// allocation test through these.
+// Allocations made while production code runs (that is, not in the world or in a simulated kernel)
+// are counted by the allocation test through these.
 extern void (*on_enter_kernel)();
 extern void (*on_leave_kernel)();
 

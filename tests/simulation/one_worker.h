@@ -1,5 +1,5 @@
-// One worker over the simulated kernel, for tests that want a whole gateway and no surprises: time passes when nothing else
-// can happen, and never on a clock.
+// One worker over the simulated kernel, for tests that want a whole gateway and no surprises: time
+// passes when nothing else can happen, and never on a clock.
 #pragma once
 
 #include <memory>
@@ -14,12 +14,19 @@ namespace sluice::simulation {
 inline constexpr uint16_t one_worker_port = 8000;
 inline constexpr uint16_t one_worker_origin_port = 9001;
 
-// No token is asked for, nothing is limited; the endpoint is one_worker_origin_port. Not complete yet.
+// No token is asked for, nothing is limited; the endpoint is one_worker_origin_port. Not complete
+// yet.
 [[nodiscard]] inline config::Config open_config(uint32_t pipes = 64) {
   config::Config config;
-  config::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, one_worker_origin_port), "127.0.0.1:9001");
+  config::add_upstream(config, "default",
+                       core::SocketAddress::ipv4(0x7f000001, one_worker_origin_port),
+                       "127.0.0.1:9001");
   config.cores = {-1};
-  config.bounds = {.connections = 300, .exchanges = 32, .upstream_connections = 16, .pipes = pipes, .limiter_keys = 100};
+  config.bounds = {.connections = 300,
+                   .exchanges = 32,
+                   .upstream_connections = 16,
+                   .pipes = pipes,
+                   .limiter_keys = 100};
   config.routes.push_back({.name = "default", .auth = config::AuthMode::none});
   return config;
 }

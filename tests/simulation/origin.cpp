@@ -5,7 +5,8 @@ namespace sluice::simulation {
 namespace {
 
 std::string head(unsigned status, const Tag& tag, const std::string& more) {
-  return "HTTP/1.1 " + std::to_string(status) + " As It Is\r\nX-Tag: " + tag.text() + "\r\nServer: origin\r\n" + more + "\r\n";
+  return "HTTP/1.1 " + std::to_string(status) + " As It Is\r\nX-Tag: " + tag.text() +
+         "\r\nServer: origin\r\n" + more + "\r\n";
 }
 
 std::string in_chunks(World& world, const Tag& tag, const std::string& body) {
@@ -38,10 +39,12 @@ void Origin::progress(SocketId socket) {
   Connection& connection = connections_[socket];
   flush(socket);
   if (world_.socket(socket).closed || connection.deaf) return;
-  // Reads in its own time, so that the gateway meets an endpoint that does not take what it is sent.
+  // Reads in its own time, so that the gateway meets an endpoint that does not take what it is
+  // sent.
   connection.in += world_.take(socket, 1 + world_.random().below(64 * 1024));
   if (!world_.socket(socket).received.empty())
-    world_.after(std::chrono::microseconds{world_.random().below(500)}, [this, socket] { progress(socket); });
+    world_.after(std::chrono::microseconds{world_.random().below(500)},
+                 [this, socket] { progress(socket); });
   if (connection.tunnels) {
     echo(socket, connection);
     return;
@@ -67,10 +70,13 @@ void Origin::progress(SocketId socket) {
     }
     ++requests_;
     ++arrivals_[tag->number];
-    if (taken.message.field("upgrade") != nullptr && agree_to_tunnel(socket, connection, *tag)) return;
+    if (taken.message.field("upgrade") != nullptr && agree_to_tunnel(socket, connection, *tag))
+      return;
     const bool is_head = taken.message.start_line.compare(0, 5, "HEAD ") == 0;
-    const core::Duration pause = tag->play == Play::slow ? core::Duration{std::chrono::milliseconds{world_.random().below(1500)}}
-                                                         : core::Duration{std::chrono::microseconds{world_.random().below(300)}};
+    const core::Duration pause =
+        tag->play == Play::slow
+            ? core::Duration{std::chrono::milliseconds{world_.random().below(1500)}}
+            : core::Duration{std::chrono::microseconds{world_.random().below(300)}};
     connection.waiting = true;
     world_.after(pause, [this, socket, tag = *tag, is_head] {
       connections_[socket].waiting = false;
@@ -79,15 +85,18 @@ void Origin::progress(SocketId socket) {
       progress(socket);
     });
   }
-  if (world_.socket(socket).fin_received && world_.socket(socket).received.empty() && !connection.waiting && connection.out.empty())
+  if (world_.socket(socket).fin_received && world_.socket(socket).received.empty() &&
+      !connection.waiting && connection.out.empty())
     world_.close(socket);
 }
 
 // 101, unless the tag says that this is no tunnel; a rough one switches to what nobody asked for.
 bool Origin::agree_to_tunnel(SocketId socket, Connection& connection, const Tag& tag) {
   if (tag.number % 4 == 3) return false;
-  connection.out += "HTTP/1.1 101 Go\r\nX-Tag: " + tag.text() +
-                    "\r\nConnection: Upgrade\r\nUpgrade: " + (lies_about_tunnels(tag) ? "h2c" : "WebSocket") + "\r\n\r\n";
+  connection.out +=
+      "HTTP/1.1 101 Go\r\nX-Tag: " + tag.text() +
+      "\r\nConnection: Upgrade\r\nUpgrade: " + (lies_about_tunnels(tag) ? "h2c" : "WebSocket") +
+      "\r\n\r\n";
   connection.tunnels = true;
   echo(socket, connection);
   return true;
@@ -114,7 +123,8 @@ bool Origin::answer_early(SocketId socket, Connection& connection) {
   ++arrivals_[tag->number];
   const std::string body = body_of(*tag, true, tag->response_bytes);
   const bool is_head = connection.in.compare(0, 5, "HEAD ") == 0;
-  connection.out += head(200, *tag, "Content-Length: " + std::to_string(body.size()) + "\r\n") + (is_head ? "" : body);
+  connection.out += head(200, *tag, "Content-Length: " + std::to_string(body.size()) + "\r\n") +
+                    (is_head ? "" : body);
   flush(socket);
   return false;
 }
@@ -122,31 +132,44 @@ bool Origin::answer_early(SocketId socket, Connection& connection) {
 void Origin::check(const Message& request, const Tag& tag) {
   const auto want_one = [&](std::string_view name) {
     if (request.count(name) != 1)
-      world_.violation("a request arrived with " + std::to_string(request.count(name)) + " fields " + std::string{name});
+      world_.violation("a request arrived with " + std::to_string(request.count(name)) +
+                       " fields " + std::string{name});
   };
-  for (const char* name : {"host", "x-forwarded-for", "x-request-id", "traceparent", "authorization"}) want_one(name);
+  for (const char* name :
+       {"host", "x-forwarded-for", "x-request-id", "traceparent", "authorization"})
+    want_one(name);
   const std::string* connection = request.field("connection");
   const std::string* upgrade = request.field("upgrade");
   const std::string* te = request.field("te");
   const std::string wanted = upgrade != nullptr ? "Upgrade" : te != nullptr ? "TE" : "";
-  const bool fits = (connection != nullptr ? *connection : "") == wanted && (upgrade == nullptr || *upgrade == "websocket") &&
+  const bool fits = (connection != nullptr ? *connection : "") == wanted &&
+                    (upgrade == nullptr || *upgrade == "websocket") &&
                     (te == nullptr || *te == "trailers");
   if (!fits) world_.violation("a request arrived with fields for the next hop that do not fit");
   const std::string* trailers = request.field("x-trailers");
-  const bool right = trailers != nullptr ? request.has_right_trailers(tag) : request.trailers.empty();
-  if (!right) world_.violation("request " + tag.text() + " arrived with other trailers, " + std::to_string(request.trailers.size()));
+  const bool right =
+      trailers != nullptr ? request.has_right_trailers(tag) : request.trailers.empty();
+  if (!right)
+    world_.violation("request " + tag.text() + " arrived with other trailers, " +
+                     std::to_string(request.trailers.size()));
   for (const char* name : {"x-evil", "keep-alive", "x_under", "expect"}) {
-    if (request.field(name) != nullptr) world_.violation(std::string{"a request arrived with a field that is not passed on: "} + name);
+    if (request.field(name) != nullptr)
+      world_.violation(std::string{"a request arrived with a field that is not passed on: "} +
+                       name);
   }
   const std::string* trace = request.field("traceparent");
-  const bool well_formed = trace != nullptr && trace->size() == 55 && trace->compare(0, 3, "00-") == 0 &&
-                           trace->find_first_not_of("0123456789abcdef-") == std::string::npos && (*trace)[35] == '-' && (*trace)[52] == '-';
+  const bool well_formed = trace != nullptr && trace->size() == 55 &&
+                           trace->compare(0, 3, "00-") == 0 &&
+                           trace->find_first_not_of("0123456789abcdef-") == std::string::npos &&
+                           (*trace)[35] == '-' && (*trace)[52] == '-';
   if (!well_formed) world_.violation("a bad traceparent");
   const std::string* id = request.field("x-request-id");
-  if (id != nullptr && (id->size() != 32 || id->find_first_not_of("0123456789abcdef") != std::string::npos))
+  if (id != nullptr &&
+      (id->size() != 32 || id->find_first_not_of("0123456789abcdef") != std::string::npos))
     world_.violation("a bad request id");
   if (request.body != body_of(tag, false, tag.request_bytes)) {
-    world_.violation("request " + tag.text() + " arrived with another body (" + std::to_string(request.body.size()) + " bytes)");
+    world_.violation("request " + tag.text() + " arrived with another body (" +
+                     std::to_string(request.body.size()) + " bytes)");
   }
 }
 
@@ -158,10 +181,14 @@ void Origin::answer(SocketId socket, const Tag& tag, bool is_head) {
   switch (tag.play) {
     case Play::plain:
     case Play::slow:
-      connection.out += head(200, tag, length + "Keep-Alive: timeout=30\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n") + sent;
+      connection.out +=
+          head(200, tag,
+               length + "Keep-Alive: timeout=30\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n") +
+          sent;
       break;
     case Play::chunked:
-      connection.out += head(200, tag, "Transfer-Encoding: chunked\r\n") + (is_head ? "" : in_chunks(world_, tag, body));
+      connection.out += head(200, tag, "Transfer-Encoding: chunked\r\n") +
+                        (is_head ? "" : in_chunks(world_, tag, body));
       break;
     case Play::until_close:
       connection.out += head(200, tag, "") + sent;
@@ -170,7 +197,8 @@ void Origin::answer(SocketId socket, const Tag& tag, bool is_head) {
     case Play::empty: connection.out += head(204, tag, ""); break;
     case Play::not_modified: connection.out += head(304, tag, length); break;
     case Play::early_hints:
-      connection.out += "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + head(200, tag, length) + sent;
+      connection.out +=
+          "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + head(200, tag, length) + sent;
       break;
     case Play::close_after:
       connection.out += head(200, tag, length) + sent;
@@ -187,7 +215,8 @@ void Origin::answer(SocketId socket, const Tag& tag, bool is_head) {
       connection.close_when_sent = true;
       break;
     case Play::half_body:
-      connection.out += head(200, tag, "Content-Length: " + std::to_string(body.size() + 1) + "\r\n") + sent;
+      connection.out +=
+          head(200, tag, "Content-Length: " + std::to_string(body.size() + 1) + "\r\n") + sent;
       connection.close_when_sent = true;
       break;
     case Play::garbage:
@@ -196,7 +225,8 @@ void Origin::answer(SocketId socket, const Tag& tag, bool is_head) {
       break;
     case Play::reset_before: world_.reset(socket); return;
     case Play::extra_bytes:
-      connection.out += head(200, tag, length) + sent + "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Tag: 0.0.0.0\r\n\r\nstolen";
+      connection.out += head(200, tag, length) + sent +
+                        "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Tag: 0.0.0.0\r\n\r\nstolen";
       break;
     case Play::early: break;
   }

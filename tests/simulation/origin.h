@@ -1,5 +1,5 @@
-// The service behind the gateway: does with each request what its tag says, and checks that the request is what the
-// client meant.
+// The service behind the gateway: does with each request what its tag says, and checks that the
+// request is what the client meant.
 #pragma once
 
 #include <map>

@@ -43,7 +43,8 @@ Faults choose_faults(core::Random& random) {
 
 void add_limit(config::Config& config, core::Random& random, uint64_t number);
 
-// Small enough that the bounds are met. Endpoints beside the first are other ports of the same origin, or nobody.
+// Small enough that the bounds are met. Endpoints beside the first are other ports of the same
+// origin, or nobody.
 void choose_upstream(config::UpstreamConfig& upstream, core::Random& random) {
   upstream.timeouts = {.connect = std::chrono::seconds{1},
                        .head = std::chrono::seconds{3},
@@ -62,17 +63,23 @@ void choose_upstream(config::UpstreamConfig& upstream, core::Random& random) {
                                   .weight = 1 + static_cast<uint32_t>(random.below(3))});
   }
   upstream.balance = static_cast<config::Balance>(random.below(3));
-  if (upstream.balance == config::Balance::hash) upstream.hash_key = {{.kind = config::KeyPart::Kind::address}};
-  upstream.ejection = {.failures = static_cast<uint32_t>(random.below(4)), .time = std::chrono::milliseconds{500}};
+  if (upstream.balance == config::Balance::hash)
+    upstream.hash_key = {{.kind = config::KeyPart::Kind::address}};
+  upstream.ejection = {.failures = static_cast<uint32_t>(random.below(4)),
+                       .time = std::chrono::milliseconds{500}};
   if (random.chance(30))
-    upstream.circuit = {.failure_percent = 50, .requests_min = 3, .open_time = std::chrono::milliseconds{300}, .probes = 1};
+    upstream.circuit = {.failure_percent = 50,
+                        .requests_min = 3,
+                        .open_time = std::chrono::milliseconds{300},
+                        .probes = 1};
   if (random.chance(40)) upstream.connections = 1 + static_cast<uint32_t>(random.below(8));
   upstream.retries = 1 + static_cast<uint32_t>(random.below(3));
 }
 
 config::Config choose_config(core::Random& random) {
   config::Config config;
-  config::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, origin_port), "127.0.0.1:9001");
+  config::add_upstream(config, "default", core::SocketAddress::ipv4(0x7f000001, origin_port),
+                       "127.0.0.1:9001");
   config::add_secret_auth(config, "main", "mysecret");
   // A key whose checks take long, so that another thread makes them.
   const auto slow = auth::make_secret_key(auth::Algorithm::hs256, "slowsecret", "slow");
@@ -81,7 +88,8 @@ config::Config choose_config(core::Random& random) {
   costly->kid = slow->kid;
   costly->secret = slow->secret;
   costly->cost = std::chrono::milliseconds{1};
-  for (auto& key : config.auth.front().fixed_keys) key = auth::make_secret_key(key->algorithm, key->secret, "plain");
+  for (auto& key : config.auth.front().fixed_keys)
+    key = auth::make_secret_key(key->algorithm, key->secret, "plain");
   config.auth.front().fixed_keys.push_back(std::move(costly));
   config.demo_routes = config::DemoRoutes::on;
   config.cores.assign(1 + random.below(3), -1);
@@ -112,7 +120,9 @@ config::Config choose_config(core::Random& random) {
   }
   config.limits_on_full = random.chance(50) ? limiter::OnFull::refuse : limiter::OnFull::admit;
   if (random.chance(40)) {
-    config::add_default_routes(config, {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000});
+    config::add_default_routes(
+        config,
+        {.rate = {.requests = 1, .period_ns = 1'000}, .burst = 1'000'000, .delay = 1'000'000});
   } else {
     config.routes.push_back({.name = "default", .providers = 1});
     const uint64_t count = 1 + random.below(random.chance(50) ? 1 : 5);
@@ -128,34 +138,43 @@ void add_limit(config::Config& config, core::Random& random, uint64_t number) {
   config::NamedLimit named{.name = "limit" + std::to_string(number)};
   const uint64_t by = random.below(6);
   if (by == 0 || by >= 4) named.key.push_back({.kind = Part::Kind::address});
-  if (by == 1 || by == 4) named.key.push_back({.kind = Part::Kind::claim, .claim = auth::subject_claim});
+  if (by == 1 || by == 4)
+    named.key.push_back({.kind = Part::Kind::claim, .claim = auth::subject_claim});
   if (by == 2) named.key.push_back({.kind = Part::Kind::route});
   if (by == 3) named.key.push_back({.kind = Part::Kind::header, .name = "X-Tag"});
   const bool needs_token = by == 1 || by == 4;
-  named.stage = !needs_token && random.chance(40) ? config::LimitStage::before_auth : config::LimitStage::after_auth;
+  named.stage = !needs_token && random.chance(40) ? config::LimitStage::before_auth
+                                                  : config::LimitStage::after_auth;
   named.on_missing = config::OnMissing::skip;
   limiter::Limit limit;
-  limit.enforcement = random.chance(20) ? limiter::Enforcement::dry_run : limiter::Enforcement::enforce;
+  limit.enforcement =
+      random.chance(20) ? limiter::Enforcement::dry_run : limiter::Enforcement::enforce;
   if (random.chance(30)) {
     limit.kind = limiter::Limit::Kind::concurrency;
     limit.concurrent = 1 + static_cast<uint32_t>(random.below(4));
   } else {
     limit.policy = {.rate = {.requests = 1 + random.below(3), .period_ns = 50'000'000},
                     .burst = static_cast<uint32_t>(random.below(10)),
-                    .hold_max = std::chrono::seconds{2}};
+                    .max_hold = std::chrono::seconds{2}};
     limit.policy.delay = static_cast<uint32_t>(random.below(limit.policy.burst + 1));
   }
   config::Route& route = config.routes.front();
-  (named.stage == config::LimitStage::before_auth ? route.limits_before : route.limits_after).push_back(config.add_limit(named, limit));
+  (named.stage == config::LimitStage::before_auth ? route.limits_before : route.limits_after)
+      .push_back(config.add_limit(named, limit));
 }
 
 class Run {
  public:
   Run(uint64_t seed, Tracing tracing)
-      : choice_(seed), world_(seed, choose_faults(choice_)), config_(choose_config(choice_)), origin_(world_, origin_port), seed_(seed) {
+      : choice_(seed),
+        world_(seed, choose_faults(choice_)),
+        config_(choose_config(choice_)),
+        origin_(world_, origin_port),
+        seed_(seed) {
     if (choice_.chance(40)) reload_percent_ = 1 + static_cast<unsigned>(choice_.below(20));
     world_.tracing = tracing == Tracing::on;
-    for (uint16_t port = origin_port + 1; port < origin_port + 3; ++port) world_.listen(port, &origin_);
+    for (uint16_t port = origin_port + 1; port < origin_port + 3; ++port)
+      world_.listen(port, &origin_);
     static_cast<void>(keeper_.load());
     snapshots_.push_back(make_snapshot(HasLater::no));
     make_workers(seed);
@@ -165,7 +184,8 @@ class Run {
   Outcome run() {
     const auto start = world_.now();
     const bool drains_early = choice_.chance(30);
-    const auto drain_at = drains_early ? start + std::chrono::milliseconds{choice_.below(300)} : core::Instant::max();
+    const auto drain_at =
+        drains_early ? start + std::chrono::milliseconds{choice_.below(300)} : core::Instant::max();
     bool draining = false;
     bool cut = false;
     bool stopping = false;
@@ -184,7 +204,8 @@ class Run {
       }
       if (!stopping) maybe_publish_keys();
       if (!draining) maybe_reload();
-      if (draining && !stopping && keys_are_acknowledged() && all_of_workers([](const auto& worker) { return worker->is_drained(); })) {
+      if (draining && !stopping && keys_are_acknowledged() &&
+          all_of_workers([](const auto& worker) { return worker->is_drained(); })) {
         stopping = true;
         control(stop_messages_, proxy::MessageKind::stop);
       }
@@ -211,11 +232,12 @@ class Run {
  private:
   void make_workers(uint64_t seed) {
     const auto count = static_cast<uint32_t>(config_.cores.size());
-    offload_ =
-        std::make_unique<gateway::OffloadPool>(count, config_.bounds.offload_jobs, static_cast<uint16_t>(count + 1), [](std::span<char> out) {
-          out[0] = '\n';
-          return size_t{1};
-        });
+    offload_ = std::make_unique<gateway::OffloadPool>(count, config_.bounds.offload_jobs,
+                                                      static_cast<uint16_t>(count + 1),
+                                                      [](std::span<char> out) {
+                                                        out[0] = '\n';
+                                                        return size_t{1};
+                                                      });
     control_ = std::make_unique<Control>(count);
     control_->make(config_, seed, {*snapshots_.back(), &keeper_.wish()});
     core::KernelUnavailable unavailable;
@@ -230,8 +252,10 @@ class Run {
     for (uint32_t index = 0; index < count; ++index) {
       logs_.push_back(std::make_unique<metrics::LogRing>(1 << 16));
       listeners_.push_back(adopt(*kernels_[index], world_.listen(gateway_port, nullptr)));
-      proxy::WorkerOptions options = worker_options(*control_, index, *kernels_[index], listeners_.back());
-      for (uint32_t peer = 0; peer < count; ++peer) options.peers.push_back({postboxes_[peer].get(), kernels_[peer].get()});
+      proxy::WorkerOptions options =
+          worker_options(*control_, index, *kernels_[index], listeners_.back());
+      for (uint32_t peer = 0; peer < count; ++peer)
+        options.peers.push_back({postboxes_[peer].get(), kernels_[peer].get()});
       options.offload = &offload_->queue(index);
       options.log = logs_.back().get();
       options.seed = seed;
@@ -255,21 +279,26 @@ class Run {
       options.first_number = 1 + index * 1000;
       options.address = 0x0a000001 + static_cast<uint32_t>(choice_.below(addresses));
       options.port = gateway_port;
-      options.is_announced = config_.listeners.front().proxy_protocol == config::ProxyProtocol::required;
-      options.mood = choice_.chance(50) ? (choice_.chance(50) ? Mood::patient : Mood::pipelining) : static_cast<Mood>(choice_.below(moods));
+      options.is_announced =
+          config_.listeners.front().proxy_protocol == config::ProxyProtocol::required;
+      options.mood = choice_.chance(50) ? (choice_.chance(50) ? Mood::patient : Mood::pipelining)
+                                        : static_cast<Mood>(choice_.below(moods));
       options.requests = 1 + static_cast<unsigned>(choice_.below(8));
       options.play_count = harmless ? harmless_plays : plays;
       options.small = choice_.chance(70);
       const char* const kids[] = {"plain", "slow", "later"};
       const uint64_t which = choice_.below(10) < 6 ? 0 : 1 + choice_.below(2);
-      auth::SigningKey key = auth::signing_secret(which == 0 ? "mysecret" : which == 1 ? "slowsecret" : "latersecret");
+      auth::SigningKey key = auth::signing_secret(which == 0   ? "mysecret"
+                                                  : which == 1 ? "slowsecret"
+                                                               : "latersecret");
       key.kid = kids[which];
       options.may_be_unknown = which == 2;
       options.token = auth::mint({.key = &key,
                                   .subject = "caller" + std::to_string(choice_.below(3)),
                                   .issued_at = wall,
                                   .expires = wall + std::chrono::hours{1}});
-      if (options.mood == Mood::forging) options.token.back() = options.token.back() == 'A' ? 'E' : 'A';
+      if (options.mood == Mood::forging)
+        options.token.back() = options.token.back() == 'A' ? 'E' : 'A';
       clients_.push_back(std::make_unique<Client>(world_, options, tally_));
       Client* client = clients_.back().get();
       world_.after(std::chrono::microseconds{choice_.below(50'000)}, [client] { client->start(); });
@@ -279,7 +308,8 @@ class Run {
   // One thing happens; false if nothing can.
   bool step(core::Instant wake) {
     if (world_.happens(world_.faults().wall_jumps) && world_.happens(1))
-      world_.wall_offset = std::chrono::seconds{static_cast<int64_t>(world_.random().below(1200)) - 20};
+      world_.wall_offset =
+          std::chrono::seconds{static_cast<int64_t>(world_.random().below(1200)) - 20};
     std::vector<uint32_t> runnable;
     core::Instant next = std::min(world_.next_event(), wake);
     for (uint32_t index = 0; index < kernels_.size(); ++index) {
@@ -288,13 +318,15 @@ class Run {
       check_sleeper(index);
       if (is_runnable(*kernels_[index])) {
         if (world_.happens(world_.faults().long_stall) && world_.happens(1) && world_.happens(10))
-          standing_still_until_[index] = world_.now() + std::chrono::milliseconds{world_.random().below(5000)};
+          standing_still_until_[index] =
+              world_.now() + std::chrono::milliseconds{world_.random().below(5000)};
         if (standing_still_until_[index] > world_.now())
           next = std::min(next, standing_still_until_[index]);
         else if (!world_.happens(world_.faults().stall))
           runnable.push_back(index);
         else
-          next = std::min(next, world_.now() + std::chrono::microseconds{1 + world_.random().below(2000)});
+          next = std::min(
+              next, world_.now() + std::chrono::microseconds{1 + world_.random().below(2000)});
       } else {
         next = std::min(next, wakes_at(*kernels_[index]));
       }
@@ -313,7 +345,9 @@ class Run {
       pump(*kernels_[index], true);
       const bool stands_still = standing_still_until_[index] > world_.now();
       ready |= is_runnable(*kernels_[index]) && !stands_still;
-      next = std::min({next, stands_still ? standing_still_until_[index] : wakes_at(*kernels_[index]), world_.next_event()});
+      next =
+          std::min({next, stands_still ? standing_still_until_[index] : wakes_at(*kernels_[index]),
+                    world_.next_event()});
     }
     if (ready || world_.changes != before) return true;
     if (next == core::Instant::max()) return false;
@@ -326,7 +360,8 @@ class Run {
   // The worker's wait is over: it does its work, and waits again.
   void turn(uint32_t index) {
     proxy::Worker& worker = *workers_[index];
-    world_.trace("turn of worker " + std::to_string(index) + " after a wait of " + std::to_string(timeouts_[index].count()));
+    world_.trace("turn of worker " + std::to_string(index) + " after a wait of " +
+                 std::to_string(timeouts_[index].count()));
     worker.finish_turn(timeouts_[index]);
     for (const auto piece : logs_[index]->readable()) {
       if (!piece.empty()) world_.trace(std::string{piece.data(), piece.size()});
@@ -335,15 +370,16 @@ class Run {
     if (worker.is_stopped()) return;
     timeouts_[index] = worker.begin_turn();
     if (timeouts_[index] > core::Duration{0} && worker.can_feed_the_starved()) {
-      world_.violation("worker " + std::to_string(index) + " sleeps, has buffers, and lets connections starve");
+      world_.violation("worker " + std::to_string(index) +
+                       " sleeps, has buffers, and lets connections starve");
     }
     submit(*kernels_[index], timeouts_[index]);
   }
 
-  // --- reload: what the control thread does ------------------------------------------------------------------------------------
+  // --- reload: what the control thread does --------------------------------------------------
 
-  // Another configuration now and then, as many as a gateway lets live. Limits and retries stay, so that what is checked at the
-  // end holds for all of them; everything about endpoints may change.
+  // Another configuration now and then, as many as a gateway lets live. Limits and retries stay, so
+  // that what is checked at the end holds for all of them; everything about endpoints may change.
   void maybe_reload() {
     if (!world_.happens(reload_percent_) || !world_.happens(10) || !keys_are_acknowledged()) return;
     control_->sweep();
@@ -352,16 +388,19 @@ class Run {
     config::UpstreamConfig& upstream = next.upstreams.front();
     const uint32_t retries = upstream.retries;
     if (world_.happens(50)) {
-      upstream = config::UpstreamConfig{.name = upstream.name, .endpoints = {upstream.endpoints.front()}};
+      upstream =
+          config::UpstreamConfig{.name = upstream.name, .endpoints = {upstream.endpoints.front()}};
       choose_upstream(upstream, world_.random());
       upstream.retries = retries;
     }
-    for (config::EndpointConfig& endpoint : upstream.endpoints) endpoint.weight = 1 + static_cast<uint32_t>(world_.random().below(5));
+    for (config::EndpointConfig& endpoint : upstream.endpoints)
+      endpoint.weight = 1 + static_cast<uint32_t>(world_.random().below(5));
     // The keys of the generation before stay as long as anybody may use them.
     first_snapshot_ = snapshots_.size();
     snapshots_.push_back(make_snapshot(has_later_ ? HasLater::yes : HasLater::no));
     keys_sequence_ = 0;
-    gateway::Generation& generation = control_->make(next, seed_, {*snapshots_.back(), &keeper_.wish()});
+    gateway::Generation& generation =
+        control_->make(next, seed_, {*snapshots_.back(), &keeper_.wish()});
     ++reloads_;
     for (uint32_t index = 0; index < kernels_.size(); ++index) {
       proxy::AdoptMessage& message = generation.core(index).message();
@@ -372,20 +411,26 @@ class Run {
     }
   }
 
-  // --- keys: what the keeper's thread does -------------------------------------------------------------------------------------
+  // --- keys: what the keeper's thread does ---------------------------------------------------
 
   enum class HasLater : uint8_t { no, yes };
   std::unique_ptr<auth::KeySnapshot> make_snapshot(HasLater later) const {
     auto snapshot = std::make_unique<auth::KeySnapshot>();
     snapshot->generation = snapshots_.size() + 1;
     snapshot->keys.push_back(config_.auth.front().fixed_keys);
-    if (later == HasLater::yes) snapshot->keys.front().push_back(auth::make_secret_key(auth::Algorithm::hs256, "latersecret", "later"));
+    if (later == HasLater::yes)
+      snapshot->keys.front().push_back(
+          auth::make_secret_key(auth::Algorithm::hs256, "latersecret", "later"));
     return snapshot;
   }
-  [[nodiscard]] bool keys_are_acknowledged() const { return control_->newest().has_acknowledged_keys(keys_sequence_); }
+  [[nodiscard]] bool keys_are_acknowledged() const {
+    return control_->newest().has_acknowledged_keys(keys_sequence_);
+  }
   // News, or that there are none, when somebody asks and now and then by itself.
   void maybe_publish_keys() {
-    if (!keys_are_acknowledged() || (!world_.happens(1) && !(world_.happens(10) && keeper_.wish().take()))) return;
+    if (!keys_are_acknowledged() ||
+        (!world_.happens(1) && !(world_.happens(10) && keeper_.wish().take())))
+      return;
     // What no core needs any more is gone, and whoever looks at it all the same is found out.
     if (snapshots_.size() > first_snapshot_ + 1) snapshots_[snapshots_.size() - 2].reset();
     if (world_.happens(50)) {
@@ -398,18 +443,21 @@ class Run {
       keys_messages_[index].generation = &control_->newest().core(index);
       keys_messages_[index].snapshot = snapshots_.back().get();
       keys_messages_[index].sequence = keys_sequence_;
-      SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(keys_messages_.size() + 2), keys_messages_[index]));
+      SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(keys_messages_.size() + 2),
+                                            keys_messages_[index]));
       if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
     }
   }
 
-  // A worker that sleeps while there is mail, and whose doorbell nobody has rung or is about to ring, sleeps too long.
+  // A worker that sleeps while there is mail, and whose doorbell nobody has rung or is about to
+  // ring, sleeps too long.
   void check_sleeper(uint32_t index) {
     if (is_asleep(*kernels_[index])) {
       control_->registry().for_each_upstream([&](const gateway::Upstream& record) {
         const bool has_room = record.permits.has_room() && !workers_[index]->upstreams().full();
         if (record.cores[index]->has_waiting() && has_room)
-          world_.violation("worker " + std::to_string(index) + " sleeps, and somebody waits for a connection that it might make");
+          world_.violation("worker " + std::to_string(index) +
+                           " sleeps, and somebody waits for a connection that it might make");
       });
     }
     if (!is_asleep(*kernels_[index]) || !postboxes_[index]->has_mail()) return;
@@ -420,13 +468,15 @@ class Run {
   void control(std::vector<core::Message>& messages, proxy::MessageKind kind) {
     for (uint32_t index = 0; index < messages.size(); ++index) {
       messages[index].kind = static_cast<uint16_t>(kind);
-      SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(messages.size()), messages[index]));
+      SLUICE_ASSERT(
+          postboxes_[index]->post(static_cast<uint32_t>(messages.size()), messages[index]));
       if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
     }
   }
 
   [[nodiscard]] bool everyone_is_done() const {
-    return std::all_of(clients_.begin(), clients_.end(), [](const auto& client) { return client->is_done(); });
+    return std::all_of(clients_.begin(), clients_.end(),
+                       [](const auto& client) { return client->is_done(); });
   }
   template <typename Is>
   [[nodiscard]] bool all_of_workers(Is&& is) const {
@@ -436,10 +486,13 @@ class Run {
   std::string stuck() {
     std::string text;
     for (const auto& worker : workers_) {
-      text += "worker " + std::to_string(worker->index()) + " has " + std::to_string(worker->downstreams_taken()) + " downstream, " +
-              std::to_string(worker->upstreams_taken()) + " upstream, " + std::to_string(worker->exchanges_taken()) + " exchanges";
-      worker->exchanges().for_each(
-          [&](proxy::Exchange& exchange) { text += std::string{" ["} + std::string{to_string(exchange.state())} + "]"; });
+      text += "worker " + std::to_string(worker->index()) + " has " +
+              std::to_string(worker->downstreams_taken()) + " downstream, " +
+              std::to_string(worker->upstreams_taken()) + " upstream, " +
+              std::to_string(worker->exchanges_taken()) + " exchanges";
+      worker->exchanges().for_each([&](proxy::Exchange& exchange) {
+        text += std::string{" ["} + std::string{to_string(exchange.state())} + "]";
+      });
       text += "; ";
     }
     for (const auto& client : clients_) {
@@ -456,31 +509,38 @@ class Run {
       proxy::Worker& worker = *workers_[index];
       std::string why;
       want(is_clean(*kernels_[index], why), why);
-      want(worker.buffers(core::BufferGroup::downstream).held() == 0, "request buffers are missing");
+      want(worker.buffers(core::BufferGroup::downstream).held() == 0,
+           "request buffers are missing");
       want(worker.buffers(core::BufferGroup::upstream).held() == 0, "response buffers are missing");
       want(worker.timers_armed() == 0, std::to_string(worker.timers_armed()) + " timers are armed");
       want(!postboxes_[index]->has_mail(), "mail is left");
       want(worker.hold_places_taken() == 0, "places for held requests are still taken");
       const proxy::Counters& counters = worker.counters();
       want(counters.stale_completions.get() == 0, "stale completions");
-      want(counters.exchanges.get() == 0 && counters.exchanges_held.get() == 0, "exchanges are still counted");
-      want(counters.connections_open.get() == 0 && counters.connections_idle.get() == 0, "connections are still counted");
-      want(counters.upstream_open.get() == 0 && counters.upstream_idle.get() == 0, "upstream connections are still counted");
+      want(counters.exchanges.get() == 0 && counters.exchanges_held.get() == 0,
+           "exchanges are still counted");
+      want(counters.connections_open.get() == 0 && counters.connections_idle.get() == 0,
+           "connections are still counted");
+      want(counters.upstream_open.get() == 0 && counters.upstream_idle.get() == 0,
+           "upstream connections are still counted");
       want(worker.pipes().taken() == 0, "pipes are missing");
       want(counters.tunnels_open.get() == 0, "tunnels are still counted");
       want(counters.buffers_starved.get() == 0, "starved connections are still counted");
     }
     control_->sweep();
-    want(control_->alive() == 1, std::to_string(control_->alive()) + " configurations are still in use");
+    want(control_->alive() == 1,
+         std::to_string(control_->alive()) + " configurations are still in use");
     control_->registry().for_each_upstream([&](const gateway::Upstream& record) {
       want(record.permits.taken() == 0, "permits for connections are missing");
       want(record.permits.starving.load() == 0, "somebody still waits for permits");
-      for (const auto& core : record.cores) want(!core->has_waiting(), "somebody still waits for a connection");
+      for (const auto& core : record.cores)
+        want(!core->has_waiting(), "somebody still waits for a connection");
     });
     check_limits(want);
     for (const auto& [number, times] : origin_.arrivals()) {
       const unsigned most = tally_.idempotent[number] ? 1 + config_.upstreams.front().retries : 1;
-      want(times <= most, "request " + std::to_string(number) + " arrived " + std::to_string(times) + " times");
+      want(times <= most,
+           "request " + std::to_string(number) + " arrived " + std::to_string(times) + " times");
     }
   }
 
@@ -493,15 +553,19 @@ class Run {
       want(!wrong, wrong.value_or(""));
     }
     uint64_t full_admitted = 0;
-    for (const auto& worker : workers_) full_admitted += worker->shard().counters().full_admitted.get();
+    for (const auto& worker : workers_)
+      full_admitted += worker->shard().counters().full_admitted.get();
     const std::vector<config::Route>& routes = config_.routes;
     for (const auto& list : {routes.back().limits_before, routes.back().limits_after}) {
       for (const uint16_t limit : list) {
-        const bool is_for_all = config_.limits[limit].key.front().kind == config::KeyPart::Kind::address;
-        const bool is_enforced_rate = config_.limit_rules[limit].kind == limiter::Limit::Kind::bucket &&
-                                      config_.limit_rules[limit].enforcement == limiter::Enforcement::enforce;
+        const bool is_for_all =
+            config_.limits[limit].key.front().kind == config::KeyPart::Kind::address;
+        const bool is_enforced_rate =
+            config_.limit_rules[limit].kind == limiter::Limit::Kind::bucket &&
+            config_.limit_rules[limit].enforcement == limiter::Enforcement::enforce;
         if (!is_for_all || !is_enforced_rate) continue;
-        want(origin_.arrivals().size() <= oracle.admitted(limit) + full_admitted, "more requests went through than a limit let in");
+        want(origin_.arrivals().size() <= oracle.admitted(limit) + full_admitted,
+             "more requests went through than a limit let in");
       }
     }
   }
@@ -536,6 +600,8 @@ class Run {
 
 }  // namespace
 
-Outcome simulate(uint64_t seed, Tracing tracing) { return std::make_unique<Run>(seed, tracing)->run(); }
+Outcome simulate(uint64_t seed, Tracing tracing) {
+  return std::make_unique<Run>(seed, tracing)->run();
+}
 
 }  // namespace sluice::simulation

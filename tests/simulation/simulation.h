@@ -1,4 +1,5 @@
-// One run of the simulated world: workers of the real gateway, clients and an origin, from one seed.
+// One run of the simulated world: workers of the real gateway, clients and an origin, from one
+// seed.
 #pragma once
 
 #include <cstdint>

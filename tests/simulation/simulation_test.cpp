@@ -46,16 +46,20 @@ int main(int argc, char** argv) {
     tunnels += outcome.tunnels;
     reloads += outcome.reloads;
     if (!outcome.violation.empty()) {
-      std::printf("seed %llu, step %llu: %s\nreplay: ./dev simulate --seed %llu --trace\n", static_cast<unsigned long long>(seed),
-                  static_cast<unsigned long long>(outcome.steps), outcome.violation.c_str(), static_cast<unsigned long long>(seed));
+      std::printf("seed %llu, step %llu: %s\nreplay: ./dev simulate --seed %llu --trace\n",
+                  static_cast<unsigned long long>(seed),
+                  static_cast<unsigned long long>(outcome.steps), outcome.violation.c_str(),
+                  static_cast<unsigned long long>(seed));
       return 1;
     }
   }
   std::printf(
-      "%llu seeds: %llu steps, %llu requests, %llu answers, %llu of them 200, %llu tunnels, %llu reloads, %llu bytes not copied; no "
+      "%llu seeds: %llu steps, %llu requests, %llu answers, %llu of them 200, %llu tunnels, %llu "
+      "reloads, %llu bytes not copied; no "
       "violation\n",
-      static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(steps), static_cast<unsigned long long>(asked),
-      static_cast<unsigned long long>(answered), static_cast<unsigned long long>(ok), static_cast<unsigned long long>(tunnels),
+      static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(steps),
+      static_cast<unsigned long long>(asked), static_cast<unsigned long long>(answered),
+      static_cast<unsigned long long>(ok), static_cast<unsigned long long>(tunnels),
       static_cast<unsigned long long>(reloads), static_cast<unsigned long long>(spliced));
   return 0;
 }

@@ -7,8 +7,8 @@
 namespace sluice::simulation {
 
 std::string Tag::text() const {
-  return std::to_string(number) + "." + std::to_string(static_cast<unsigned>(play)) + "." + std::to_string(request_bytes) + "." +
-         std::to_string(response_bytes);
+  return std::to_string(number) + "." + std::to_string(static_cast<unsigned>(play)) + "." +
+         std::to_string(request_bytes) + "." + std::to_string(response_bytes);
 }
 
 std::optional<Tag> Tag::parse(std::string_view text) {
@@ -22,8 +22,8 @@ std::optional<Tag> Tag::parse(std::string_view text) {
     cursor = end + 1;
   }
   if (parts[1] >= plays) return std::nullopt;
-  return Tag{static_cast<uint32_t>(parts[0]), static_cast<Play>(parts[1]), static_cast<uint32_t>(parts[2]),
-             static_cast<uint32_t>(parts[3])};
+  return Tag{static_cast<uint32_t>(parts[0]), static_cast<Play>(parts[1]),
+             static_cast<uint32_t>(parts[2]), static_cast<uint32_t>(parts[3])};
 }
 
 std::string body_of(const Tag& tag, bool response, uint32_t size) {
@@ -42,12 +42,15 @@ bool has_trailers(const Tag& tag) { return tag.number % 3 == 0; }
 std::string trailers_of(const Tag& tag) {
   if (!has_trailers(tag)) return {};
   return "X-Forwarded-For: 6.6.6.6\r\nX-Check:  " + std::to_string(tag.number * 31) +
-         " \r\nContent-Type: text/evil\r\nX_Under: 1\r\nHost: evil\r\nx-second:yes\r\nSet-Cookie: a=b\r\n";
+         " \r\nContent-Type: text/evil\r\nX_Under: 1\r\nHost: evil\r\nx-second:yes\r\nSet-Cookie: "
+         "a=b\r\n";
 }
 
 bool Message::has_right_trailers(const Tag& tag) const {
   if (!has_trailers(tag)) return trailers.empty();
-  return trailers.size() == 2 && trailers[0] == std::pair<std::string, std::string>{"x-check", std::to_string(tag.number * 31)} &&
+  return trailers.size() == 2 &&
+         trailers[0] ==
+             std::pair<std::string, std::string>{"x-check", std::to_string(tag.number * 31)} &&
          trailers[1] == std::pair<std::string, std::string>{"x-second", "yes"};
 }
 
@@ -67,13 +70,15 @@ std::vector<std::string> Message::values(std::string_view name) const {
 }
 
 unsigned Message::count(std::string_view name) const {
-  return static_cast<unsigned>(std::count_if(fields.begin(), fields.end(), [&](const auto& field) { return field.first == name; }));
+  return static_cast<unsigned>(std::count_if(
+      fields.begin(), fields.end(), [&](const auto& field) { return field.first == name; }));
 }
 
 namespace {
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -100,7 +105,8 @@ size_t take_chunks(const std::string& bytes, size_t at, Message& message, bool& 
     const size_t line_end = bytes.find("\r\n", at);
     if (line_end == std::string::npos) return std::string::npos;
     const std::string line = bytes.substr(at, line_end - at);
-    if (line.empty() || line.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos || line.size() > 8) {
+    if (line.empty() || line.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos ||
+        line.size() > 8) {
       broken = true;
       return std::string::npos;
     }
@@ -142,10 +148,12 @@ Taken take_message(std::string& bytes, Reading reading, bool closed) {
   }
   at = head_end + 4;
   const Message& message = taken.message;
-  if (message.count("content-length") + message.count("transfer-encoding") > 1) return broken("more than one framing");
+  if (message.count("content-length") + message.count("transfer-encoding") > 1)
+    return broken("more than one framing");
   bool bodiless = reading == Reading::response_to_head;
   if (reading != Reading::request) {
-    if (message.start_line.compare(0, 9, "HTTP/1.1 ") != 0) return broken("no status line: " + message.start_line);
+    if (message.start_line.compare(0, 9, "HTTP/1.1 ") != 0)
+      return broken("no status line: " + message.start_line);
     const std::string status = message.start_line.substr(9, 3);
     bodiless |= status == "204" || status == "304" || status[0] == '1';
   }

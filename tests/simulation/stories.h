@@ -1,5 +1,6 @@
-// What is said in the simulated world, and how to know that it was said right. A request carries a tag; the tag decides
-// its body, what the origin does with it, and what the answer is. So both ends know what must arrive, byte for byte.
+// What is said in the simulated world, and how to know that it was said right. A request carries a
+// tag; the tag decides its body, what the origin does with it, and what the answer is. So both ends
+// know what must arrive, byte for byte.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +55,8 @@ struct Tag {
   return static_cast<unsigned>(tag.play) >= harmless_plays && tag.number % 4 == 2;
 }
 
-// A parser of whole messages that shares nothing with the one it judges. Takes one message from the front of `bytes`.
+// A parser of whole messages that shares nothing with the one it judges. Takes one message from the
+// front of `bytes`.
 struct Message {
   std::string start_line;
   std::vector<std::pair<std::string, std::string>> fields;  // names in lower case
@@ -63,7 +65,8 @@ struct Message {
   bool ended_by_close = false;
   [[nodiscard]] const std::string* field(std::string_view name) const;
   [[nodiscard]] unsigned count(std::string_view name) const;
-  [[nodiscard]] std::vector<std::string> values(std::string_view name) const;  // of all fields of this name
+  [[nodiscard]] std::vector<std::string> values(
+      std::string_view name) const;  // of all fields of this name
   // Whether exactly those trailers came that may be passed on.
   [[nodiscard]] bool has_right_trailers(const Tag& tag) const;
 };

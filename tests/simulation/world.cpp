@@ -11,7 +11,10 @@ namespace {
 World* the_world = nullptr;
 }
 
-World::World(uint64_t seed, const Faults& faults) : outer_(the_world), random_(seed), faults_(faults) { the_world = this; }
+World::World(uint64_t seed, const Faults& faults)
+    : outer_(the_world), random_(seed), faults_(faults) {
+  the_world = this;
+}
 World::~World() { the_world = outer_; }
 
 World& World::current() {
@@ -19,9 +22,11 @@ World& World::current() {
   return *the_world;
 }
 
-// --- events ----------------------------------------------------------------------------------------------------------------
+// --- events ----------------------------------------------------------------------------------
 
-void World::at(core::Instant when, std::function<void()> event) { events_.emplace(std::max(when, now_), std::move(event)); }
+void World::at(core::Instant when, std::function<void()> event) {
+  events_.emplace(std::max(when, now_), std::move(event));
+}
 
 bool World::run_due() {
   bool ran = false;
@@ -34,7 +39,9 @@ bool World::run_due() {
   return ran;
 }
 
-core::Instant World::next_event() const { return events_.empty() ? core::Instant::max() : events_.begin()->first; }
+core::Instant World::next_event() const {
+  return events_.empty() ? core::Instant::max() : events_.begin()->first;
+}
 
 void World::violation(const std::string& what) {
   trace("VIOLATION: " + what);
@@ -43,12 +50,13 @@ void World::violation(const std::string& what) {
 
 void World::trace(const std::string& line) {
   if (!tracing) return;
-  const auto microseconds =
-      std::chrono::duration_cast<std::chrono::microseconds>(now_ - core::Instant{std::chrono::seconds{1'000'000}}).count();
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(
+                                now_ - core::Instant{std::chrono::seconds{1'000'000}})
+                                .count();
   std::printf("%10.3f ms  %s\n", static_cast<double>(microseconds) / 1000, line.c_str());
 }
 
-// --- sockets ---------------------------------------------------------------------------------------------------------------
+// --- sockets ---------------------------------------------------------------------------------
 
 SocketId World::make_socket(Actor* actor) {
   const SocketId id = next_id_++;
@@ -165,7 +173,8 @@ size_t World::send(SocketId from, std::string_view bytes) {
   // In one piece, or in several that arrive apart.
   size_t sent = 0;
   while (sent < size) {
-    const size_t piece = happens(faults_.short_write) ? 1 + random_.below(size - sent) : size - sent;
+    const size_t piece =
+        happens(faults_.short_write) ? 1 + random_.below(size - sent) : size - sent;
     deliver(to, std::string{bytes.substr(sent, piece)}, false);
     sent += piece;
   }
@@ -205,9 +214,11 @@ void World::close(SocketId id) {
   if (mine.closed) return;
   const bool unread = !mine.received.empty();
   mine.closed = true;
-  // Whoever waits there was let in by the kernel: only a shortage of sockets is a reason to turn them away.
+  // Whoever waits there was let in by the kernel: only a shortage of sockets is a reason to turn
+  // them away.
   if (!mine.backlog.empty() && faults_.no_sockets == 0)
-    violation("a listener closes while " + std::to_string(mine.backlog.size()) + " wait to be accepted");
+    violation("a listener closes while " + std::to_string(mine.backlog.size()) +
+              " wait to be accepted");
   for (const SocketId waiting : mine.backlog) reset(waiting);
   mine.backlog.clear();
   if (unread) {

@@ -1,5 +1,6 @@
-// The simulated world: time that passes only when nobody has anything to do, sockets whose bytes arrive late, in pieces
-// and sometimes not at all, and a seeded source of every decision. One thread runs all of it; one seed is one story.
+// The simulated world: time that passes only when nobody has anything to do, sockets whose bytes
+// arrive late, in pieces and sometimes not at all, and a seeded source of every decision. One
+// thread runs all of it; one seed is one story.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +27,11 @@ struct Faults {
   unsigned cancel_misses = 0;
   unsigned stall = 0;       // a worker that could run does not, for a while
   unsigned no_sockets = 0;  // EMFILE
-  unsigned no_memory = 0;   // ENOMEM: of a send at once it is a reason to wait, of an operation the end of the connection
+  unsigned no_memory = 0;   // ENOMEM: of a send at once it is a reason to wait, of an operation the
+                            // end of the connection
   unsigned long_stall = 0;  // a worker stands still for seconds, in a thousandth of its turns
-  unsigned wall_jumps = 0;  // the wall clock is set, in a thousandth of the steps; the monotonic one never is
+  unsigned wall_jumps =
+      0;  // the wall clock is set, in a thousandth of the steps; the monotonic one never is
 };
 
 using SocketId = uint32_t;
@@ -55,9 +58,11 @@ class World {
   [[nodiscard]] Faults& faults() { return faults_; }
   bool happens(unsigned percent) { return percent > 0 && random_.below(100) < percent; }
 
-  // --- events --------------------------------------------------------------------------------------------------------------
+  // --- events --------------------------------------------------------------------------------
   void at(core::Instant when, std::function<void()> event);
-  void after(core::Duration delay, std::function<void()> event) { at(now_ + delay, std::move(event)); }
+  void after(core::Duration delay, std::function<void()> event) {
+    at(now_ + delay, std::move(event));
+  }
   // Runs the events of this instant; whether there were any.
   bool run_due();
   [[nodiscard]] core::Instant next_event() const;
@@ -69,7 +74,7 @@ class World {
   void trace(const std::string& line);
   bool tracing = false;
 
-  // --- sockets, for both sides -----------------------------------------------------------------------------------------------
+  // --- sockets, for both sides ---------------------------------------------------------------
   struct Socket {
     SocketId peer = no_socket;
     Actor* actor = nullptr;  // nullptr: it belongs to a simulated kernel

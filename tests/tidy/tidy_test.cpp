@@ -1,4 +1,5 @@
-// The tree keeps its own rules: who includes whom, how long functions and files are, what is never written.
+// The tree keeps its own rules: who includes whom, how long functions and files are, what is never
+// written.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -31,13 +32,15 @@ std::vector<fs::path> sources(const std::vector<std::string>& folders) {
   std::vector<fs::path> found;
   for (const auto& folder : folders) {
     for (const auto& entry : fs::recursive_directory_iterator{root / folder}) {
-      if (entry.path().extension() == ".h" || entry.path().extension() == ".cpp") found.push_back(entry.path());
+      if (entry.path().extension() == ".h" || entry.path().extension() == ".cpp")
+        found.push_back(entry.path());
     }
   }
   return found;
 }
 
-const std::vector<std::string> production = {"core", "http", "auth", "limiter", "metrics", "config", "proxy", "gateway", "cli"};
+const std::vector<std::string> production = {"core",   "http",  "auth",    "limiter", "metrics",
+                                             "config", "proxy", "gateway", "cli"};
 
 // A folder, and what it may include of others: folders, or single headers.
 const std::map<std::string, std::set<std::string>>& allowed() {
@@ -79,15 +82,18 @@ TEST(Tidy, only_the_kernel_seam_knows_liburing) {
   }
 }
 
-// What a folder may not have: proxy/ runs on a core, where nothing may block, lock, allocate in passing or read a clock; what
-// stands below it is pure, and config/ knows no thread and no socket.
+// What a folder may not have: proxy/ runs on a core, where nothing may block, lock, allocate in
+// passing or read a clock; what stands below it is pure, and config/ knows no thread and no socket.
 const std::map<std::string, std::vector<std::string>>& forbidden() {
-  static const std::vector<std::string> threads = {"std::thread", "std::mutex", "lock_guard", "unique_lock", "condition_variable",
-                                                   "thread_local"};
-  static const std::vector<std::string> clocks = {"clock_gettime", "steady_clock::now", "system_clock::now", "::time("};
-  static const std::vector<std::string> calls = {" ::send(",   " ::recv(",     " ::close(",  " ::read(",  " ::write(", " ::shutdown(",
-                                                 " ::open(",   " ::socket(",   " ::accept(", " ::connect(", " ::poll(", " ::splice(",
-                                                 "sys/socket.h", "<poll.h>"};
+  static const std::vector<std::string> threads = {"std::thread",        "std::mutex",
+                                                   "lock_guard",         "unique_lock",
+                                                   "condition_variable", "thread_local"};
+  static const std::vector<std::string> clocks = {"clock_gettime", "steady_clock::now",
+                                                  "system_clock::now", "::time("};
+  static const std::vector<std::string> calls = {
+      " ::send(",     " ::recv(",   " ::close(",    " ::read(",   " ::write(",
+      " ::shutdown(", " ::open(",   " ::socket(",   " ::accept(", " ::connect(",
+      " ::poll(",     " ::splice(", "sys/socket.h", "<poll.h>"};
   static const std::vector<std::string> dispatch = {"std::function", "shared_ptr", "virtual "};
   static const auto all_of = [](std::initializer_list<std::vector<std::string>> lists) {
     std::vector<std::string> all;
@@ -97,7 +103,8 @@ const std::map<std::string, std::vector<std::string>>& forbidden() {
   static const std::map<std::string, std::vector<std::string>> table = {
       {"http", all_of({threads, clocks, calls, dispatch})},
       {"limiter", all_of({threads, clocks, calls, dispatch})},
-      {"config", all_of({threads, {" ::send(", " ::recv(", " ::socket(", " ::connect(", "sys/socket.h"}})},
+      {"config",
+       all_of({threads, {" ::send(", " ::recv(", " ::socket(", " ::connect(", "sys/socket.h"}})},
       {"proxy", all_of({threads, clocks, calls, dispatch})},
   };
   return table;
@@ -108,15 +115,28 @@ TEST(Tidy, folders_do_without_what_their_thread_may_not_do) {
     for (const auto& path : sources({folder})) {
       for (const auto& [number, text] : lines_of(path)) {
         for (const auto& word : words) {
-          EXPECT_EQ(text.find(word), std::string::npos) << path.string() << ":" << number << " has " << word;
+          EXPECT_EQ(text.find(word), std::string::npos)
+              << path.string() << ":" << number << " has " << word;
         }
       }
     }
   }
 }
 
-// A function is taken to be what lies between a line that ends in '{' at the outermost indentation of its kind and the
-// matching '}' on that indentation.
+// Of tests only what is no text of a configuration or a token.
+TEST(Tidy, lines_have_at_most_100_columns) {
+  auto folders = production;
+  folders.push_back("bench");
+  folders.push_back("tests/simulation");
+  for (const auto& path : sources(folders)) {
+    for (const auto& [number, text] : lines_of(path)) {
+      EXPECT_LE(text.size(), 100U) << path.string() << ":" << number;
+    }
+  }
+}
+
+// A function is taken to be what lies between a line that ends in '{' at the outermost indentation
+// of its kind and the matching '}' on that indentation.
 TEST(Tidy, functions_have_at_most_70_lines_and_files_400) {
   for (const auto& path : sources(production)) {
     const auto lines = lines_of(path);
@@ -124,13 +144,15 @@ TEST(Tidy, functions_have_at_most_70_lines_and_files_400) {
     for (size_t i = 0; i < lines.size(); ++i) {
       const std::string& text = lines[i].text;
       const size_t indent = text.find_first_not_of(' ');
-      if (indent == std::string::npos || !text.ends_with("{") || text.find('(') == std::string::npos || text.starts_with("struct") ||
+      if (indent == std::string::npos || !text.ends_with("{") ||
+          text.find('(') == std::string::npos || text.starts_with("struct") ||
           text.starts_with("class"))
         continue;
       const std::string closing = std::string(indent, ' ') + "}";
       for (size_t end = i + 1; end < lines.size(); ++end) {
         const size_t depth = lines[end].text.find_first_not_of(' ');
-        if (depth != std::string::npos && depth < indent && lines[end].text[depth] != '#') break;  // a continued line, not a head
+        if (depth != std::string::npos && depth < indent && lines[end].text[depth] != '#')
+          break;  // a continued line, not a head
         if (!lines[end].text.starts_with(closing)) continue;
         EXPECT_LE(end - i + 1, 72U) << path.string() << ":" << lines[i].number;
         break;
@@ -152,11 +174,13 @@ TEST(Tidy, nothing_is_left_for_later_and_no_test_sleeps) {
   auto folders = production;
   folders.push_back("tests");
   folders.push_back("bench");
-  const std::set<std::string> words = {std::string{"TO"} + "DO", std::string{"FIX"} + "ME", std::string{"sleep"} + "_for",
-                                       std::string{"u"} + "sleep("};
+  const std::set<std::string> words = {std::string{"TO"} + "DO", std::string{"FIX"} + "ME",
+                                       std::string{"sleep"} + "_for", std::string{"u"} + "sleep("};
   for (const auto& path : sources(folders)) {
     for (const auto& [number, text] : lines_of(path)) {
-      for (const auto& word : words) EXPECT_EQ(text.find(word), std::string::npos) << path.string() << ":" << number << " has " << word;
+      for (const auto& word : words)
+        EXPECT_EQ(text.find(word), std::string::npos)
+            << path.string() << ":" << number << " has " << word;
     }
   }
 }

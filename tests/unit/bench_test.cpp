@@ -17,8 +17,10 @@ TEST(Histogram, percentiles_are_within_a_thousandth) {
   }
   std::sort(values.begin(), values.end());
   for (const double share : {0.001, 0.1, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.0}) {
-    const auto exact = static_cast<double>(values[static_cast<size_t>(share * static_cast<double>(values.size()) + 0.5) - 1]);
-    EXPECT_NEAR(static_cast<double>(histogram.percentile(share)), exact, exact / 1000 + 0.5) << share;
+    const auto exact = static_cast<double>(
+        values[static_cast<size_t>(share * static_cast<double>(values.size()) + 0.5) - 1]);
+    EXPECT_NEAR(static_cast<double>(histogram.percentile(share)), exact, exact / 1000 + 0.5)
+        << share;
   }
   EXPECT_EQ(histogram.count(), 100'000U);
   EXPECT_EQ(histogram.max(), values.back());

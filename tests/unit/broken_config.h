@@ -23,9 +23,11 @@ inline std::string with(std::string text, const std::string& from, const std::st
 }
 
 // Each is refused, with its own complaint in its place; `secret` stands in none.
-inline void expect_complaints(const std::string& good, std::span<const Broken> table, const std::string& secret) {
+inline void expect_complaints(const std::string& good, std::span<const Broken> table,
+                              const std::string& secret) {
   for (const Broken& broken : table) {
-    const config::ConfigReading reading = config::read_config_text("sluice.yaml", with(good, broken.from, broken.to));
+    const config::ConfigReading reading =
+        config::read_config_text("sluice.yaml", with(good, broken.from, broken.to));
     EXPECT_FALSE(reading.config) << broken.to;
     std::string all;
     for (const auto& complaint : reading.complaints) {

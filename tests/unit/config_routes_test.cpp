@@ -1,4 +1,5 @@
-// Upstreams, routes, includes of the configuration file: every mistake has its own complaint, in its place.
+// Upstreams, routes, includes of the configuration file: every mistake has its own complaint, in
+// its place.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -71,22 +72,26 @@ TEST(ConfigRoutes, good_file_becomes_what_it_describes) {
   EXPECT_EQ(orders.retries, 2U);
   EXPECT_EQ(orders.retry_percent, 10U);
   EXPECT_EQ(config.upstreams[1].balance, Balance::hash);
-  EXPECT_EQ(config.upstreams[1].proxy_header, ProxyHeaderOut::v2);
+  EXPECT_EQ(config.upstreams[1].send_proxy, SendProxy::v2);
   EXPECT_EQ(config.upstreams[1].ejection.failures, 0U);
 }
 
 TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
   const tests::Broken table[] = {
-      {"\"127.0.0.1:8000\", ", "\"127.0.0.1:8000\", \"127.0.0.1:8000\", ", "another listener has the address 127.0.0.1:8000 too"},
-      {"listen: [\"127.0.0.1:8000\"", "listen: [\"unix:run/x\"", "or a path like unix:/run/sluice.sock"},
+      {"\"127.0.0.1:8000\", ", "\"127.0.0.1:8000\", \"127.0.0.1:8000\", ",
+       "another listener has the address 127.0.0.1:8000 too"},
+      {"listen: [\"127.0.0.1:8000\"", "listen: [\"unix:run/x\"",
+       "or a path like unix:/run/sluice.sock"},
       {"trusted: [10.0.0.0/8, unix]", "trusted: []", "nobody is trusted to speak it"},
       {"trusted: [10.0.0.0/8, unix]", "trusted: [10.0.0.0/33]", "\"10.0.0.0/33\" is no network"},
       {"connections: 1000 }", "connections: 3 }", "is not a whole number from 64 to 1000000"},
       {"announce: 5s", "announce: 5", "is not a number with a unit"},
       {"servers: [127.0.0.1]", "servers: [dns.test]", "is no address of a name server"},
       {"ttl_max: 1m", "ttl_max: 1s", "ttl_max is less than ttl_min"},
-      {"control: /run/sluice/control.sock", "control: control.sock", "is no path of a socket; it begins with /"},
-      {"http://10.0.0.1:9001, {", "https://10.0.0.1:9001, {", "is not a URL like http://127.0.0.1:9001, or unix:/run/app.sock"},
+      {"control: /run/sluice/control.sock", "control: control.sock",
+       "is no path of a socket; it begins with /"},
+      {"http://10.0.0.1:9001, {", "https://10.0.0.1:9001, {",
+       "is not a URL like http://127.0.0.1:9001, or unix:/run/app.sock"},
       {"http://10.0.0.1:9001, {", "http://10.0.0.1:9001/path, {", "is not a URL like"},
       {"http://10.0.0.1:9001, {", "http://10.0.0.1:99999, {", "is not a URL like"},
       {"http://10.0.0.1:9001, {", "http://10.0.0.2:9001, {", "this endpoint is here twice"},
@@ -95,7 +100,8 @@ TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"url: http://10.0.0.2:9001, ", "", "an endpoint without url"},
       {"drain: true", "drain: maybe", "\"maybe\" is not true or false"},
       {"balance: least_requests", "balance: least_request", "did you mean least_requests?"},
-      {"balance: least_requests", "balance: hash", "hash needs a key: write balance: { hash: address }"},
+      {"balance: least_requests", "balance: hash",
+       "hash needs a key: write balance: { hash: address }"},
       {"hash: \"header:X-User\"", "hash: \"cookie:X\"", "\"cookie:X\" is no key"},
       {"path: /health, ", "", "health without path"},
       {"path: /health", "path: health", "\"health\" is no path"},
@@ -109,10 +115,12 @@ TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"most: 2", "most: 6", "is not a whole number from 0 to 5"},
       {"send_proxy: v2", "send_proxy: v3", "\"v3\" is not v1, v2 or none"},
       {"slow_start: 10s", "slow_start: fast", "is not a number with a unit"},
-      {"upstream: orders }", "upstream: order }", "there is no upstream called \"order\"; did you mean orders?"},
+      {"upstream: orders }", "upstream: order }",
+       "there is no upstream called \"order\"; did you mean orders?"},
       {"{ next: 5 }", "{ nxet: 5 }", "there is no upstream called \"nxet\"; did you mean next?"},
       {"{ next: 5 }", "{ next: many }", "is not a whole number"},
-      {"{ next: 5 }", "{ next: 5, orders: 2 }", "write the name of an upstream, or shares of several"},
+      {"{ next: 5 }", "{ next: 5, orders: 2 }",
+       "write the name of an upstream, or shares of several"},
       {"[{ orders: 95 }, { next: 5 }]", "[{ orders: 0 }]", "all shares are 0"},
       {"sticky: address", "sticky: adress", "did you mean address?"},
       {"redirect: { to: /new, status: 307 }", "redirect: { status: 307 }", "redirect without to"},
@@ -121,16 +129,23 @@ TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"to: /new", "to: \"//evil.test/\"", "is no destination"},
       {"to: /new", "to: /old", "these redirects lead in a circle: /old -> /old"},
       {"status: 307", "status: 200", "\"200\" is not 301, 302, 303, 307 or 308"},
-      {"redirect: { to: /new, status: 307 }", "redirect: { to: /new, rest: keep }", "an exact path leaves no rest to keep"},
+      {"redirect: { to: /new, status: 307 }", "redirect: { to: /new, rest: keep }",
+       "an exact path leaves no rest to keep"},
       {"respond: { body: hello }", "respond: { body: hello, status: 204 }", "has no body"},
-      {"respond: { body: hello }", "respond: { status: 99 }", "is not a whole number from 200 to 599"},
-      {"respond: { body: hello }", "respond: { file: /no/such/file }", "the file /no/such/file: this file can't be read"},
-      {"respond: { body: hello }", "respond: { body: a, upstream: next }", "unknown key \"upstream\" in respond"},
-      {"respond: { body: hello }", "respond: { body: a }, upstream: next", "upstream, redirect and respond exclude each other"},
-      {"respond: { body: hello }", "respond: { body: a, content_type: text }", "\"text\" is no media type"},
+      {"respond: { body: hello }", "respond: { status: 99 }",
+       "is not a whole number from 200 to 599"},
+      {"respond: { body: hello }", "respond: { file: /no/such/file }",
+       "the file /no/such/file: this file can't be read"},
+      {"respond: { body: hello }", "respond: { body: a, upstream: next }",
+       "unknown key \"upstream\" in respond"},
+      {"respond: { body: hello }", "respond: { body: a }, upstream: next",
+       "upstream, redirect and respond exclude each other"},
+      {"respond: { body: hello }", "respond: { body: a, content_type: text }",
+       "\"text\" is no media type"},
       {"respond: { body: hello }", "respond: { body: a }, rewrite: { path: /x }",
        "rewrite means nothing where no upstream gets the request"},
-      {"strip_prefix: /a", "strip_prefix: /b", "requests of this route need not begin with /b; its path is /a"},
+      {"strip_prefix: /a", "strip_prefix: /b",
+       "requests of this route need not begin with /b; its path is /a"},
       {"strip_prefix: /a", "strip_prefix: a", "\"a\" is no path"},
       {"strip_prefix: /a", "strip_prefix: /a, path: /b", "path replaces the whole path"},
       {"headers: { X-V: \"2\" }", "headers: { \"X V\": \"2\" }", "\"X V\" is no name of a field"},
@@ -144,18 +159,25 @@ TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
        "credentials for every origin would let any page act as its visitor"},
       {"cors: { origins: [\"https://a.test\"] }", "cors: { max_age: 1h }", "cors without origins"},
       {"set: { X-A: b }", "set: { X_A: b }", "has a '_'"},
-      {"set: { X-A: b }", "set: { Content-Length: \"3\" }", "carries the message or is set by Sluice"},
+      {"set: { X-A: b }", "set: { Content-Length: \"3\" }",
+       "carries the message or is set by Sluice"},
       {"set: { X-A: b }", "set: { Host: b }", "write host: endpoint or host: NAME in the route"},
-      {"set: { X-A: b }", "set: { X-A: \"b\\r\\nX-Evil: c\" }", "a field's value has no control characters"},
-      {"set: { X-A: b }", "sets: { X-A: b }", "unknown key \"sets\" in headers.request; did you mean set?"},
+      {"set: { X-A: b }", "set: { X-A: \"b\\r\\nX-Evil: c\" }",
+       "a field's value has no control characters"},
+      {"set: { X-A: b }", "sets: { X-A: b }",
+       "unknown key \"sets\" in headers.request; did you mean set?"},
       {"host: endpoint", "host: \"a b\"", "\"a b\" is no host; write preserve, endpoint or a name"},
-      {"match: { path: /old }", "match: { path_prefix: /inner }", "nothing says which of them wins"},
-      {"respond: { body: hello }", "respond: { file: /dev/zero }", "the file /dev/zero: this file can't be read"},
+      {"match: { path: /old }", "match: { path_prefix: /inner }",
+       "nothing says which of them wins"},
+      {"respond: { body: hello }", "respond: { file: /dev/zero }",
+       "the file /dev/zero: this file can't be read"},
       {"log: none", "include: /dev/zero", "/dev/zero: this file can't be read"},
       {"log: none", "include: /no/such/file.yaml", "/no/such/file.yaml: this file can't be read"},
       {"log: none", "log: none\nreload_on_change: 1s", "\"1s\" is not true or false"},
   };
-  tests::expect_complaints(good, table, "a secret of the tests that is long enough even for HS512, as the warning would say");
+  tests::expect_complaints(
+      good, table,
+      "a secret of the tests that is long enough even for HS512, as the warning would say");
 }
 
 TEST(ConfigRoutes, what_is_right_and_odd_is_a_warning) {
@@ -170,27 +192,33 @@ TEST(ConfigRoutes, what_is_right_and_odd_is_a_warning) {
     for (const auto& warning : reading.warnings) all += warning + "\n";
     return all;
   };
-  EXPECT_NE(warnings(with(good, table[0].first, "match: { path: /health }")).find(table[0].second), std::string::npos);
-  EXPECT_NE(warnings(with(good, "endpoints: [http://10.0.0.9:9001]", "endpoints: [{ url: http://10.0.0.9:9001, drain: true }]"))
+  EXPECT_NE(warnings(with(good, table[0].first, "match: { path: /health }")).find(table[0].second),
+            std::string::npos);
+  EXPECT_NE(warnings(with(good, "endpoints: [http://10.0.0.9:9001]",
+                          "endpoints: [{ url: http://10.0.0.9:9001, drain: true }]"))
                 .find("all endpoints drain"),
             std::string::npos);
-  EXPECT_NE(warnings(with(good, "    health: { path: /health, interval: 2s, status: 200-204 }\n", ""))
-                .find("slow_start means nothing without health"),
-            std::string::npos);
   EXPECT_NE(
-      warnings(with(good, "routes:", "  spare: { endpoints: [http://10.0.0.7:1] }\nroutes:")).find("no route uses the upstream spare"),
+      warnings(with(good, "    health: { path: /health, interval: 2s, status: 200-204 }\n", ""))
+          .find("slow_start means nothing without health"),
       std::string::npos);
+  EXPECT_NE(warnings(with(good, "routes:", "  spare: { endpoints: [http://10.0.0.7:1] }\nroutes:"))
+                .find("no route uses the upstream spare"),
+            std::string::npos);
 }
 
 class ConfigIncludes : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sluice-includes-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "sluice-includes-XXXXXX").string();
     folder_ = ::mkdtemp(pattern.data());
     std::filesystem::create_directory(folder_ / "conf.d");
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
-  void write(const std::string& name, const std::string& text) { std::ofstream{folder_ / name} << text; }
+  void write(const std::string& name, const std::string& text) {
+    std::ofstream{folder_ / name} << text;
+  }
   ConfigReading read() { return read_config((folder_ / "main.yaml").string()); }
   static std::string all(const ConfigReading& reading) {
     std::string text;
@@ -202,7 +230,8 @@ class ConfigIncludes : public ::testing::Test {
 
 TEST_F(ConfigIncludes, files_add_to_each_other_and_complaints_name_the_right_one) {
   write("main.yaml",
-        "include: conf.d/*.yaml\nupstreams: { one: { endpoints: [http://127.0.0.1:1] } }\nroutes:\n  - { auth: none, upstream: two }\n");
+        "include: conf.d/*.yaml\nupstreams: { one: { endpoints: [http://127.0.0.1:1] } "
+        "}\nroutes:\n  - { auth: none, upstream: two }\n");
   write("conf.d/a.yaml", "upstreams: { two: { endpoints: [http://127.0.0.1:2] } }\n");
   write("conf.d/b.yaml", "routes:\n  - { match: { path: /b }, auth: none, upstream: one }\n");
   const ConfigReading reading = read();
@@ -210,28 +239,38 @@ TEST_F(ConfigIncludes, files_add_to_each_other_and_complaints_name_the_right_one
   EXPECT_EQ(reading.config->upstreams.size(), 2U);
   EXPECT_EQ(reading.config->routes.size(), 4U);
   write("conf.d/b.yaml", "routes:\n  - { match: { path: /b }, auth: none, upstream: three }\n");
-  EXPECT_NE(all(read()).find("conf.d/b.yaml:2:50: there is no upstream called \"three\""), std::string::npos) << all(read());
+  EXPECT_NE(all(read()).find("conf.d/b.yaml:2:50: there is no upstream called \"three\""),
+            std::string::npos)
+      << all(read());
   write("conf.d/b.yaml", "upstreams: { two: { endpoints: [http://127.0.0.1:3] } }\n");
-  EXPECT_NE(all(read()).find("another file has an upstream called \"two\" too"), std::string::npos) << all(read());
+  EXPECT_NE(all(read()).find("another file has an upstream called \"two\" too"), std::string::npos)
+      << all(read());
   write("conf.d/b.yaml", "routes:\n  - { auth: none, upstream: one }\n");
-  EXPECT_NE(all(read()).find("this route is for the same requests as"), std::string::npos) << all(read());
+  EXPECT_NE(all(read()).find("this route is for the same requests as"), std::string::npos)
+      << all(read());
   write("conf.d/b.yaml", "log: none\n");
-  EXPECT_NE(all(read()).find("conf.d/b.yaml:1:1: unknown key \"log\" in an included file"), std::string::npos) << all(read());
+  EXPECT_NE(all(read()).find("conf.d/b.yaml:1:1: unknown key \"log\" in an included file"),
+            std::string::npos)
+      << all(read());
 }
 
 TEST_F(ConfigIncludes, circles_and_files_that_are_named_twice_are_found) {
   write("main.yaml",
-        "include: a.yaml\nupstreams: { one: { endpoints: [http://127.0.0.1:1] } }\nroutes:\n  - { auth: none, upstream: one }\n");
+        "include: a.yaml\nupstreams: { one: { endpoints: [http://127.0.0.1:1] } }\nroutes:\n  - { "
+        "auth: none, upstream: one }\n");
   write("a.yaml", "include: b.yaml\n");
   write("b.yaml", "include: a.yaml\n");
-  EXPECT_NE(all(read()).find("b.yaml:1:10: files include each other in a circle"), std::string::npos) << all(read());
+  EXPECT_NE(all(read()).find("b.yaml:1:10: files include each other in a circle"),
+            std::string::npos)
+      << all(read());
   write("b.yaml", "include: main.yaml\n");
-  EXPECT_NE(all(read()).find("files include each other in a circle"), std::string::npos) << all(read());
+  EXPECT_NE(all(read()).find("files include each other in a circle"), std::string::npos)
+      << all(read());
   write("b.yaml", "");
   write("a.yaml", "");
-  write(
-      "main.yaml",
-      "include: [a.yaml, ./a.yaml]\nupstreams: { one: { endpoints: [http://127.0.0.1:1] } }\nroutes:\n  - { auth: none, upstream: one }\n");
+  write("main.yaml",
+        "include: [a.yaml, ./a.yaml]\nupstreams: { one: { endpoints: [http://127.0.0.1:1] } "
+        "}\nroutes:\n  - { auth: none, upstream: one }\n");
   EXPECT_NE(all(read()).find("is included twice"), std::string::npos) << all(read());
   write("a.yaml", "\troutes: 1\n");
   write("main.yaml", "include: a.yaml\nroutes: []\n");

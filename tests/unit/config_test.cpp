@@ -1,4 +1,5 @@
-// The configuration file: what is right becomes the config it describes, and every mistake its own complaint, in its place.
+// The configuration file: what is right becomes the config it describes, and every mistake its own
+// complaint, in its place.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -36,7 +37,9 @@ log: none
 class ConfigTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ::setenv("CONFIG_TEST_SECRET", "a secret of the tests that is long enough even for HS512, as the warning would say", 1);
+    ::setenv("CONFIG_TEST_SECRET",
+             "a secret of the tests that is long enough even for HS512, as the warning would say",
+             1);
   }
 };
 
@@ -50,13 +53,14 @@ TEST_F(ConfigTest, good_file_becomes_what_it_describes) {
   EXPECT_EQ(config.steering, limiter::Steering::spread);
   ASSERT_EQ(config.auth.size(), 1U);
   EXPECT_EQ(config.auth[0].fixed_keys.size(), 3U);
-  EXPECT_EQ(config.auth[0].fixed_keys[0]->secret, "a secret of the tests that is long enough even for HS512, as the warning would say");
+  EXPECT_EQ(config.auth[0].fixed_keys[0]->secret,
+            "a secret of the tests that is long enough even for HS512, as the warning would say");
   EXPECT_EQ(config.upstreams.front().timeouts.head, std::chrono::milliseconds{1500});
   EXPECT_EQ(config.bounds.limiter_keys, 5000U);
   EXPECT_EQ(config.network_bits, (limiter::NetworkBits{24, 56}));
   ASSERT_EQ(config.limits.size(), 4U) << "a rate and a concurrency of one name are two";
   EXPECT_EQ(config.limits[0].stage, LimitStage::before_auth);
-  EXPECT_EQ(config.limit_rules[0].policy.hold_max, std::chrono::seconds{3});
+  EXPECT_EQ(config.limit_rules[0].policy.max_hold, std::chrono::seconds{3});
   EXPECT_EQ(config.limit_rules[1].policy.rate.period_ns, 10'000'000U);
   EXPECT_EQ(config.limit_rules[2].concurrent, 4U);
   EXPECT_EQ(config.limits[2].reason, "limit.per_tenant");
@@ -66,7 +70,8 @@ TEST_F(ConfigTest, good_file_becomes_what_it_describes) {
   // The most specific first, what Sluice answers itself before all.
   std::vector<std::string> names;
   for (const Route& route : config.routes) names.push_back(route.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"health", "metrics", "api.example/orders/* GET,POST", "*.example/exact", "/*"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"health", "metrics", "api.example/orders/* GET,POST",
+                                             "*.example/exact", "/*"}));
   EXPECT_EQ(config.routes[2].limits_before.size(), 1U);
   EXPECT_EQ(config.routes[2].limits_after.size(), 2U);
 }
@@ -78,7 +83,8 @@ TEST_F(ConfigTest, requests_find_the_most_specific_route) {
     return found.route == no_route ? std::string{"none"} : config.routes[found.route].name;
   };
   EXPECT_EQ(name(http::Method::get, "api.example", "/orders"), "api.example/orders/* GET,POST");
-  EXPECT_EQ(name(http::Method::get, "Api.Example:8000", "/orders/7"), "api.example/orders/* GET,POST");
+  EXPECT_EQ(name(http::Method::get, "Api.Example:8000", "/orders/7"),
+            "api.example/orders/* GET,POST");
   EXPECT_EQ(name(http::Method::put, "api.example", "/orders/7"), "/*");
   EXPECT_EQ(name(http::Method::get, "api.example", "/ordersx"), "/*");
   EXPECT_EQ(name(http::Method::get, "a.b.example", "/exact"), "*.example/exact");
@@ -86,7 +92,9 @@ TEST_F(ConfigTest, requests_find_the_most_specific_route) {
   EXPECT_EQ(name(http::Method::get, "example", "/exact"), "/*");
   EXPECT_EQ(name(http::Method::get, "[::1]:80", "/x"), "/*");
   EXPECT_EQ(name(http::Method::get, "api.example", "/health"), "health");
-  EXPECT_EQ(RouteTable{config.routes}.find(http::Method::post, "", "/metrics", "", http::Fields{}).route, no_route);
+  EXPECT_EQ(
+      RouteTable{config.routes}.find(http::Method::post, "", "/metrics", "", http::Fields{}).route,
+      no_route);
 }
 
 struct Broken {
@@ -97,24 +105,32 @@ struct Broken {
 
 TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
   const tests::Broken table[] = {
-      {"rate: 100/s", "rate: 100", "sluice.yaml:9:38: rate \"100\" has no unit; write for example 10/s"},
+      {"rate: 100/s", "rate: 100",
+       "sluice.yaml:9:38: rate \"100\" has no unit; write for example 10/s"},
       {"rate: 100/s", "rate: 100/fortnight", "has an unknown unit; write for example 10/s"},
       {"rate: 100/s", "rate: 0/s", "lets nothing through"},
       {"rate: 100/s", "rate: 10000001/s", "is above 10000000/s"},
-      {"burst: 50", "burst: -1", "sluice.yaml:9:52: \"-1\" is not a whole number from 0 to 1000000"},
+      {"burst: 50", "burst: -1",
+       "sluice.yaml:9:52: \"-1\" is not a whole number from 0 to 1000000"},
       {"burst: 50", "burst: 1000001", "is not a whole number from 0 to 1000000"},
-      {"delay: 10", "delay: 51", "sluice.yaml:9:63: delay 51 is above burst 50; it says how much of the burst passes at once"},
-      {"rate: 1/day", "rate: 1/day, burst: 1000000", "would take over 100 years to drain at this rate"},
+      {"delay: 10", "delay: 51",
+       "sluice.yaml:9:63: delay 51 is above burst 50; it says how much of the burst passes at "
+       "once"},
+      {"rate: 1/day", "rate: 1/day, burst: 1000000",
+       "would take over 100 years to drain at this rate"},
       {"max_hold: 3s", "max_hold: 3", "is not a number with a unit"},
       {"stage: before_auth", "stage: before_oath", "did you mean before_auth?"},
       {"key: address", "key: adress",
-       "\"adress\" is no key; accepted are address, route, claim:NAME or header:NAME; did you mean address?"},
+       "\"adress\" is no key; accepted are address, route, claim:NAME or header:NAME; did you mean "
+       "address?"},
       {"key: address", "key: \"claim:\"", "is no key; accepted are"},
       {"key: address, rate", "rate", "limit per_address has no key"},
       {"key: address", "key: \"claim:sub\"", "before_auth no claim is verified; write after_auth"},
       {"concurrent: 4", "concurrent: 0", "is not a whole number from 1 to 1000000"},
-      {"concurrent: 4", "concurrently: 4", "unknown key \"concurrently\" in limits.per_tenant; did you mean concurrent?"},
-      {"rate: 1/day, ", "", "limit trial limits nothing; write a rate like 10/s, concurrent: N, or both"},
+      {"concurrent: 4", "concurrently: 4",
+       "unknown key \"concurrently\" in limits.per_tenant; did you mean concurrent?"},
+      {"rate: 1/day, ", "",
+       "limit trial limits nothing; write a rate like 10/s, concurrent: N, or both"},
       {"rate: 1/day", "concurrent: 1, burst: 3", "burst means nothing without a rate"},
       {"on_missing: skip", "on_missing: ignore", "\"ignore\" is not refuse or skip"},
       {"dry_run: true", "dry_run: yes", "\"yes\" is not true or false"},
@@ -127,57 +143,84 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"10.0.0.0/8", "10.0.0.1/8", "is no network; write for example 10.0.0.0/8"},
       {"127.0.0.1:8000", "8000", "is not an address like 0.0.0.0:8000"},
       {"- address:", "- adress:", "unknown key \"adress\" in listen; did you mean address?"},
-      {"{ env: CONFIG_TEST_SECRET }", "{ env: NO_SUCH_VARIABLE }", "sluice.yaml:7:26: the variable NO_SUCH_VARIABLE is not set, or empty"},
-      {"{ env: CONFIG_TEST_SECRET }", "{ file: /no/such/file }", "the file /no/such/file can't be read"},
-      {"{ env: CONFIG_TEST_SECRET }", "hunter2", "a secret does not stand in this file; write { env: NAME } or { file: PATH }"},
-      {"endpoints: [http://127.0.0.1:9001]", "endpoints: [127.0.0.1:9001]", "is not a URL like http://127.0.0.1:9001"},
+      {"{ env: CONFIG_TEST_SECRET }", "{ env: NO_SUCH_VARIABLE }",
+       "sluice.yaml:7:26: the variable NO_SUCH_VARIABLE is not set, or empty"},
+      {"{ env: CONFIG_TEST_SECRET }", "{ file: /no/such/file }",
+       "the file /no/such/file can't be read"},
+      {"{ env: CONFIG_TEST_SECRET }", "hunter2",
+       "a secret does not stand in this file; write { env: NAME } or { file: PATH }"},
+      {"endpoints: [http://127.0.0.1:9001]", "endpoints: [127.0.0.1:9001]",
+       "is not a URL like http://127.0.0.1:9001"},
       {"endpoints: [http://127.0.0.1:9001]", "endpoints: []", "upstream orders has no endpoints"},
       {"connect: 1s", "connect: soon", "is not a number with a unit"},
       {"path_prefix: / ", "path_prefix: orders ", "is no path; write for example /orders"},
-      {"path: /exact", "path: /a/../exact", "would never match: requests are matched by their normal form; write /exact"},
+      {"path: /exact", "path: /a/../exact",
+       "would never match: requests are matched by their normal form; write /exact"},
       {"path: /exact", "path: /exact, path_prefix: /x", "path and path_prefix exclude each other"},
-      {"methods: [GET, POST]", "methods: [get]", "\"get\" is not GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS"},
+      {"methods: [GET, POST]", "methods: [get]",
+       "\"get\" is not GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS"},
       {"host: API.example", "host: API.example:80", "is no host; write a name like api.example"},
-      {"auth: main, limits", "limits", "this route does not say who may call; write auth: NAME, auth: { optional: NAME } or auth: none"},
-      {"auth: main, limits", "auth: mian, limits", "there is no auth called \"mian\"; did you mean main?"},
-      {"auth: main, limits", "auth: [main, maim], limits", "there is no auth called \"maim\"; did you mean main?"},
+      {"auth: main, limits", "limits",
+       "this route does not say who may call; write auth: NAME, auth: { optional: NAME } or auth: "
+       "none"},
+      {"auth: main, limits", "auth: mian, limits",
+       "there is no auth called \"mian\"; did you mean main?"},
+      {"auth: main, limits", "auth: [main, maim], limits",
+       "there is no auth called \"maim\"; did you mean main?"},
       {"main: { secret", "main: { algorithms: [HS257], secret", "\"HS257\" is none of HS256"},
-      {"main: { secret", "main: { algorithms: [ES256], secret", "a secret is for HS256, HS384 or HS512"},
-      {"{ env: CONFIG_TEST_SECRET } }", "{ env: CONFIG_TEST_SECRET }, token_from: [body] }", "\"body\" is not header"},
-      {"{ env: CONFIG_TEST_SECRET } }", "{ env: CONFIG_TEST_SECRET }, headers: { X_User: sub } }", "has a '_'"},
-      {"{ env: CONFIG_TEST_SECRET } }", "{ env: CONFIG_TEST_SECRET }, expiry: never }", "is not required or optional"},
+      {"main: { secret", "main: { algorithms: [ES256], secret",
+       "a secret is for HS256, HS384 or HS512"},
+      {"{ env: CONFIG_TEST_SECRET } }", "{ env: CONFIG_TEST_SECRET }, token_from: [body] }",
+       "\"body\" is not header"},
+      {"{ env: CONFIG_TEST_SECRET } }", "{ env: CONFIG_TEST_SECRET }, headers: { X_User: sub } }",
+       "has a '_'"},
+      {"{ env: CONFIG_TEST_SECRET } }", "{ env: CONFIG_TEST_SECRET }, expiry: never }",
+       "is not required or optional"},
       {"secret: { env: CONFIG_TEST_SECRET }", "jwks: { file: a, url: b }, algorithms: [ES256]",
        "write either { file: PATH } or { url: URL }"},
       {"secret: { env: CONFIG_TEST_SECRET }", "jwks: { url: \"ftp://a\" }, algorithms: [ES256]",
        "is not a URL like https://id.example/keys"},
-      {"secret: { env: CONFIG_TEST_SECRET }", "jwks: { file: a }", "does not say which algorithms its keys are for"},
+      {"secret: { env: CONFIG_TEST_SECRET }", "jwks: { file: a }",
+       "does not say which algorithms its keys are for"},
       {"secret: { env: CONFIG_TEST_SECRET }", "skew: 3s", "auth main has no keys"},
       {"auth: main, limits", "auth: main, require: {}, limits",
        "this requires nothing; write scope: [..], role_any: [..] or claim: { NAME: VALUE }"},
-      {"auth: { optional: main }", "auth: { optional: main }, require: { scope: a }", "require needs a token on every request"},
-      {"auth: main, limits", "auth: none, limits", "counts by a claim, and this route asks for no token"},
+      {"auth: { optional: main }", "auth: { optional: main }, require: { scope: a }",
+       "require needs a token on every request"},
+      {"auth: main, limits", "auth: none, limits",
+       "counts by a claim, and this route asks for no token"},
       {"limits: trial", "limits: trail", "there is no limit called \"trail\"; did you mean trial?"},
       {"limits: trial", "limits: [trial, trial]", "limit trial is here twice"},
-      {"upstream: orders }\nlog", "upstream: order }\nlog", "there is no upstream called \"order\"; did you mean orders?"},
+      {"upstream: orders }\nlog", "upstream: order }\nlog",
+       "there is no upstream called \"order\"; did you mean orders?"},
       {"upstream: orders }\nlog", "}\nlog", "this route leads nowhere; write upstream: NAME"},
-      {"host: \"*.example\", path: /exact", "path_prefix: /", "this route is for the same requests as /*; nothing says which of them wins"},
+      {"host: \"*.example\", path: /exact", "path_prefix: /",
+       "this route is for the same requests as /*; nothing says which of them wins"},
       {"log: none", "logs: none", "unknown key \"logs\" in the configuration; did you mean log?"},
       {"log: none", "log: none\nlog: none", "key \"log\" is here twice"},
       {"body: 0", "body: 5", "duration \"5\" is not a number with a unit"},
       {"tunnel: 5m", "tunnel: 0", "duration \"0\" is not a number with a unit"},
-      {"- address: 127.0.0.1:8000", "- { address: 127.0.0.1:8000, proxy_protocol: maybe }", "\"maybe\" is not true or false"},
-      {"log: none", "user: no-such-user", "this system has no user \"no-such-user\"; write NAME or NAME:GROUP"},
+      {"- address: 127.0.0.1:8000", "- { address: 127.0.0.1:8000, proxy_protocol: maybe }",
+       "\"maybe\" is not true or false"},
+      {"log: none", "user: no-such-user",
+       "this system has no user \"no-such-user\"; write NAME or NAME:GROUP"},
       {"log: none", "sandbox: maybe", "\"maybe\" is not on or off"},
-      {"auth: none, upstream: orders", "auth: none, upgrade: [h2c], upstream: orders", "\"h2c\" can't be tunnelled"},
-      {"auth: none, upstream: orders", "auth: none, upgrade: [a b], upstream: orders", "\"a b\" can't be tunnelled"},
+      {"auth: none, upstream: orders", "auth: none, upgrade: [h2c], upstream: orders",
+       "\"h2c\" can't be tunnelled"},
+      {"auth: none, upstream: orders", "auth: none, upgrade: [a b], upstream: orders",
+       "\"a b\" can't be tunnelled"},
       {"auth: none, upstream: orders", "auth: none, upgrade: { a: b }, upstream: orders",
        "where protocols like [websocket], or none is accepted"},
       {"log: none", "log: none\n---\nlog: none", "a second document"},
       {"log: none", "\tlog: none", "this is no YAML"},
-      {"  per_tenant:", "  per tenant!:", "\"per tenant!\" is no name; letters, digits, _ and - are accepted"},
-      {"routes:", "routes: []\nroutes_:", "unknown key \"routes_\" in the configuration; did you mean routes?"},
+      {"  per_tenant:", "  per tenant!:",
+       "\"per tenant!\" is no name; letters, digits, _ and - are accepted"},
+      {"routes:", "routes: []\nroutes_:",
+       "unknown key \"routes_\" in the configuration; did you mean routes?"},
   };
-  tests::expect_complaints(good, table, "a secret of the tests that is long enough even for HS512, as the warning would say");
+  tests::expect_complaints(
+      good, table,
+      "a secret of the tests that is long enough even for HS512, as the warning would say");
 }
 
 TEST_F(ConfigTest, all_mistakes_are_said_at_once) {

@@ -34,14 +34,16 @@ TEST(TimerWheel, timers_fire_at_their_deadline_in_order_and_never_early) {
       expected.erase(slot);
     }
     const Duration until = wheel.until_next(now);
-    now += random.chance(50) ? Duration{milliseconds{random.below(50)}} : std::min<Duration>(until, std::chrono::hours{30});
+    now += random.chance(50) ? Duration{milliseconds{random.below(50)}}
+                             : std::min<Duration>(until, std::chrono::hours{30});
     wheel.advance(now, [&](Timer& timer) {
       const auto found = expected.find(timer.token().slot);
       ASSERT_NE(found, expected.end());
       EXPECT_LE(found->second, now);
       expected.erase(found);
     });
-    for (const auto& [late, deadline] : expected) ASSERT_GT(deadline + milliseconds{2}, now) << late;
+    for (const auto& [late, deadline] : expected)
+      ASSERT_GT(deadline + milliseconds{2}, now) << late;
     ASSERT_EQ(wheel.armed(), expected.size());
   }
   for (auto& timer : timers) wheel.disarm(timer);
@@ -74,7 +76,9 @@ TEST(TimerWheel, timers_of_one_tick_fire_in_the_order_in_which_they_were_armed) 
     std::array<Timer, 6> timers;
     const std::array<int64_t, 6> armed_at{0, 0, due / 2, due - 10, due - 10, due - 1};
     std::vector<size_t> order;
-    const auto fire = [&](Timer& timer) { order.push_back(static_cast<size_t>(&timer - timers.data())); };
+    const auto fire = [&](Timer& timer) {
+      order.push_back(static_cast<size_t>(&timer - timers.data()));
+    };
     for (size_t index = 0; index < timers.size(); ++index) {
       wheel.advance(Instant{milliseconds{armed_at[index]}}, fire);
       wheel.arm(timers[index], Instant{milliseconds{due}});
@@ -98,7 +102,8 @@ TEST(Cidr, networks_are_read_and_hold_their_addresses) {
   EXPECT_FALSE(in("2001:db8::/33", "2001:db8:8000::1"));
   EXPECT_TRUE(in("0.0.0.0/0", "1.2.3.4"));
   EXPECT_FALSE(in("0.0.0.0/0", "2001:db8::1"));
-  for (const char* text : {"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "::/129", "host/8", "10.0.0.0/-1", "10.0.0/8"})
+  for (const char* text : {"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "::/129", "host/8",
+                           "10.0.0.0/-1", "10.0.0/8"})
     EXPECT_FALSE(Cidr::parse(text)) << text;
 }
 
@@ -114,7 +119,8 @@ TEST(Slab, released_object_is_not_found_and_not_taken_before_reclaim) {
   EXPECT_EQ(slab.take(), nullptr) << "several completions of one batch may still name it";
   slab.reclaim();
   EXPECT_EQ(slab.take(), first);
-  EXPECT_EQ(slab.find(token.slot, token.generation), nullptr) << "the same slot, another generation";
+  EXPECT_EQ(slab.find(token.slot, token.generation), nullptr)
+      << "the same slot, another generation";
   EXPECT_NE(second, nullptr);
 }
 
@@ -137,7 +143,8 @@ TEST(Mailbox, full_mailbox_refuses_and_keeps_order) {
 }
 
 TEST(Postbox, sleeper_is_never_left_with_mail) {
-  // Each message is posted while the receiver may be about to sleep; whoever claims the doorbell wakes it.
+  // Each message is posted while the receiver may be about to sleep; whoever claims the doorbell
+  // wakes it.
   Postbox postbox{1, 8};
   std::atomic<int> bell{0};
   constexpr int messages = 20000;
@@ -171,7 +178,8 @@ TEST(SocketAddress, texts_are_read_and_written) {
     EXPECT_EQ(address->text(), text);
   }
   EXPECT_EQ(SocketAddress::parse(":9")->text(), "0.0.0.0:9");
-  for (const char* text : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "[::1]", "host:80", "1.2.3:4", "127.0.0.1:8o"}) {
+  for (const char* text : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "[::1]",
+                           "host:80", "1.2.3:4", "127.0.0.1:8o"}) {
     EXPECT_FALSE(SocketAddress::parse(text)) << text;
   }
 }

@@ -85,34 +85,45 @@ const std::vector<Case>& cases() {
       {"a folded line (RFC 9112 5.2)", with("A: b\r\n c\r\n"), Rule::obs_fold},
       {"a folded line by tab", with("A: b\r\n\tc\r\n"), Rule::obs_fold},
       {"Content-Length", with("Content-Length: 5\r\n"), Rule::none},
-      {"Content-Length twice", with("Content-Length: 5\r\nContent-Length: 5\r\n"), Rule::content_length},
+      {"Content-Length twice", with("Content-Length: 5\r\nContent-Length: 5\r\n"),
+       Rule::content_length},
       {"Content-Length in a list", with("Content-Length: 5, 5\r\n"), Rule::content_length},
       {"a signed Content-Length", with("Content-Length: +5\r\n"), Rule::content_length},
       {"a negative Content-Length", with("Content-Length: -5\r\n"), Rule::content_length},
       {"a hexadecimal Content-Length", with("Content-Length: 0x5\r\n"), Rule::content_length},
       {"an empty Content-Length", with("Content-Length: \r\n"), Rule::content_length},
-      {"a Content-Length beyond all bounds", with("Content-Length: 99999999999999999999\r\n"), Rule::content_length},
+      {"a Content-Length beyond all bounds", with("Content-Length: 99999999999999999999\r\n"),
+       Rule::content_length},
       {"chunked", with("Transfer-Encoding: chunked\r\n"), Rule::none},
       {"Chunked in capitals", with("Transfer-Encoding: CHUNKED\r\n"), Rule::none},
-      {"both framings (CL.TE)", with("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), Rule::length_and_encoding},
-      {"both framings (TE.CL)", with("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), Rule::length_and_encoding},
+      {"both framings (CL.TE)", with("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+       Rule::length_and_encoding},
+      {"both framings (TE.CL)", with("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
+       Rule::length_and_encoding},
       {"gzip, chunked", with("Transfer-Encoding: gzip, chunked\r\n"), Rule::transfer_encoding},
       {"chunked twice", with("Transfer-Encoding: chunked, chunked\r\n"), Rule::transfer_encoding},
-      {"chunked in two fields", with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), Rule::transfer_encoding},
+      {"chunked in two fields",
+       with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+       Rule::transfer_encoding},
       {"identity", with("Transfer-Encoding: identity\r\n"), Rule::transfer_encoding},
       {"xchunked", with("Transfer-Encoding: xchunked\r\n"), Rule::transfer_encoding},
       {"chunked with a vertical tab",
        with("Transfer-Encoding: \x0b"
             "chunked\r\n"),
        Rule::control_byte},
-      {"Transfer-Encoding in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Rule::transfer_encoding},
+      {"Transfer-Encoding in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+       Rule::transfer_encoding},
       {"Expect: 100-continue", with("Expect: 100-continue\r\n"), Rule::none},
       {"another Expect", with("Expect: 200-ok\r\n"), Rule::expectation},
       {"Upgrade: h2c is ignored",
-       with("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"), Rule::none},
+       with("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+            "AAMAAABkAARAAAAAAAIAAAAA\r\n"),
+       Rule::none},
       {"an absolute target", "GET http://a.test/b HTTP/1.1\r\nHost: c\r\n\r\n", Rule::none},
-      {"an absolute target without a host", "GET http:///b HTTP/1.1\r\nHost: c\r\n\r\n", Rule::host_invalid},
-      {"an absolute target with userinfo", "GET http://u:p@a/b HTTP/1.1\r\nHost: c\r\n\r\n", Rule::host_invalid},
+      {"an absolute target without a host", "GET http:///b HTTP/1.1\r\nHost: c\r\n\r\n",
+       Rule::host_invalid},
+      {"an absolute target with userinfo", "GET http://u:p@a/b HTTP/1.1\r\nHost: c\r\n\r\n",
+       Rule::host_invalid},
       {"another scheme", "GET ftp://a/b HTTP/1.1\r\nHost: c\r\n\r\n", Rule::target},
       {"a target without a slash", "GET a HTTP/1.1\r\nHost: c\r\n\r\n", Rule::target},
       {"an asterisk for GET", "GET * HTTP/1.1\r\nHost: c\r\n\r\n", Rule::target},
@@ -122,7 +133,8 @@ const std::vector<Case>& cases() {
       {"half a percent-encoding", "GET /a%4 HTTP/1.1\r\nHost: c\r\n\r\n", Rule::target_encoding},
       {"a bad percent-encoding", "GET /a%4g HTTP/1.1\r\nHost: c\r\n\r\n", Rule::target_encoding},
       {"a backslash in the path", "GET /a\\b HTTP/1.1\r\nHost: c\r\n\r\n", Rule::target},
-      {"what browsers send", "GET /a|b[c]{d}^\"?e|f[g]{h}^`\\ HTTP/1.1\r\nHost: c\r\n\r\n", Rule::none},
+      {"what browsers send", "GET /a|b[c]{d}^\"?e|f[g]{h}^`\\ HTTP/1.1\r\nHost: c\r\n\r\n",
+       Rule::none},
       {"bytes above 0x7f in the target", "GET /\xc3\xa4 HTTP/1.1\r\nHost: c\r\n\r\n", Rule::target},
       {"TLS on a plain port", "\x16\x03\x01\x02", Rule::control_byte},
   };
@@ -135,7 +147,8 @@ TEST(Request, each_rule_has_a_verdict_however_the_bytes_are_cut) {
     const Rule whole = read_request(entry.bytes, head);
     EXPECT_EQ(reason_code(whole), reason_code(entry.rule)) << entry.why;
     for (const size_t piece : {size_t{1}, size_t{2}, size_t{3}, size_t{7}}) {
-      EXPECT_EQ(read_request(entry.bytes, head, piece), whole) << entry.why << " in pieces of " << piece;
+      EXPECT_EQ(read_request(entry.bytes, head, piece), whole)
+          << entry.why << " in pieces of " << piece;
     }
   }
 }
@@ -146,7 +159,8 @@ TEST(Request, bounds_are_exact) {
   EXPECT_EQ(read_request(with("", "GET /" + longest.substr(1) + " HTTP/1.1"), head), Rule::none);
   EXPECT_EQ(read_request(with("", "GET /" + longest + " HTTP/1.1"), head), Rule::target_too_long);
   std::string fields;
-  for (unsigned i = 1; i < core::limits::head_fields_max; ++i) fields += "A" + std::to_string(i) + ": b\r\n";
+  for (unsigned i = 1; i < core::limits::head_fields_max; ++i)
+    fields += "A" + std::to_string(i) + ": b\r\n";
   EXPECT_EQ(read_request(with(fields), head), Rule::none);
   EXPECT_EQ(read_request(with(fields + "One: more\r\n"), head), Rule::too_many_fields);
   const std::string frame = with("A: \r\n");
@@ -204,7 +218,8 @@ TEST(Target, fragment_behind_an_authority_is_refused) {  // the fuzzer's find
 
 TEST(Target, normalizing_is_idempotent_and_never_escapes) {
   core::Random random{11};
-  constexpr std::string_view pieces[] = {"/", ".", "..", "a", "%2e", "%2F", "%2f", "%41", "%25", "//", "b?c", "%", "%zz"};
+  constexpr std::string_view pieces[] = {"/",   ".",   "..", "a",   "%2e", "%2F", "%2f",
+                                         "%41", "%25", "//", "b?c", "%",   "%zz"};
   for (int i = 0; i < 50000; ++i) {
     std::string path = "/";
     for (uint64_t n = random.below(9); n > 0; --n) path += pieces[random.below(std::size(pieces))];
@@ -218,7 +233,8 @@ TEST(Target, normalizing_is_idempotent_and_never_escapes) {
 }
 
 TEST(Body, chunks_are_taken_apart_in_place_however_they_are_cut) {
-  const std::string encoded = "5;a=b\r\nhello\r\n1\r\n,\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\nGET /next";
+  const std::string encoded =
+      "5;a=b\r\nhello\r\n1\r\n,\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\nGET /next";
   for (size_t cut = 0; cut <= encoded.size(); ++cut) {
     std::string head_bytes = with("Transfer-Encoding: chunked\r\n");
     RequestHead head;
@@ -258,7 +274,8 @@ TEST(Body, bad_chunks_are_refused) {
     RequestHead head;
     Parser parser;
     ASSERT_EQ(parser.parse_request({head_bytes.data(), head_bytes.size()}, head), Rule::none);
-    EXPECT_EQ(reason_code(parser.take_body(encoded, encoded.data()).rule), reason_code(rule)) << encoded.substr(0, 20);
+    EXPECT_EQ(reason_code(parser.take_body(encoded, encoded.data()).rule), reason_code(rule))
+        << encoded.substr(0, 20);
   }
 }
 
@@ -267,7 +284,8 @@ TEST(Response, framing_follows_the_request_and_the_status) {
     std::string bytes = text;
     ResponseHead head;
     Parser parser;
-    if (parser.parse_response({bytes.data(), bytes.size()}, method, head) != Rule::none) return std::string{"refused"};
+    if (parser.parse_response({bytes.data(), bytes.size()}, method, head) != Rule::none)
+      return std::string{"refused"};
     switch (head.framing) {
       case Framing::none: return std::string{"none"};
       case Framing::length: return std::string{"length"};
@@ -282,10 +300,15 @@ TEST(Response, framing_follows_the_request_and_the_status) {
   EXPECT_EQ(framing("HTTP/1.1 204 No Content\r\n\r\n", Method::get), "none");
   EXPECT_EQ(framing("HTTP/1.1 200 OK\r\n\r\n", Method::get), "close");
   EXPECT_EQ(framing("HTTP/1.0 200 OK\r\n\r\n", Method::get), "close");
-  EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Method::get), "chunked");
+  EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Method::get),
+            "chunked");
   EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", Method::get), "refused");
-  EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", Method::get), "refused");
-  EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Method::get), "refused");
+  EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+                    Method::get),
+            "refused");
+  EXPECT_EQ(
+      framing("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Method::get),
+      "refused");
   EXPECT_EQ(check_status_line("HTTP/1.1 200 OK"), Rule::none);
   EXPECT_EQ(check_status_line("HTTP/1.1 099 OK"), Rule::status_line);
   EXPECT_EQ(check_status_line("HTTP/2 200 OK"), Rule::status_line);
@@ -294,10 +317,13 @@ TEST(Response, framing_follows_the_request_and_the_status) {
 
 TEST(Hygiene, what_is_for_this_hop_or_ours_to_set_is_dropped) {
   std::string bytes = with(
-      "Connection: close, X-Named, Host, Authorization\r\nX-Named: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\nUpgrade: "
+      "Connection: close, X-Named, Host, Authorization\r\nX-Named: 1\r\nKeep-Alive: "
+      "5\r\nProxy-Connection: x\r\nTE: trailers\r\nUpgrade: "
       "h2c\r\n"
-      "Proxy-Authorization: x\r\nAuthorization: Bearer t\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-host: evil\r\nForwarded: for=x\r\n"
-      "X_Forwarded_For: 1\r\nX-Real-IP: 1\r\nX-Request-Id: 1\r\nAccept: */*\r\naccept: text/html\r\n");
+      "Proxy-Authorization: x\r\nAuthorization: Bearer t\r\nX-Forwarded-For: "
+      "6.6.6.6\r\nx-forwarded-host: evil\r\nForwarded: for=x\r\n"
+      "X_Forwarded_For: 1\r\nX-Real-IP: 1\r\nX-Request-Id: 1\r\nAccept: */*\r\naccept: "
+      "text/html\r\n");
   RequestHead head;
   Parser parser;
   ASSERT_EQ(parser.parse_request({bytes.data(), bytes.size()}, head), Rule::none);
@@ -310,24 +336,33 @@ TEST(Hygiene, what_is_for_this_hop_or_ours_to_set_is_dropped) {
 }
 
 TEST(Serializer, request_is_built_anew) {
-  std::string bytes = "POST http://api.test/a/../b?c HTTP/1.1\r\nHost: other\r\nContent-Length: 5\r\nX-A: b \r\n\r\n";
+  std::string bytes =
+      "POST http://api.test/a/../b?c HTTP/1.1\r\nHost: other\r\nContent-Length: 5\r\nX-A: b "
+      "\r\n\r\n";
   RequestHead head;
   Parser parser;
   ASSERT_EQ(parser.parse_request({bytes.data(), bytes.size()}, head), Rule::none);
   drop_request_fields(head);
   std::array<std::byte, 1024> memory;
   Writer writer{memory};
-  write_request_head(writer, head, {.client_address = "10.0.0.1", .default_host = "unused", .request_id = "id", .traceparent = "tp"});
+  write_request_head(writer, head,
+                     {.client_address = "10.0.0.1",
+                      .default_host = "unused",
+                      .request_id = "id",
+                      .traceparent = "tp"});
   const auto written = writer.written();
   EXPECT_EQ((std::string{reinterpret_cast<const char*>(written.data()), written.size()}),
-            "POST /b?c HTTP/1.1\r\nHost: api.test\r\nX-A: b\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
-            "X-Forwarded-Host: api.test\r\nX-Request-Id: id\r\ntraceparent: tp\r\nContent-Length: 5\r\n\r\n");
+            "POST /b?c HTTP/1.1\r\nHost: api.test\r\nX-A: b\r\nX-Forwarded-For: "
+            "10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
+            "X-Forwarded-Host: api.test\r\nX-Request-Id: id\r\ntraceparent: tp\r\nContent-Length: "
+            "5\r\n\r\n");
 }
 
 TEST(Serializer, chunk_is_framed_where_it_lies) {
   std::string memory = "..........hello,......";
   const auto chunk = frame_chunk(memory.data() + 10, 5, ChunkEnd::last);
-  EXPECT_EQ((std::string{reinterpret_cast<const char*>(chunk.data()), chunk.size()}), "5\r\nhello\r\n0\r\n\r\n");
+  EXPECT_EQ((std::string{reinterpret_cast<const char*>(chunk.data()), chunk.size()}),
+            "5\r\nhello\r\n0\r\n\r\n");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// When key sets behind URLs are fetched, and what stays in use when they are not to be had: in made-up time, over a made-up
-// network.
+// When key sets behind URLs are fetched, and what stays in use when they are not to be had: in
+// made-up time, over a made-up network.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -30,13 +30,14 @@ class KeeperTest : public ::testing::Test {
   }
   KeyKeeper& keeper(uint64_t seed = 1) {
     if (keeper_ == nullptr) {
-      keeper_ = std::make_unique<KeyKeeper>(config_, KeyKeeper::World{.now = [this] { return now_; },
-                                                                      .fetch =
-                                                                          [this](const std::string&, const std::string&) {
-                                                                            ++fetched_;
-                                                                            return answer_;
-                                                                          },
-                                                                      .seed = seed});
+      keeper_ = std::make_unique<KeyKeeper>(
+          config_, KeyKeeper::World{.now = [this] { return now_; },
+                                    .fetch =
+                                        [this](const std::string&, const std::string&) {
+                                          ++fetched_;
+                                          return answer_;
+                                        },
+                                    .seed = seed});
     }
     return *keeper_;
   }
@@ -53,7 +54,9 @@ class KeeperTest : public ::testing::Test {
     }
     return std::nullopt;
   }
-  [[nodiscard]] std::string kid() { return keeper().snapshot().keys[0].empty() ? "" : keeper().snapshot().keys[0][0]->kid; }
+  [[nodiscard]] std::string kid() {
+    return keeper().snapshot().keys[0].empty() ? "" : keeper().snapshot().keys[0][0]->kid;
+  }
 
   config::Config config_;
   KeyKeeper::Clock::time_point now_{seconds{1'000'000}};
@@ -106,7 +109,8 @@ TEST_F(KeeperTest, what_was_good_stays_in_use_while_nobody_answers_or_nonsense_c
   std::string all;
   for (const std::string& notice : keeper().take_notices()) all += notice + "\n";
   EXPECT_NE(all.find("https://id.example/keys: Could not resolve host"), std::string::npos);
-  EXPECT_NE(all.find("looks like a web page; what was good before stays in use"), std::string::npos);
+  EXPECT_NE(all.find("looks like a web page; what was good before stays in use"),
+            std::string::npos);
   EXPECT_GE(keeper().counters().failures.get(), 3U);
   answer(key_set("b"));
   ASSERT_TRUE(next_fetch_within(seconds{10}));
@@ -147,7 +151,8 @@ TEST_F(KeeperTest, start_with_nonsense_is_refused) {
   answer("{}");
   const auto complaints = keeper().load();
   ASSERT_EQ(complaints.size(), 1U);
-  EXPECT_EQ(complaints[0], "https://id.example/keys: this is no key set: there is no array \"keys\" (RFC 7517 5)");
+  EXPECT_EQ(complaints[0],
+            "https://id.example/keys: this is no key set: there is no array \"keys\" (RFC 7517 5)");
 }
 
 }  // namespace

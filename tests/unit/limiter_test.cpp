@@ -19,7 +19,9 @@ using core::Instant;
 Limit rate_limit(const Policy& policy, Enforcement enforcement = Enforcement::enforce) {
   return {.enforcement = enforcement, .policy = policy};
 }
-Limit places(uint32_t concurrent) { return {.kind = Limit::Kind::concurrency, .concurrent = concurrent}; }
+Limit places(uint32_t concurrent) {
+  return {.kind = Limit::Kind::concurrency, .concurrent = concurrent};
+}
 
 // A shard with one limit of one key, asked as most requests ask.
 class Single {
@@ -45,17 +47,19 @@ TEST(Bucket, agrees_with_the_formula_in_rational_arithmetic) {
   uint64_t held = 0;
   for (int round = 0; round < 4000; ++round) {
     const uint64_t units[] = {1'000'000'000, 60'000'000'000, 3'600'000'000'000, 86'400'000'000'000};
-    Policy policy{.rate = {1 + random.below(random.chance(50) ? 10 : 10'000'000), units[random.below(4)]}};
+    Policy policy{
+        .rate = {1 + random.below(random.chance(50) ? 10 : 10'000'000), units[random.below(4)]}};
     policy.burst = static_cast<uint32_t>(random.below(random.chance(70) ? 20 : 1'000'001));
     policy.delay = static_cast<uint32_t>(random.below(policy.burst + 1));
-    policy.hold_max = Duration{static_cast<int64_t>(1 + random.below(20'000'000'000))};
+    policy.max_hold = Duration{static_cast<int64_t>(1 + random.below(20'000'000'000))};
     if (check_policy(policy)) continue;
     Single single{policy};
     tests::ReferenceBucket reference{policy};
     Instant now{std::chrono::seconds{1}};
     const uint64_t step = 2 * policy.rate.period_ns / policy.rate.requests + 2;
     for (int i = 0; i < 500; ++i, ++decisions) {
-      now += Duration{static_cast<int64_t>(random.chance(5) ? random.below(50 * step) : random.below(step))};
+      now += Duration{
+          static_cast<int64_t>(random.chance(5) ? random.below(50 * step) : random.below(step))};
       const Holding holding = random.chance(10) ? Holding::full : Holding::allowed;
       const Decision expected = reference.decide(now, holding);
       const Verdict verdict = single.ask(7, now, holding);
@@ -72,8 +76,9 @@ TEST(Bucket, agrees_with_the_formula_in_rational_arithmetic) {
 }
 
 TEST(Bucket, extremes_of_rate_and_burst_do_not_overflow) {
-  for (const auto& [requests, period] :
-       {std::pair<uint64_t, uint64_t>{1, 86'400'000'000'000}, {1, 100}, {864'000'000'001, 86'400'000'000'000}}) {
+  for (const auto& [requests, period] : {std::pair<uint64_t, uint64_t>{1, 86'400'000'000'000},
+                                         {1, 100},
+                                         {864'000'000'001, 86'400'000'000'000}}) {
     Policy policy{.rate = {requests, period}, .burst = burst_max, .delay = burst_max};
     while (check_policy(policy)) policy.burst = policy.delay = policy.burst / 2;
     Single single{policy, 1u << 4};
@@ -91,7 +96,8 @@ TEST(Bucket, key_that_always_asks_gets_burst_and_one_and_the_rate) {
   Single single{{.rate = {3, 1'000'000'000}, .burst = 5, .delay = 5}};
   const Instant start{std::chrono::seconds{9}};
   uint64_t admitted = 0;
-  for (Instant now = start; now < start + std::chrono::seconds{100}; now += std::chrono::milliseconds{1}) {
+  for (Instant now = start; now < start + std::chrono::seconds{100};
+       now += std::chrono::milliseconds{1}) {
     if (single.ask(1, now).kind == Kind::pass) ++admitted;
   }
   EXPECT_EQ(admitted, 5 + 1 + static_cast<uint64_t>(99'999) * 3 / 1000);
@@ -100,9 +106,10 @@ TEST(Bucket, key_that_always_asks_gets_burst_and_one_and_the_rate) {
 TEST(Bucket, who_waits_as_long_as_told_is_admitted_and_a_moment_earlier_is_not) {
   core::Random random{3};
   for (int round = 0; round < 2000; ++round) {
-    Policy policy{.rate = {1 + random.below(1000), 1'000'000'000}, .burst = static_cast<uint32_t>(random.below(10))};
+    Policy policy{.rate = {1 + random.below(1000), 1'000'000'000},
+                  .burst = static_cast<uint32_t>(random.below(10))};
     policy.delay = static_cast<uint32_t>(random.below(policy.burst + 1));
-    policy.hold_max = Duration{static_cast<int64_t>(random.below(200'000'000))};
+    policy.max_hold = Duration{static_cast<int64_t>(random.below(200'000'000))};
     Single single{policy};
     Instant now{std::chrono::seconds{1}};
     for (int i = 0; i < 50; ++i) {
@@ -129,10 +136,12 @@ TEST(Shard, holds_as_many_keys_as_it_was_made_for) {
   Single single{{.rate = {1, 86'400'000'000'000}, .burst = 0}, capacity};
   const Instant now{std::chrono::seconds{1}};
   core::Random keys{7};
-  for (uint64_t i = 0; i < capacity; ++i) ASSERT_EQ(single.ask(keys.next() | 1, now).kind, Kind::pass) << i;
+  for (uint64_t i = 0; i < capacity; ++i)
+    ASSERT_EQ(single.ask(keys.next() | 1, now).kind, Kind::pass) << i;
   EXPECT_EQ(single.shard().counters().keys.get(), capacity);
   core::Random again{7};
-  for (uint64_t i = 0; i < capacity; ++i) ASSERT_EQ(single.ask(again.next() | 1, now).kind, Kind::refuse) << "forgotten: " << i;
+  for (uint64_t i = 0; i < capacity; ++i)
+    ASSERT_EQ(single.ask(again.next() | 1, now).kind, Kind::refuse) << "forgotten: " << i;
   EXPECT_EQ(single.shard().counters().full_refused.get(), 0U);
 }
 
@@ -141,15 +150,18 @@ TEST(Shard, full_table_refuses_or_admits_counts_and_forgets_nothing) {
   const Instant now{std::chrono::seconds{1}};
   Single strict{policy, 1};
   const uint64_t room = strict.shard().capacity();
-  for (uint64_t key = 1; key <= room; ++key) EXPECT_EQ(strict.ask(key << 40 | key, now).kind, Kind::pass) << key;
+  for (uint64_t key = 1; key <= room; ++key)
+    EXPECT_EQ(strict.ask(key << 40 | key, now).kind, Kind::pass) << key;
   EXPECT_EQ(strict.ask(999, now).kind, Kind::refuse);
   EXPECT_EQ(strict.ask(999, now).retry_after, std::chrono::seconds{1});
   EXPECT_EQ(strict.shard().counters().full_refused.get(), 2U);
-  for (uint64_t key = 1; key <= room; ++key) EXPECT_EQ(strict.ask(key << 40 | key, now).kind, Kind::refuse) << "forgotten: " << key;
+  for (uint64_t key = 1; key <= room; ++key)
+    EXPECT_EQ(strict.ask(key << 40 | key, now).kind, Kind::refuse) << "forgotten: " << key;
   // Drained buckets make room.
   EXPECT_EQ(strict.ask(999, now + std::chrono::seconds{1}).kind, Kind::pass);
   Single lenient{policy, 1, OnFull::admit};
-  for (uint64_t key = 1; key <= room + 5; ++key) EXPECT_EQ(lenient.ask(key << 40 | key, now).kind, Kind::pass);
+  for (uint64_t key = 1; key <= room + 5; ++key)
+    EXPECT_EQ(lenient.ask(key << 40 | key, now).kind, Kind::pass);
   EXPECT_EQ(lenient.shard().counters().full_admitted.get(), 5U);
 }
 
@@ -160,7 +172,8 @@ TEST(Shard, work_of_one_request_is_bounded) {
   Instant now{std::chrono::seconds{1}};
   uint64_t most = 0;
   for (int i = 0; i < 300'000; ++i) {
-    now += Duration{static_cast<int64_t>(random.below(100'000))};  // ten thousand keys are live at a time: far too many
+    now += Duration{static_cast<int64_t>(
+        random.below(100'000))};  // ten thousand keys are live at a time: far too many
     static_cast<void>(single.ask(random.next() | 1, now));
     most = std::max(most, single.shard().take_examined());
   }
@@ -174,21 +187,26 @@ TEST(Shard, drained_keys_are_swept_as_new_ones_come) {
   core::Random random{6};
   Instant now{std::chrono::seconds{1}};
   for (int i = 0; i < 400'000; ++i) {
-    now += Duration{10'000};  // each is drained after a millisecond: a hundred keys are live at a time
+    now +=
+        Duration{10'000};  // each is drained after a millisecond: a hundred keys are live at a time
     EXPECT_EQ(single.ask(random.next() | 1, now).kind, Kind::pass);
   }
   // A sweep of the whole table takes as many new keys as it has groups.
-  EXPECT_LT(single.shard().counters().keys.get(), single.shard().capacity() / Shard::group_slots + 1000);
+  EXPECT_LT(single.shard().counters().keys.get(),
+            single.shard().capacity() / Shard::group_slots + 1000);
 }
 
-TEST(Shard, ten_million_keys_fit_400_mebibytes) { EXPECT_LE(Shard::size_bytes(10'000'000), 400ULL << 20); }
+TEST(Shard, ten_million_keys_fit_400_mebibytes) {
+  EXPECT_LE(Shard::size_bytes(10'000'000), 400ULL << 20);
+}
 
-// --- several limits in one visit -----------------------------------------------------------------------------------------------
+// --- several limits in one visit -------------------------------------------------------------
 
 class Several {
  public:
   explicit Several(std::vector<Limit> limits) : limits_(std::move(limits)), shard_(64, limits_) {
-    for (uint16_t limit = 0; limit < limits_.size(); ++limit) claims_.push_back({.hash = 100U + limit, .limit = limit});
+    for (uint16_t limit = 0; limit < limits_.size(); ++limit)
+      claims_.push_back({.hash = 100U + limit, .limit = limit});
     shard_.keep_journal(&journal_);
   }
   ~Several() {
@@ -196,7 +214,9 @@ class Several {
     const auto wrong = oracle.judge(journal_, false);
     EXPECT_FALSE(wrong) << wrong.value_or("");
   }
-  Verdict ask(Visit visit, Instant now, uint8_t taken = 0) { return shard_.visit(visit, claims_, Holding::allowed, now, taken); }
+  Verdict ask(Visit visit, Instant now, uint8_t taken = 0) {
+    return shard_.visit(visit, claims_, Holding::allowed, now, taken);
+  }
   Verdict ask_one(uint16_t limit, Visit visit, Instant now, uint8_t taken = 0) {
     return shard_.visit(visit, {&claims_[limit], 1}, Holding::allowed, now, taken);
   }
@@ -213,7 +233,8 @@ constexpr Instant start{std::chrono::seconds{1}};
 const Policy once_a_second{.rate = {1, 1'000'000'000}, .burst = 0};
 
 TEST(Visit, refusal_by_one_limit_charges_none) {
-  Several several{{rate_limit({.rate = {1, 1'000'000'000}, .burst = 9, .delay = 9}), rate_limit(once_a_second)}};
+  Several several{{rate_limit({.rate = {1, 1'000'000'000}, .burst = 9, .delay = 9}),
+                   rate_limit(once_a_second)}};
   EXPECT_EQ(several.ask(Visit::decide, start).kind, Kind::pass);
   for (int i = 0; i < 100; ++i) {
     const Verdict verdict = several.ask(Visit::decide, start);
@@ -222,14 +243,15 @@ TEST(Visit, refusal_by_one_limit_charges_none) {
     EXPECT_EQ(verdict.taken, 0);
   }
   for (int i = 0; i < 9; ++i)
-    EXPECT_EQ(several.ask_one(0, Visit::decide, start).kind, Kind::pass) << "the hundred refused ones were charged";
+    EXPECT_EQ(several.ask_one(0, Visit::decide, start).kind, Kind::pass)
+        << "the hundred refused ones were charged";
   EXPECT_EQ(several.ask_one(0, Visit::decide, start).kind, Kind::refuse);
   EXPECT_EQ(several.shard().counters(1).refused.get(), 100U);
 }
 
 TEST(Visit, longest_hold_and_longest_wait_count) {
-  Several several{
-      {rate_limit({.rate = {1, 1'000'000'000}, .burst = 1, .delay = 0}), rate_limit({.rate = {1, 3'000'000'000}, .burst = 1, .delay = 0})}};
+  Several several{{rate_limit({.rate = {1, 1'000'000'000}, .burst = 1, .delay = 0}),
+                   rate_limit({.rate = {1, 3'000'000'000}, .burst = 1, .delay = 0})}};
   EXPECT_EQ(several.ask(Visit::decide, start).kind, Kind::pass);
   const Verdict held = several.ask(Visit::decide, start);
   EXPECT_EQ(held.kind, Kind::hold);
@@ -252,7 +274,8 @@ TEST(Visit, reservation_counts_while_it_lasts_and_leaves_no_trace) {
   EXPECT_EQ(several.ask(Visit::decide, start + Duration{5}).kind, Kind::pass);
 }
 
-// What is set aside does not leak; a commit charges as of its own instant, as if the request had come then.
+// What is set aside does not leak; a commit charges as of its own instant, as if the request had
+// come then.
 TEST(Visit, commit_charges_as_of_its_own_instant) {
   Several several{{rate_limit(once_a_second)}};
   const Verdict reserved = several.ask(Visit::reserve, start);
@@ -262,14 +285,17 @@ TEST(Visit, commit_charges_as_of_its_own_instant) {
 }
 
 TEST(Visit, reserved_key_is_never_swept) {
-  Several several{{rate_limit({.rate = {10'000'000, 1'000'000'000}, .burst = 0}), rate_limit(once_a_second)}};
+  Several several{
+      {rate_limit({.rate = {10'000'000, 1'000'000'000}, .burst = 0}), rate_limit(once_a_second)}};
   const Verdict reserved = several.ask_one(0, Visit::reserve, start);
   const Instant later = start + std::chrono::hours{1};
   for (uint64_t key = 1; key < 10'000; ++key) {
     const Claim claim{.hash = key << 33 | 1, .limit = 0};
-    static_cast<void>(several.shard().visit(Visit::decide, {&claim, 1}, Holding::allowed, later + std::chrono::seconds{key}));
+    static_cast<void>(several.shard().visit(Visit::decide, {&claim, 1}, Holding::allowed,
+                                            later + std::chrono::seconds{key}));
   }
-  several.ask_one(0, Visit::commit, later + std::chrono::hours{9}, reserved.taken);  // asserts if it is gone
+  several.ask_one(0, Visit::commit, later + std::chrono::hours{9},
+                  reserved.taken);  // asserts if it is gone
 }
 
 TEST(Visit, concurrency_is_counted_until_given_back) {
@@ -297,25 +323,28 @@ TEST(Visit, dry_run_decides_and_counts_and_lets_through) {
   EXPECT_EQ(several.shard().counters(0).refused.get(), 0U);
 }
 
-// --- several cores ---------------------------------------------------------------------------------------------------------------
+// --- several cores ---------------------------------------------------------------------------
 
-// Random requests with limits on random cores, their messages in any order: what each shard does is what the formula says,
-// and once all have ended nothing is left anywhere.
+// Random requests with limits on random cores, their messages in any order: what each shard does is
+// what the formula says, and once all have ended nothing is left anywhere.
 TEST(LimitCheck, any_interleaving_of_cores_keeps_every_bucket_exact) {
   core::Random random{11};
   for (int round = 0; round < 300; ++round) {
     const uint32_t cores = 1 + static_cast<uint32_t>(random.below(4));
     std::vector<Limit> limits;
     for (int limit = 0; limit < 5; ++limit) {
-      Policy policy{.rate = {1 + random.below(3), 1'000'000}, .burst = static_cast<uint32_t>(random.below(4))};
+      Policy policy{.rate = {1 + random.below(3), 1'000'000},
+                    .burst = static_cast<uint32_t>(random.below(4))};
       policy.delay = static_cast<uint32_t>(random.below(policy.burst + 1));
-      limits.push_back(random.chance(30) ? places(1 + static_cast<uint32_t>(random.below(3))) : rate_limit(policy));
+      limits.push_back(random.chance(30) ? places(1 + static_cast<uint32_t>(random.below(3)))
+                                         : rate_limit(policy));
       if (random.chance(20)) limits.back().enforcement = Enforcement::dry_run;
     }
     std::vector<std::unique_ptr<Shard>> shards;
     std::vector<std::unique_ptr<Journal>> journals;
     for (uint32_t core = 0; core < cores; ++core) {
-      shards.push_back(std::make_unique<Shard>(1, limits, random.chance(50) ? OnFull::refuse : OnFull::admit));
+      shards.push_back(
+          std::make_unique<Shard>(1, limits, random.chance(50) ? OnFull::refuse : OnFull::admit));
       journals.push_back(std::make_unique<Journal>(1 << 14));
       shards.back()->keep_journal(journals.back().get());
     }
@@ -337,7 +366,8 @@ TEST(LimitCheck, any_interleaving_of_cores_keeps_every_bucket_exact) {
         for (uint16_t limit = 0; limit < limits.size(); ++limit) {
           if (random.chance(50)) continue;
           const uint64_t key = 1000U * (limit + 1U) + random.below(3);
-          request->check.add({.hash = key, .limit = limit}, limits[limit].kind, static_cast<uint32_t>(key % cores));
+          request->check.add({.hash = key, .limit = limit}, limits[limit].kind,
+                             static_cast<uint32_t>(key % cores));
         }
         request->check.begin_asking(random.chance(80) ? Holding::allowed : Holding::full);
         if (request->check.next(request->visit, request->owner)) out.push_back(std::move(request));
@@ -345,8 +375,9 @@ TEST(LimitCheck, any_interleaving_of_cores_keeps_every_bucket_exact) {
       }
       const size_t index = random.below(out.size());
       Request& request = *out[index];
-      request.visit.verdict = shards[request.owner]->visit(request.visit.visit, {request.visit.claims.data(), request.visit.count},
-                                                           request.visit.holding, now, request.visit.taken);
+      request.visit.verdict = shards[request.owner]->visit(
+          request.visit.visit, {request.visit.claims.data(), request.visit.count},
+          request.visit.holding, now, request.visit.taken);
       request.check.absorb(request.visit);
       if (!request.ending && random.chance(10)) {  // the client is gone in the middle of it
         request.ending = true;
@@ -376,12 +407,14 @@ TEST(Rate, texts_are_read_or_explained) {
   EXPECT_EQ(std::get<Rate>(rate("3/s")).requests, 3U);
   EXPECT_EQ(std::get<Rate>(rate("1/day")).period_ns, 86'400'000'000'000U);
   EXPECT_EQ(std::get<Rate>(rate("10000000/s")).period_ns, 100U);
-  for (const char* text : {"10", "10/", "/s", "0/s", "-1/s", "1.5/s", "10000001/s", "10/fortnight", ""}) {
+  for (const char* text :
+       {"10", "10/", "/s", "0/s", "-1/s", "1.5/s", "10000001/s", "10/fortnight", ""}) {
     const auto parsed = rate(text);
     ASSERT_TRUE(std::holds_alternative<Complaint>(parsed)) << text;
     EXPECT_NE(std::get<Complaint>(parsed).text.find("write for example 10/s"), std::string::npos);
   }
-  EXPECT_TRUE(check_policy({.rate = {1, 86'400'000'000'000}, .burst = 1'000'000})) << "a burst that drains for 2700 years";
+  EXPECT_TRUE(check_policy({.rate = {1, 86'400'000'000'000}, .burst = 1'000'000}))
+      << "a burst that drains for 2700 years";
   EXPECT_TRUE(check_policy({.burst = 3, .delay = 4}));
   EXPECT_FALSE(check_policy({.rate = {1, 86'400'000'000'000}, .burst = 36'000}));
 }
@@ -409,11 +442,14 @@ TEST(Ownership, every_key_has_one_owner_and_all_cores_own_some) {
 
 TEST(Ownership, networks_are_cut_where_the_configuration_says) {
   const auto address = [](const char* text) { return *core::SocketAddress::parse_host(text, 0); };
-  EXPECT_EQ(network_of(address("192.0.2.77"), {.ipv4 = 24}), network_of(address("192.0.2.1"), {.ipv4 = 24}));
+  EXPECT_EQ(network_of(address("192.0.2.77"), {.ipv4 = 24}),
+            network_of(address("192.0.2.1"), {.ipv4 = 24}));
   EXPECT_NE(network_of(address("192.0.2.77"), {}), network_of(address("192.0.2.1"), {}));
-  EXPECT_EQ(network_of(address("2001:db8:1:2::9"), {}), network_of(address("2001:db8:1:2:ff::"), {}));
+  EXPECT_EQ(network_of(address("2001:db8:1:2::9"), {}),
+            network_of(address("2001:db8:1:2:ff::"), {}));
   EXPECT_NE(network_of(address("2001:db8:1:2::"), {}), network_of(address("2001:db8:1:3::"), {}));
-  EXPECT_EQ(network_of(address("2001:db8:1:2::"), {.ipv6 = 48}), network_of(address("2001:db8:1:3::"), {.ipv6 = 48}));
+  EXPECT_EQ(network_of(address("2001:db8:1:2::"), {.ipv6 = 48}),
+            network_of(address("2001:db8:1:3::"), {.ipv6 = 48}));
   EXPECT_EQ(network_of(address("::ffff:192.0.2.1"), {}), network_of(address("192.0.2.1"), {}));
 }
 
@@ -427,8 +463,8 @@ uint32_t run_program(const std::vector<sock_filter>& program, const std::vector<
     switch (op.code) {
       case BPF_LD | BPF_B | BPF_ABS: a = header.at(offset); break;
       case BPF_LD | BPF_W | BPF_ABS:
-        a = uint32_t{header.at(offset)} << 24 | uint32_t{header.at(offset + 1)} << 16 | uint32_t{header.at(offset + 2)} << 8 |
-            header.at(offset + 3);
+        a = uint32_t{header.at(offset)} << 24 | uint32_t{header.at(offset + 1)} << 16 |
+            uint32_t{header.at(offset + 2)} << 8 | header.at(offset + 3);
         break;
       case BPF_LD | BPF_IMM: a = k; break;
       case BPF_LD | BPF_MEM: a = memory[k]; break;
@@ -455,7 +491,8 @@ TEST(Steering, program_and_owner_agree_over_a_million_addresses) {
   core::Random random{21};
   uint64_t compared = 0;
   for (const uint32_t cores : {1U, 2U, 3U, 8U, 64U}) {
-    for (const NetworkBits bits : {NetworkBits{}, NetworkBits{.ipv4 = 24, .ipv6 = 48}, NetworkBits{.ipv4 = 8, .ipv6 = 16}}) {
+    for (const NetworkBits bits :
+         {NetworkBits{}, NetworkBits{.ipv4 = 24, .ipv6 = 48}, NetworkBits{.ipv4 = 8, .ipv6 = 16}}) {
       const uint64_t seed = random.next();
       const Ownership ownership{cores, seed, bits};
       const auto program = steering_program(cores, seed, bits);
@@ -471,10 +508,13 @@ TEST(Steering, program_and_owner_agree_over_a_million_addresses) {
         sockaddr_in6 in6{};
         in6.sin6_family = AF_INET6;
         std::memcpy(&in6.sin6_addr, v6.data() + 8, 16);
-        ASSERT_EQ(run_program(program, v4), ownership.owner_of(ownership.network_of(core::SocketAddress{in4})));
-        ASSERT_EQ(run_program(program, v6), ownership.owner_of(ownership.network_of(core::SocketAddress{in6})));
+        ASSERT_EQ(run_program(program, v4),
+                  ownership.owner_of(ownership.network_of(core::SocketAddress{in4})));
+        ASSERT_EQ(run_program(program, v6),
+                  ownership.owner_of(ownership.network_of(core::SocketAddress{in6})));
       }
-      EXPECT_EQ(run_program(program, std::vector<uint8_t>(40, 0x50)), UINT32_MAX) << "neither IPv4 nor IPv6";
+      EXPECT_EQ(run_program(program, std::vector<uint8_t>(40, 0x50)), UINT32_MAX)
+          << "neither IPv4 nor IPv6";
     }
   }
   EXPECT_GE(compared, 1'000'000U);
@@ -482,12 +522,14 @@ TEST(Steering, program_and_owner_agree_over_a_million_addresses) {
 
 TEST(Steering, is_given_up_when_one_core_carries_it_all_for_some_seconds) {
   SteeringJudge judge;
-  const std::array<uint64_t, 4> even{1000, 1000, 1100, 900}, lopsided{4000, 3, 2, 1}, quiet{50, 0, 0, 0};
+  const std::array<uint64_t, 4> even{1000, 1000, 1100, 900}, lopsided{4000, 3, 2, 1},
+      quiet{50, 0, 0, 0};
   EXPECT_FALSE(judge.observe(even));
   EXPECT_FALSE(judge.observe(lopsided));
   EXPECT_FALSE(judge.observe(lopsided));
   EXPECT_FALSE(judge.observe(even)) << "it was only a moment";
-  for (int second = 0; second < 20; ++second) EXPECT_FALSE(judge.observe(quiet)) << "a few requests say nothing";
+  for (int second = 0; second < 20; ++second)
+    EXPECT_FALSE(judge.observe(quiet)) << "a few requests say nothing";
   EXPECT_FALSE(judge.observe(lopsided));
   EXPECT_FALSE(judge.observe(lopsided));
   EXPECT_TRUE(judge.observe(lopsided));

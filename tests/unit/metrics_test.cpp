@@ -23,9 +23,11 @@ TEST(AccessLog, line_is_valid_json_whatever_was_sent) {
   simdjson::dom::parser parser;
   for (int i = 0; i < 3000; ++i) {
     std::string path;
-    for (uint64_t n = random.below(i % 10 == 0 ? 9000 : 60); n > 0; --n) path += static_cast<char>(random.next());
+    for (uint64_t n = random.below(i % 10 == 0 ? 9000 : 60); n > 0; --n)
+      path += static_cast<char>(random.next());
     const AccessRecord record{
-        .finished_at = core::WallTime{std::chrono::seconds{1'700'000'000} + std::chrono::milliseconds{random.below(100'000)}},
+        .finished_at = core::WallTime{std::chrono::seconds{1'700'000'000} +
+                                      std::chrono::milliseconds{random.below(100'000)}},
         .request_id = "id",
         .method = "GET",
         .path = path,
@@ -45,7 +47,9 @@ TEST(AccessLog, line_is_valid_json_whatever_was_sent) {
     ASSERT_EQ(parser.parse(out.data(), size).get(element), simdjson::SUCCESS);
     std::string_view text;
     ASSERT_EQ(element["path"].get_string().get(text), simdjson::SUCCESS);
-    EXPECT_EQ(element["would_refuse"].get_string().get(text) == simdjson::SUCCESS && text == "trial", i % 2 == 0);
+    EXPECT_EQ(
+        element["would_refuse"].get_string().get(text) == simdjson::SUCCESS && text == "trial",
+        i % 2 == 0);
     double latency = 0;
     ASSERT_EQ(element["latency_ms"].get_double().get(latency), simdjson::SUCCESS);
     EXPECT_EQ(latency, 1.234);
@@ -55,8 +59,10 @@ TEST(AccessLog, line_is_valid_json_whatever_was_sent) {
 TEST(AccessLog, time_is_rfc_3339_with_milliseconds) {
   LineFormatter formatter;
   std::array<char, line_bytes_max> out;
-  const size_t size =
-      formatter.format({.finished_at = core::WallTime{std::chrono::seconds{1'700'000'000} + std::chrono::milliseconds{7}}}, out);
+  const size_t size = formatter.format(
+      {.finished_at =
+           core::WallTime{std::chrono::seconds{1'700'000'000} + std::chrono::milliseconds{7}}},
+      out);
   EXPECT_EQ(std::string_view(out.data(), size).substr(0, 31), R"({"ts":"2023-11-14T22:13:20.007Z)");
 }
 
@@ -76,7 +82,8 @@ TEST(LogRing, line_that_does_not_fit_is_dropped_whole_and_counted) {
 }
 
 TEST(LogWriter, everything_is_written_and_reopen_follows_the_name) {
-  const auto folder = std::filesystem::temp_directory_path() / ("sluice-log-" + std::to_string(::getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("sluice-log-" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   const std::string path = folder / "access.log";
   LogRing ring{1 << 16};
@@ -120,14 +127,16 @@ TEST(LogWriter, unusable_path_is_a_clear_error) {
     LogWriter writer{"/no/such/folder/log", {}};
     FAIL();
   } catch (const std::exception& error) {
-    EXPECT_NE(std::string{error.what()}.find("/no/such/folder/log: No such file"), std::string::npos);
+    EXPECT_NE(std::string{error.what()}.find("/no/such/folder/log: No such file"),
+              std::string::npos);
   }
 }
 
 TEST(RequestSeries, combinations_are_counted_apart_and_the_bound_holds) {
   RequestSeries series;
   for (int round = 0; round < 3; ++round) {
-    for (uint16_t status = 200; status < 300; ++status) series.count({.route = 1, .method = 2, .reason = 3, .status = status});
+    for (uint16_t status = 200; status < 300; ++status)
+      series.count({.route = 1, .method = 2, .reason = 3, .status = status});
   }
   uint64_t total = 0;
   series.for_each([&](SeriesKey key, uint64_t requests) {
@@ -136,7 +145,8 @@ TEST(RequestSeries, combinations_are_counted_apart_and_the_bound_holds) {
     total += requests;
   });
   EXPECT_EQ(total, 300U);
-  for (uint32_t i = 0; i < 8000; ++i) series.count({.route = static_cast<uint16_t>(i), .status = 500});
+  for (uint32_t i = 0; i < 8000; ++i)
+    series.count({.route = static_cast<uint16_t>(i), .status = 500});
   EXPECT_GT(series.overflow(), 0U);
 }
 
@@ -164,24 +174,29 @@ TEST(Exposition, histogram_is_cumulative_and_labels_are_escaped) {
 TEST(LocalReply, refusals_carry_one_code_everywhere_and_fit) {
   std::array<std::byte, proxy::local_reply_bytes_max> out;
   const limiter::Limit limit{.policy = {.rate = {1, 100'000'000}, .burst = 5}};
-  const size_t size = proxy::write_local_reply(out,
-                                               {.status = 429,
-                                                .reason = proxy::Reason::limit(0),
-                                                .code = "limit.address",
-                                                .retry_after = std::chrono::milliseconds{1001},
-                                                .limit = &limit,
-                                                .limit_name = "address"},
-                                               {.request_id = "00000000000000000000000000000001", .date = "Mon, 23 Nov 2026 20:24:32 GMT"});
+  const size_t size = proxy::write_local_reply(
+      out,
+      {.status = 429,
+       .reason = proxy::Reason::limit(0),
+       .code = "limit.address",
+       .retry_after = std::chrono::milliseconds{1001},
+       .limit = &limit,
+       .limit_name = "address"},
+      {.request_id = "00000000000000000000000000000001", .date = "Mon, 23 Nov 2026 20:24:32 GMT"});
   const std::string text{reinterpret_cast<const char*>(out.data()), size};
   for (const char* part :
-       {"HTTP/1.1 429 Too Many Requests\r\n", "Retry-After: 2\r\n", "RateLimit: \"address\";r=0;t=2\r\n",
-        "RateLimit-Policy: \"address\";q=10;w=1\r\n", "Proxy-Status: sluice;error=http_request_denied;details=\"limit.address\"\r\n",
+       {"HTTP/1.1 429 Too Many Requests\r\n", "Retry-After: 2\r\n",
+        "RateLimit: \"address\";r=0;t=2\r\n", "RateLimit-Policy: \"address\";q=10;w=1\r\n",
+        "Proxy-Status: sluice;error=http_request_denied;details=\"limit.address\"\r\n",
         "\"code\":\"limit.address\"", "application/problem+json"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
-  const size_t head_only = proxy::write_local_reply(out, {.status = 404, .reason = proxy::Event::bad_argument, .code = "route.argument"},
-                                                    {.method = http::Method::head});
-  EXPECT_EQ((std::string{reinterpret_cast<const char*>(out.data()), head_only}).substr(head_only - 4), "\r\n\r\n");
+  const size_t head_only = proxy::write_local_reply(
+      out, {.status = 404, .reason = proxy::Failure::bad_argument, .code = "route.argument"},
+      {.method = http::Method::head});
+  EXPECT_EQ(
+      (std::string{reinterpret_cast<const char*>(out.data()), head_only}).substr(head_only - 4),
+      "\r\n\r\n");
 }
 
 }  // namespace

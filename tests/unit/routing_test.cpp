@@ -4,10 +4,10 @@
 #include <map>
 #include <set>
 
-#include "core/random.h"
-#include "gateway/health_checker.h"
 #include "config/route_table.h"
+#include "core/random.h"
 #include "gateway/endpoint.h"
+#include "gateway/health_checker.h"
 #include "proxy/upstream/core_upstream.h"
 
 namespace sluice::proxy {
@@ -16,13 +16,16 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// --- routes ------------------------------------------------------------------------------------------------------------------
+// --- routes ----------------------------------------------------------------------------------
 
-config::Route route(config::RouteMatch match) { return {.name = match.host + match.path, .match = std::move(match)}; }
+config::Route route(config::RouteMatch match) {
+  return {.name = match.host + match.path, .match = std::move(match)};
+}
 
 bool host_fits(const std::string& pattern, const std::string& host) {
   if (pattern.empty()) return true;
-  if (pattern.starts_with("*.")) return host.size() > pattern.size() - 1 && host.ends_with(pattern.substr(1));
+  if (pattern.starts_with("*."))
+    return host.size() > pattern.size() - 1 && host.ends_with(pattern.substr(1));
   return pattern == host;
 }
 bool path_fits(const config::RouteMatch& match, const std::string& path) {
@@ -31,14 +34,17 @@ bool path_fits(const config::RouteMatch& match, const std::string& path) {
 }
 
 // Looks at all of them, one after the other.
-config::Found look_at_all(const std::vector<config::Route>& routes, http::Method method, const std::string& host, const std::string& path) {
+config::Found look_at_all(const std::vector<config::Route>& routes, http::Method method,
+                          const std::string& host, const std::string& path) {
   config::Found found;
   const config::RouteMatch* best = nullptr;
   for (uint16_t index = 0; index < routes.size(); ++index) {
     const config::RouteMatch& match = routes[index].match;
     if (!host_fits(match.host, host) || !path_fits(match, path)) continue;
     found.methods = static_cast<uint16_t>(found.methods | match.methods);
-    if ((match.methods & config::method_bit(method)) == 0 || (best != nullptr && !config::RouteTable::comes_before(match, *best))) continue;
+    if ((match.methods & config::method_bit(method)) == 0 ||
+        (best != nullptr && !config::RouteTable::comes_before(match, *best)))
+      continue;
     best = &match;
     found.route = index;
   }
@@ -47,7 +53,9 @@ config::Found look_at_all(const std::vector<config::Route>& routes, http::Method
 
 TEST(RouteTable, ten_thousand_routes_are_found_as_if_all_were_looked_at) {
   core::Random random{5};
-  const auto word = [&](uint64_t of) { return std::string(1, static_cast<char>('a' + random.below(of))); };
+  const auto word = [&](uint64_t of) {
+    return std::string(1, static_cast<char>('a' + random.below(of)));
+  };
   std::vector<config::Route> routes;
   std::set<std::tuple<std::string, std::string, config::RouteMatch::Path>> seen;
   while (routes.size() < 10'000) {
@@ -59,14 +67,16 @@ TEST(RouteTable, ten_thousand_routes_are_found_as_if_all_were_looked_at) {
     match.path = "";
     for (uint64_t depth = random.below(5); depth > 0; --depth) match.path += "/" + word(6);
     if (match.path.empty()) match.path = "/";
-    match.path_kind = random.chance(30) ? config::RouteMatch::Path::exact : config::RouteMatch::Path::prefix;
+    match.path_kind =
+        random.chance(30) ? config::RouteMatch::Path::exact : config::RouteMatch::Path::prefix;
     if (random.chance(40)) match.methods = static_cast<uint16_t>(1 + random.below(100));
     if (!seen.insert({match.host, match.path, match.path_kind}).second) continue;
     routes.push_back(route(match));
   }
   const config::RouteTable table{routes};
   for (int number = 0; number < 5'000; ++number) {
-    const std::string host = random.chance(20) ? word(20) + ".elsewhere" : word(20) + "." + word(20) + ".test";
+    const std::string host =
+        random.chance(20) ? word(20) + ".elsewhere" : word(20) + "." + word(20) + ".test";
     std::string path;
     for (uint64_t depth = 1 + random.below(6); depth > 0; --depth) path += "/" + word(6);
     if (random.chance(10)) path += "/";
@@ -81,19 +91,22 @@ TEST(RouteTable, ten_thousand_routes_are_found_as_if_all_were_looked_at) {
 }
 
 TEST(RouteTable, more_specific_wins_by_the_documented_order) {
-  const config::FieldMatch two{.place = config::FieldMatch::Place::query, .name = "v", .value = "2"};
+  const config::FieldMatch two{
+      .place = config::FieldMatch::Place::query, .name = "v", .value = "2"};
   const config::FieldMatch any{.place = config::FieldMatch::Place::query, .name = "v"};
-  const std::vector<config::Route> routes{route({.path = "/a"}),
-                                  route({.path = "/a", .methods = config::method_bit(http::Method::post)}),
-                                  route({.path = "/a", .fields = {two}}),
-                                  route({.path = "/a/b", .path_kind = config::RouteMatch::Path::exact}),
-                                  route({.path = "/a/b"}),
-                                  route({.host = "*.test", .path = "/"}),
-                                  route({.host = "*.x.test", .path = "/"}),
-                                  route({.host = "a.x.test", .path = "/only"}),
-                                  route({.path = "/any", .fields = {any}})};
+  const std::vector<config::Route> routes{
+      route({.path = "/a"}),
+      route({.path = "/a", .methods = config::method_bit(http::Method::post)}),
+      route({.path = "/a", .fields = {two}}),
+      route({.path = "/a/b", .path_kind = config::RouteMatch::Path::exact}),
+      route({.path = "/a/b"}),
+      route({.host = "*.test", .path = "/"}),
+      route({.host = "*.x.test", .path = "/"}),
+      route({.host = "a.x.test", .path = "/only"}),
+      route({.path = "/any", .fields = {any}})};
   const config::RouteTable table{routes};
-  const auto find = [&](const char* host, const char* path, const char* query = "", http::Method method = http::Method::get) {
+  const auto find = [&](const char* host, const char* path, const char* query = "",
+                        http::Method method = http::Method::get) {
     return table.find(method, host, path, query, http::Fields{}).route;
   };
   EXPECT_EQ(find("h", "/a"), 0);
@@ -112,20 +125,23 @@ TEST(RouteTable, more_specific_wins_by_the_documented_order) {
   EXPECT_EQ(find("h", "/any", "w"), config::no_route);
 }
 
-// --- endpoints ---------------------------------------------------------------------------------------------------------------
+// --- endpoints -------------------------------------------------------------------------------
 
 class Balancing : public ::testing::Test {
  protected:
   explicit Balancing(size_t endpoints = 4) {
     for (size_t index = 0; index < endpoints; ++index) {
       const auto port = static_cast<uint16_t>(9000 + index);
-      config_.endpoints.push_back({.authority = std::to_string(port), .destination = core::SocketAddress::ipv4(0x7f000001, port)});
-      records_.push_back(std::make_unique<gateway::Endpoint>(upstream_, config_.endpoints.back(), static_cast<uint16_t>(index)));
+      config_.endpoints.push_back({.authority = std::to_string(port),
+                                   .destination = core::SocketAddress::ipv4(0x7f000001, port)});
+      records_.push_back(std::make_unique<gateway::Endpoint>(upstream_, config_.endpoints.back(),
+                                                             static_cast<uint16_t>(index)));
     }
   }
   UpstreamPlan& plan() {
     plan_ = std::make_unique<UpstreamPlan>(config_, *upstream_->cores[0]);
-    for (size_t index = 0; index < records_.size(); ++index) plan_->add(*records_[index]->cores[0], config_.endpoints[index]);
+    for (size_t index = 0; index < records_.size(); ++index)
+      plan_->add(*records_[index]->cores[0], config_.endpoints[index]);
     plan_->complete();
     return *plan_;
   }
@@ -213,7 +229,8 @@ TEST_F(Balancing, failures_in_a_row_eject_for_longer_each_time_and_never_more_th
   config_.ejection = {.failures = 3, .time = seconds{30}, .time_max = seconds{50}};
   UpstreamPlan& all = plan();
   const auto fail = [&](size_t index, int times) {
-    for (int number = 0; number < times; ++number) all.note(endpoint(index), Outcome::failure, now_);
+    for (int number = 0; number < times; ++number)
+      all.note(endpoint(index), Outcome::failure, now_);
   };
   fail(0, 2);
   all.note(endpoint(0), Outcome::success, now_);
@@ -252,10 +269,14 @@ TEST_F(Balancing, idle_lifetime_is_learnt_and_forgotten) {
   EXPECT_EQ(one.idle_limit(seconds{60}, now_ + seconds{60}), seconds{60});
 }
 
-// --- circuit -----------------------------------------------------------------------------------------------------------------
+// --- circuit ---------------------------------------------------------------------------------
 
 TEST(CircuitBreaker, opens_on_a_share_of_failures_and_closes_by_probes) {
-  const config::Circuit rules{.failure_percent = 50, .requests_min = 10, .window = seconds{10}, .open_time = seconds{5}, .probes = 2};
+  const config::Circuit rules{.failure_percent = 50,
+                              .requests_min = 10,
+                              .window = seconds{10},
+                              .open_time = seconds{5},
+                              .probes = 2};
   core::Instant now{seconds{1000}};
   CircuitBreaker circuit;
   for (int number = 0; number < 9; ++number) circuit.note(rules, true, now);
@@ -283,7 +304,7 @@ TEST(CircuitBreaker, opens_on_a_share_of_failures_and_closes_by_probes) {
   EXPECT_EQ(circuit.opened.get(), 2U);
 }
 
-// --- permits -----------------------------------------------------------------------------------------------------------------
+// --- permits ---------------------------------------------------------------------------------
 
 TEST(ConnectionPermits, never_give_more_than_there_are) {
   ConnectionPermits permits;
@@ -298,7 +319,7 @@ TEST(ConnectionPermits, never_give_more_than_there_are) {
   EXPECT_TRUE(permits.take());
 }
 
-// --- health ------------------------------------------------------------------------------------------------------------------
+// --- health ----------------------------------------------------------------------------------
 
 TEST(HealthJudge, first_answer_counts_at_once_then_so_many_in_a_row) {
   const config::HealthCheck rules{.path = "/", .down_after = 3, .up_after = 2};
@@ -311,7 +332,8 @@ TEST(HealthJudge, first_answer_counts_at_once_then_so_many_in_a_row) {
   EXPECT_FALSE(judge.observe(Outcome::success, rules, verdict));
   EXPECT_TRUE(judge.observe(Outcome::success, rules, verdict));
   EXPECT_EQ(verdict, Health::up);
-  for (int number = 0; number < 2; ++number) EXPECT_FALSE(judge.observe(Outcome::failure, rules, verdict));
+  for (int number = 0; number < 2; ++number)
+    EXPECT_FALSE(judge.observe(Outcome::failure, rules, verdict));
   EXPECT_TRUE(judge.observe(Outcome::failure, rules, verdict));
   EXPECT_EQ(verdict, Health::down);
 }

@@ -32,9 +32,12 @@ class Sandbox : public ::testing::Test {
   Sandbox() {
     char pattern[] = "/tmp/sandbox_test_XXXXXX";
     folder_ = ::mkdtemp(pattern);
-    for (const char* name : {"readable", "writable", "other"}) std::filesystem::create_directories(folder_ + "/" + name);
-    for (const char* name : {"/readable/file", "/other/file"}) std::ofstream{folder_ + name} << "text";
-    plan_ = {.readable = {folder_ + "/readable", "/no/such/folder"}, .writable = {folder_ + "/writable"}};
+    for (const char* name : {"readable", "writable", "other"})
+      std::filesystem::create_directories(folder_ + "/" + name);
+    for (const char* name : {"/readable/file", "/other/file"})
+      std::ofstream{folder_ + name} << "text";
+    plan_ = {.readable = {folder_ + "/readable", "/no/such/folder"},
+             .writable = {folder_ + "/writable"}};
   }
   ~Sandbox() override { std::filesystem::remove_all(folder_); }
 
@@ -47,7 +50,8 @@ class Sandbox : public ::testing::Test {
     }
     int status = 0;
     ::waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) ADD_FAILURE() << "this kernel has not all of it";
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+      ADD_FAILURE() << "this kernel has not all of it";
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
   }
   static bool opens(const std::string& path, int flags) {
@@ -67,8 +71,10 @@ TEST_F(Sandbox, files_that_are_needed_open_and_no_others) {
   EXPECT_FALSE(in_sandbox([&] { return opens("/etc/passwd", O_RDONLY); }));
   EXPECT_TRUE(in_sandbox([&] {
     return opens(folder_ + "/writable/new", O_WRONLY | O_CREAT) &&
-           ::rename((folder_ + "/writable/new").c_str(), (folder_ + "/writable/old").c_str()) == 0 &&
-           opens(folder_ + "/writable/old", O_WRONLY | O_TRUNC) && ::unlink((folder_ + "/writable/old").c_str()) == 0;
+           ::rename((folder_ + "/writable/new").c_str(), (folder_ + "/writable/old").c_str()) ==
+               0 &&
+           opens(folder_ + "/writable/old", O_WRONLY | O_TRUNC) &&
+           ::unlink((folder_ + "/writable/old").c_str()) == 0;
   }));
 }
 
@@ -100,7 +106,8 @@ TEST_F(Sandbox, root_does_not_come_back) {
   EXPECT_FALSE(config::find_user("nobody:no-such-group"));
   const pid_t child = ::fork();
   if (child == 0) {
-    const bool fine = !become(*nobody) && ::geteuid() == nobody->id && ::getegid() == nobody->group && ::getgroups(0, nullptr) == 0 &&
+    const bool fine = !become(*nobody) && ::geteuid() == nobody->id &&
+                      ::getegid() == nobody->group && ::getgroups(0, nullptr) == 0 &&
                       ::setuid(0) != 0 && ::seteuid(0) != 0 && become({.name = "root"}).has_value();
     ::_exit(fine ? 0 : 1);
   }
@@ -111,7 +118,8 @@ TEST_F(Sandbox, root_does_not_come_back) {
 
 TEST(RestrictedRing, does_what_the_seam_asks_for_and_nothing_else) {
   KernelUnavailable unavailable;
-  const auto kernel = Kernel::open({.submission_entries = 8, .completion_entries = 64}, unavailable);
+  const auto kernel =
+      Kernel::open({.submission_entries = 8, .completion_entries = 64}, unavailable);
   ASSERT_NE(kernel, nullptr) << unavailable.reason;
   io_uring& ring = kernel->state().ring;
   const auto result_of = [&](const std::function<void(io_uring_sqe*)>& prepare) {
@@ -124,15 +132,21 @@ TEST(RestrictedRing, does_what_the_seam_asks_for_and_nothing_else) {
   int pipe[2];
   ASSERT_EQ(::pipe2(pipe, O_NONBLOCK), 0);
   char byte = 0;
-  EXPECT_NE(result_of([](io_uring_sqe* sqe) { io_uring_prep_openat(sqe, AT_FDCWD, "/etc/passwd", O_RDONLY, 0); }), Error::none);
-  EXPECT_NE(result_of([](io_uring_sqe* sqe) { io_uring_prep_unlink(sqe, "/tmp/x", 0); }), Error::none);
-  EXPECT_NE(result_of([&](io_uring_sqe* sqe) { io_uring_prep_read(sqe, pipe[0], &byte, 1, 0); }), Error::none);
+  EXPECT_NE(result_of([](io_uring_sqe* sqe) {
+              io_uring_prep_openat(sqe, AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
+            }),
+            Error::none);
+  EXPECT_NE(result_of([](io_uring_sqe* sqe) { io_uring_prep_unlink(sqe, "/tmp/x", 0); }),
+            Error::none);
+  EXPECT_NE(result_of([&](io_uring_sqe* sqe) { io_uring_prep_read(sqe, pipe[0], &byte, 1, 0); }),
+            Error::none);
   EXPECT_NE(result_of([&](io_uring_sqe* sqe) {
               io_uring_prep_poll_add(sqe, pipe[1], POLLOUT);
               sqe->flags |= IOSQE_ASYNC;  // a kernel worker thread
             }),
             Error::none);
-  EXPECT_EQ(result_of([&](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, pipe[1], POLLOUT); }), Error::none);
+  EXPECT_EQ(result_of([&](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, pipe[1], POLLOUT); }),
+            Error::none);
   EXPECT_LT(io_uring_register_files(&ring, pipe, 2), 0);
   ::close(pipe[0]);
   ::close(pipe[1]);

@@ -1,10 +1,10 @@
-// What stands between a gateway and its operator: addresses as they are written, PROXY headers that go out, the watchdog, the
-// names of what is counted.
+// What stands between a gateway and its operator: addresses as they are written, PROXY headers that
+// go out, the watchdog, the names of what is counted.
 #include <gtest/gtest.h>
 
+#include "core/destination.h"
 #include "gateway/host_settings.h"
 #include "gateway/service_manager.h"
-#include "core/destination.h"
 #include "proxy/labels.h"
 #include "proxy/proxy_header.h"
 
@@ -12,7 +12,8 @@ namespace sluice {
 namespace {
 
 TEST(Destination, text_and_address_are_one) {
-  for (const char* text : {"127.0.0.1:8000", "[::1]:8000", "unix:/run/app.sock", "unix:@abstract"}) {
+  for (const char* text :
+       {"127.0.0.1:8000", "[::1]:8000", "unix:/run/app.sock", "unix:@abstract"}) {
     const auto destination = core::Destination::parse(text);
     ASSERT_TRUE(destination) << text;
     EXPECT_EQ(destination->text(), text);
@@ -21,8 +22,10 @@ TEST(Destination, text_and_address_are_one) {
   EXPECT_EQ(core::Destination::parse(":8000")->text(), "0.0.0.0:8000");
   EXPECT_EQ(core::Destination::parse("unix:/x")->port(), 0);
   EXPECT_FALSE(*core::Destination::parse("unix:/x") == *core::Destination::parse("unix:/xy"));
-  for (const std::string& text : {std::string{"unix:"}, std::string{"unix:relative"}, std::string{"unix:/"}, std::string{"unix:@"},
-                                  "unix:/" + std::string(107, 'x'), std::string{"127.0.0.1"}, std::string{"host:80"}}) {
+  for (const std::string& text :
+       {std::string{"unix:"}, std::string{"unix:relative"}, std::string{"unix:/"},
+        std::string{"unix:@"}, "unix:/" + std::string(107, 'x'), std::string{"127.0.0.1"},
+        std::string{"host:80"}}) {
     EXPECT_FALSE(core::Destination::parse(text)) << text;
   }
   EXPECT_TRUE(core::Destination::parse("unix:/" + std::string(106, 'x')));
@@ -36,9 +39,11 @@ TEST(HostSettings, each_bound_that_is_in_the_way_is_named_and_no_other) {
   config.bounds.connections = 8192;
   config.bounds.upstream_connections = 8000;
   config::add_upstream(config, "u", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
-  const HostSettings enough{.listen_backlog_max = 4096, .local_ports = 32'000, .huge_pages = HugePages::available};
+  const HostSettings enough{
+      .listen_backlog_max = 4096, .local_ports = 32'000, .huge_pages = HugePages::available};
   EXPECT_TRUE(gateway::host_warnings(config, 8192, enough).empty());
-  EXPECT_TRUE(gateway::host_warnings(config, 8192, {}).empty()) << "what can't be read is no reason to complain";
+  EXPECT_TRUE(gateway::host_warnings(config, 8192, {}).empty())
+      << "what can't be read is no reason to complain";
   const auto only = [&](const HostSettings& host, uint32_t wanted = 8192) {
     const auto warnings = gateway::host_warnings(config, wanted, host);
     return warnings.size() == 1 ? warnings[0] : std::to_string(warnings.size()) + " warnings";
@@ -49,7 +54,8 @@ TEST(HostSettings, each_bound_that_is_in_the_way_is_named_and_no_other) {
   EXPECT_NE(only(host).find("to 4095, not 4096"), std::string::npos);
   host = enough;
   host.local_ports = 31'999;
-  EXPECT_NE(only(host).find("may get 32000 connections, and there are 31999 local ports"), std::string::npos);
+  EXPECT_NE(only(host).find("may get 32000 connections, and there are 31999 local ports"),
+            std::string::npos);
   config.upstreams[0].connections = 100;
   EXPECT_TRUE(gateway::host_warnings(config, 8192, host).empty()) << "the upstream is bounded";
   config.upstreams[0].connections = 0;
@@ -66,10 +72,11 @@ TEST(HostSettings, are_read_from_this_host) {
   EXPECT_GT(host.local_ports, 0U);
 }
 
-TEST(ProxyHeaderOut, says_what_the_parser_reads) {
+TEST(SendProxy, says_what_the_parser_reads) {
+  using config::SendProxy;
   using proxy::ProxyHeader;
-  using config::ProxyHeaderOut;
-  const auto written = [](ProxyHeaderOut version, const core::SocketAddress& from, const core::SocketAddress& to) {
+  const auto written = [](SendProxy version, const core::SocketAddress& from,
+                          const core::SocketAddress& to) {
     std::array<std::byte, proxy::proxy_header_out_bytes_max> out;
     const size_t size = proxy::write_proxy_header(out, version, from, to);
     const ProxyHeader header = proxy::parse_proxy_header({out.data(), size});
@@ -77,14 +84,15 @@ TEST(ProxyHeaderOut, says_what_the_parser_reads) {
     EXPECT_EQ(header.size, size);
     return header.source ? header.source->text() : "nobody";
   };
-  for (const ProxyHeaderOut version : {ProxyHeaderOut::v1, ProxyHeaderOut::v2}) {
+  for (const SendProxy version : {SendProxy::v1, SendProxy::v2}) {
     for (const char* text : {"192.0.2.7:4711", "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535"}) {
       const auto address = *core::SocketAddress::parse(text);
       EXPECT_EQ(written(version, address, address), text);
     }
     const auto v4 = *core::SocketAddress::parse("192.0.2.7:1");
     EXPECT_EQ(written(version, core::SocketAddress::of_unix_peer(), v4), "nobody");
-    EXPECT_EQ(written(version, v4, *core::SocketAddress::parse("[::1]:1")), "nobody") << "no header speaks of two families";
+    EXPECT_EQ(written(version, v4, *core::SocketAddress::parse("[::1]:1")), "nobody")
+        << "no header speaks of two families";
   }
 }
 

@@ -1,4 +1,5 @@
-// Holding requests back, and what a refused client is told, by a whole worker in virtual time: no test waits for anything.
+// Holding requests back, and what a refused client is told, by a whole worker in virtual time: no
+// test waits for anything.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -40,7 +41,8 @@ struct Origin : simulation::Actor {
 };
 
 struct Client : simulation::Actor {
-  Client(World& in, uint32_t address) : world(in), socket(world.connect_actor(this, 8000, address)) {}
+  Client(World& in, uint32_t address)
+      : world(in), socket(world.connect_actor(this, 8000, address)) {}
   void on_socket(SocketId) override {
     text += world.take(socket, SIZE_MAX);
     if (text.find("\r\n\r\n") == std::string::npos) return;
@@ -65,7 +67,8 @@ struct Client : simulation::Actor {
 class Shaping : public ::testing::Test {
  protected:
   void start(const limiter::Policy& policy, uint32_t held_max = 100) {
-    config::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, 9001), "127.0.0.1:9001");
+    config::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, 9001),
+                         "127.0.0.1:9001");
     config_.cores = {-1};
     config_.bounds.limiter_keys = 100;
     config_.bounds.held = held_max;
@@ -75,8 +78,8 @@ class Shaping : public ::testing::Test {
     core::KernelUnavailable unavailable;
     kernel_ = core::Kernel::open({}, unavailable);
     control_.make(config_);
-    proxy::WorkerOptions options =
-        simulation::worker_options(control_, 0, *kernel_, simulation::adopt(*kernel_, world_.listen(8000, nullptr)));
+    proxy::WorkerOptions options = simulation::worker_options(
+        control_, 0, *kernel_, simulation::adopt(*kernel_, world_.listen(8000, nullptr)));
     options.peers.push_back({&postbox_, kernel_.get()});
     worker_ = std::make_unique<proxy::Worker>(std::move(options));
     ASSERT_EQ(worker_->prepare(), core::Error::none);
@@ -126,7 +129,8 @@ TEST_F(Shaping, requests_are_held_in_the_order_of_their_arrival_each_until_its_t
   for (int i = 0; i < 12; ++i) {
     client().ask("/" + std::to_string(i));
     ASSERT_TRUE(run_until([&] {
-      return worker_->shard().counters(0).passed.get() + worker_->shard().counters(0).held.get() == static_cast<uint64_t>(i) + 1;
+      return worker_->shard().counters(0).passed.get() + worker_->shard().counters(0).held.get() ==
+             static_cast<uint64_t>(i) + 1;
     }));
   }
   ASSERT_TRUE(run_until([&] { return origin_.arrivals.size() == 12; }));
@@ -143,7 +147,8 @@ TEST_F(Shaping, held_request_holds_one_buffer_and_nothing_upstream) {
   start({.rate = {1, 1'000'000'000}, .burst = 9, .delay = 0});
   for (int i = 0; i < 6; ++i) client().ask("/x");
   ASSERT_TRUE(is_held(5));
-  ASSERT_TRUE(run_until([&] { return origin_.arrivals.size() == 1 && worker_->counters().exchanges.get() == 5; }));
+  ASSERT_TRUE(run_until(
+      [&] { return origin_.arrivals.size() == 1 && worker_->counters().exchanges.get() == 5; }));
   EXPECT_EQ(worker_->buffers(core::BufferGroup::downstream).held(), 5U);
   EXPECT_EQ(worker_->buffers(core::BufferGroup::upstream).held(), 0U);
 }
@@ -164,12 +169,14 @@ TEST_F(Shaping, client_that_leaves_frees_its_place_and_its_charge_stands) {
   client().ask("/d");
   ASSERT_TRUE(is_held(1));
   ASSERT_TRUE(run_until([&] { return clients_[3]->status == 200; }));
-  EXPECT_GE(world_.now() - asked_at, milliseconds{1900}) << "/b had taken the first turn, and keeps it";
-  EXPECT_LE(world_.now() - asked_at, milliseconds{2100}) << "/c was refused, and must not have been charged";
+  EXPECT_GE(world_.now() - asked_at, milliseconds{1900})
+      << "/b had taken the first turn, and keeps it";
+  EXPECT_LE(world_.now() - asked_at, milliseconds{2100})
+      << "/c was refused, and must not have been charged";
 }
 
 TEST_F(Shaping, nobody_is_held_longer_than_max_hold) {
-  start({.rate = {1, 1'000'000'000}, .burst = 9, .delay = 0, .hold_max = seconds{2}});
+  start({.rate = {1, 1'000'000'000}, .burst = 9, .delay = 0, .max_hold = seconds{2}});
   for (int i = 0; i < 5; ++i) client().ask("/x");
   ASSERT_TRUE(run_until([&] { return worker_->shard().counters(0).refused.get() == 2; }));
   EXPECT_TRUE(is_held(2));
@@ -185,8 +192,12 @@ TEST_F(Shaping, held_request_is_refused_at_the_deadline_of_the_drain_and_finishe
       cut{.kind = static_cast<uint16_t>(proxy::MessageKind::cut)};
   ASSERT_TRUE(postbox_.post(1, drain));
   kernel_->wake();
-  const auto answered = [&] { return std::count_if(clients_.begin(), clients_.end(), [](const auto& each) { return each->status != 0; }); };
-  ASSERT_TRUE(run_until([&] { return answered() == 2; })) << "one has its turn while the drain goes on";
+  const auto answered = [&] {
+    return std::count_if(clients_.begin(), clients_.end(),
+                         [](const auto& each) { return each->status != 0; });
+  };
+  ASSERT_TRUE(run_until([&] { return answered() == 2; }))
+      << "one has its turn while the drain goes on";
   ASSERT_TRUE(postbox_.post(1, cut));
   kernel_->wake();
   ASSERT_TRUE(run_until([&] { return worker_->is_drained() && answered() == 4; }));
@@ -217,11 +228,14 @@ TEST_P(Contract, who_waits_as_long_as_retry_after_says_is_admitted) {
   EXPECT_EQ(refusals, 20U);
 }
 
-INSTANTIATE_TEST_SUITE_P(policies, Contract,
-                         ::testing::Values(limiter::Policy{.rate = {3, 1'000'000'000}, .burst = 4, .delay = 4},
-                                           limiter::Policy{.rate = {1, 7'000'000'000}, .burst = 0},
-                                           limiter::Policy{
-                                               .rate = {1, 1'700'000'000}, .burst = 8, .delay = 2, .hold_max = milliseconds{500}}));
+INSTANTIATE_TEST_SUITE_P(
+    policies, Contract,
+    ::testing::Values(limiter::Policy{.rate = {3, 1'000'000'000}, .burst = 4, .delay = 4},
+                      limiter::Policy{.rate = {1, 7'000'000'000}, .burst = 0},
+                      limiter::Policy{.rate = {1, 1'700'000'000},
+                                      .burst = 8,
+                                      .delay = 2,
+                                      .max_hold = milliseconds{500}}));
 
 }  // namespace
 }  // namespace sluice
