@@ -189,11 +189,11 @@ void limit_check(benchmark::State& state) {
   const limiter::Limit limit{
       .policy = {.rate = {1, 86'400'000'000'000}, .burst = 30'000, .delay = 30'000}};
   limiter::Shard shard{keys, {&limit, 1}};
-  const limiter::Ownership ownership{1, 99};
+  const limiter::Ownership ownership{1, {.owners = 99}};
   const auto ask = [&](uint64_t address, core::Instant now) {
     limiter::KeyHash key = ownership.key(7);
     key.add(limiter::Network{address, false});
-    const limiter::Claim claim{.hash = key.value()};
+    const limiter::Claim claim = key.claim(0);
     return shard.visit(limiter::Visit::decide, {&claim, 1}, limiter::Holding::allowed, now);
   };
   core::Instant now{std::chrono::seconds{1}};

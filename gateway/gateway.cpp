@@ -1,6 +1,5 @@
 #include "gateway/gateway.h"
 
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,21 +8,11 @@
 #include <csignal>
 
 #include "core/affinity.h"
+#include "core/fresh_secret.h"
 #include "gateway/parts.h"
 #include "gateway/sandbox_plan.h"
 
 namespace sluice::gateway {
-
-namespace {
-
-uint64_t random_seed() {
-  uint64_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed)
-    throw std::runtime_error{"getrandom failed"};
-  return seed;
-}
-
-}  // namespace
 
 Gateway::Gateway(config::Config config)
     : config_(std::move(config)),
@@ -49,6 +38,10 @@ std::vector<std::string> Gateway::take_notices() {
     for (std::string& notice : live.keeper->take_notices()) all.push_back(std::move(notice));
   }
   for (std::string& notice : parts_->health.take_notices()) all.push_back(std::move(notice));
+  if (parts_->log_writer != nullptr) {
+    for (std::string& notice : parts_->log_writer->take_notices(std::chrono::steady_clock::now()))
+      all.push_back(std::move(notice));
+  }
   return all;
 }
 
@@ -93,18 +86,46 @@ uint64_t Gateway::memory_bound_bytes() const {
   return each * config().cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }
 
+std::optional<StartFailure> Gateway::open_log() {
+  Parts& parts = *parts_;
+  std::vector<metrics::LogRing*> rings;
+  if (config_.log_path != metrics::log_to_nobody) {
+    for (size_t index = 0; index < config_.cores.size(); ++index) {
+      parts.log_rings.push_back(std::make_unique<metrics::LogRing>(config_.bounds.log_ring_bytes));
+      rings.push_back(parts.log_rings.back().get());
+    }
+  }
+  try {
+    parts.log_writer = std::make_unique<metrics::LogWriter>(config_.log_path, rings);
+  } catch (const std::exception& failure) {
+    return StartFailure{
+        exit_usage,
+        failure.what() + (config_.user ? " (as user " + config_.user->name + ")" : std::string{})};
+  }
+  return std::nullopt;
+}
+
 // Everything is open that needs more than serving does, and no thread is running yet that would
 // keep what it had.
 std::optional<StartFailure> Gateway::give_up_privileges() {
+  const SandboxPlan plan = sandbox_plan(config_);
   if (config_.user) {
     if (const auto why = become(*config_.user)) return StartFailure{exit_usage, "user: " + *why};
   } else if (is_root() && config_.sandbox == config::Sandbox::on) {
     notices_.emplace_back(
         "warning: this runs as root; say user: NAME, and it becomes that user once it listens");
+    if (const auto why = drop_capabilities(plan)) notices_.push_back("warning: " + *why);
+    for (const std::string& file : config_.files) {
+      if (::access(file.c_str(), R_OK) != 0)
+        notices_.push_back("warning: a reload can't read " + file +
+                           ": it is another user's, and root keeps no right to that; chown root " +
+                           file);
+    }
   }
+  // By the user that will write there, and open it anew.
+  if (auto failure = open_log()) return failure;
   if (config_.sandbox == config::Sandbox::off) return std::nullopt;
-  for (const std::string& missing : enter_sandbox(sandbox_plan(config_)))
-    notices_.push_back("warning: " + missing);
+  for (const std::string& missing : enter_sandbox(plan)) notices_.push_back("warning: " + missing);
   return std::nullopt;
 }
 
@@ -115,7 +136,8 @@ std::optional<StartFailure> Gateway::prepare_first() {
   for (size_t worker = 0; worker < config_.cores.size(); ++worker)
     parts.auth_counters.push_back(std::make_unique<auth::AuthCounters>());
   LiveGeneration& first = parts.generations.emplace_back();
-  first.generation = std::make_unique<Generation>(parts.registry, config_, parts.seed);
+  first.generation =
+      std::make_unique<Generation>(parts.registry, config_, core::fresh_secret<uint64_t>());
   first.keeper = std::make_unique<KeyKeeper>(first.generation->config(), &parts.key_counters);
   if (const auto complaints = first.keeper->load(); !complaints.empty()) {
     std::string all;
@@ -136,7 +158,8 @@ std::optional<StartFailure> Gateway::prepare_first() {
 
 std::optional<StartFailure> Gateway::start() {
   ::signal(SIGPIPE, SIG_IGN);
-  parts_->seed = random_seed();
+  parts_->ownership = {.owners = core::fresh_secret<uint64_t>(),
+                       .places = core::fresh_secret<core::SipHash::Key>()};
   if (auto failure = prepare_first()) return failure;
   Parts& parts = *parts_;
   const auto workers = static_cast<uint32_t>(config_.cores.size());
@@ -153,22 +176,11 @@ std::optional<StartFailure> Gateway::start() {
     for (ControlMessage& message : messages) message.kind = static_cast<uint16_t>(kind);
   };
   fill(parts.announce, proxy::MessageKind::announce);
+  fill(parts.yield, proxy::MessageKind::yield);
   fill(parts.drain, proxy::MessageKind::drain);
   fill(parts.first_cut, proxy::MessageKind::cut);
   fill(parts.second_cut, proxy::MessageKind::cut);
   fill(parts.stop, proxy::MessageKind::stop);
-  std::vector<metrics::LogRing*> rings;
-  if (config_.log_path != "none") {
-    for (uint32_t index = 0; index < workers; ++index) {
-      parts.log_rings.push_back(std::make_unique<metrics::LogRing>(config_.bounds.log_ring_bytes));
-      rings.push_back(parts.log_rings.back().get());
-    }
-  }
-  try {
-    parts.log_writer = std::make_unique<metrics::LogWriter>(config_.log_path, rings);
-  } catch (const std::exception& failure) {
-    return StartFailure{exit_usage, failure.what()};
-  }
   if (auto failure = give_up_privileges()) return failure;
   // Before the first request it is known who is well.
   parts.health.watch(parts.newest());
@@ -247,7 +259,9 @@ void Gateway::run_worker(uint32_t index) {
     options.offload = &parts.offload->queue(index);
     options.log = parts.log_rings.empty() ? nullptr : parts.log_rings[index].get();
     options.log_writer = parts.log_writer.get();
-    options.seed = parts.seed;
+    options.secrets = {.ownership = parts.ownership,
+                       .ids = core::fresh_secret<core::SecretRandom::Key>(),
+                       .choices = core::fresh_secret<uint64_t>()};
     if (index < journals_.size()) options.journal = journals_[index];
     try {
       parts.workers[index] = std::make_unique<proxy::Worker>(std::move(options));
@@ -302,6 +316,10 @@ void Gateway::announce_drain() {
   send(parts_->announce);
 }
 
+void Gateway::yield() {
+  if (!parts_->draining) send(parts_->yield);
+}
+
 void Gateway::begin_drain() {
   if (parts_->draining) return;
   parts_->draining = true;
@@ -347,5 +365,6 @@ DrainReport Gateway::stop() {
 }
 
 void Gateway::reopen_log() { parts_->log_writer->reopen(); }
+bool Gateway::is_reopening_log() const { return parts_->log_writer->is_reopening(); }
 
 }  // namespace sluice::gateway

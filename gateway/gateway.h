@@ -92,6 +92,9 @@ class Gateway {
 
   // /health says no, and everything else goes on.
   void announce_drain();
+  // Another process listens: connections go there one by one, after an answer each. Then
+  // begin_drain().
+  void yield();
   void begin_drain();
   // What is not finished is cut; called again, it is closed at once.
   void cut();
@@ -100,6 +103,7 @@ class Gateway {
   // Joins everything, once all are drained. Without a drain before it, what is open has 200 ms.
   DrainReport stop();
   void reopen_log();
+  [[nodiscard]] bool is_reopening_log() const;
 
  private:
   struct Parts;
@@ -114,6 +118,7 @@ class Gateway {
   void publish(Generation& generation);
   bool steer(const ListenerSet& set, bool by_address);
   [[nodiscard]] std::optional<StartFailure> fit_descriptors();
+  [[nodiscard]] std::optional<StartFailure> open_log();
   [[nodiscard]] std::optional<StartFailure> give_up_privileges();
   void run_worker(uint32_t index);
   void start_keeper(Generation& generation);

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/fresh_secret.h"
 #include "core/random.h"
 #include "gateway/endpoint.h"
 
@@ -62,7 +63,7 @@ class HealthChecker {
   std::mutex mutex_;  // of targets and notices; the control thread and the checker's
   std::vector<std::unique_ptr<Target>> targets_;
   std::vector<std::string> notices_;
-  core::Random random_{static_cast<uint64_t>(Clock::now().time_since_epoch().count())};
+  core::Random random_{core::fresh_secret<uint64_t>()};
   std::atomic<bool> stopping_{false};
   std::binary_semaphore wake_{0};
   std::thread thread_;

@@ -10,6 +10,7 @@
 
 #include "auth/jwks.h"
 #include "core/affinity.h"
+#include "core/fresh_secret.h"
 #include "gateway/file_stamp.h"
 #include "gateway/key_fetch.h"
 
@@ -92,8 +93,7 @@ KeyKeeper::KeyKeeper(const config::Config& config, World world, KeyCounters* cou
     : config_(config),
       counters_(counters != nullptr ? *counters : own_counters_),
       world_(std::move(world)),
-      random_(world_.seed != 0 ? world_.seed
-                               : static_cast<uint64_t>(Clock::now().time_since_epoch().count())) {}
+      random_(world_.seed != 0 ? world_.seed : core::fresh_secret<uint64_t>()) {}
 
 KeyKeeper::~KeyKeeper() { stop(); }
 

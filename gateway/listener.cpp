@@ -20,8 +20,25 @@ namespace sluice::gateway {
 
 namespace {
 
+constexpr unsigned mode_by_default = 0755;  // of a socket under the usual umask
+
+// A socket of an IPv6 address speaks IPv6 alone where another listener has the IPv4 of its port.
+void set_family(int socket, const core::Destination& address, ListenerRules::Ipv4 ipv4) {
+  const int only = ipv4 == ListenerRules::Ipv4::of_another ? 1 : 0;
+  if (address.family() == AF_INET6)
+    ::setsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+}
+
+// Who may connect to a unix socket; before it listens, so that nobody else ever could.
+bool set_access(const core::Destination& address, const ListenerRules& rules) {
+  if (!address.is_unix() || address.path().front() == '@') return true;
+  const std::string path = address.path();
+  return (!rules.group || ::chown(path.c_str(), static_cast<uid_t>(-1), *rules.group) == 0) &&
+         (!rules.mode || ::chmod(path.c_str(), *rules.mode) == 0);
+}
+
 // What is set here, accepted sockets inherit.
-int open_listener(const core::Destination& address) {
+int open_listener(const core::Destination& address, const ListenerRules& rules) {
   const int listener = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (listener < 0) return -1;
   const int on = 1;
@@ -29,8 +46,9 @@ int open_listener(const core::Destination& address) {
       address.is_unix() || (::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
                             ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
                             ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+  set_family(listener, address, rules.ipv4);
   if (!is_ready || ::bind(listener, address.data(), address.size()) != 0 ||
-      ::listen(listener, listen_backlog) != 0) {
+      !set_access(address, rules) || ::listen(listener, listen_backlog) != 0) {
     const int failure = errno;
     ::close(listener);
     errno = failure;
@@ -41,12 +59,13 @@ int open_listener(const core::Destination& address) {
 
 // SO_REUSEPORT would let a second gateway of the same user share the port unseen; a bind without it
 // finds that out.
-bool is_taken(const core::Destination& address) {
+bool is_taken(const core::Destination& address, ListenerRules::Ipv4 ipv4) {
   if (address.is_unix() || address.port() == 0) return false;
   const int probe = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (probe < 0) return false;
   const int on = 1;
   ::setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  set_family(probe, address, ipv4);
   const bool taken = ::bind(probe, address.data(), address.size()) != 0 && errno == EADDRINUSE;
   ::close(probe);
   return taken;
@@ -114,17 +133,31 @@ std::vector<int> InheritedListeners::take(const core::Destination& address) {
   return taken;
 }
 
-std::optional<std::string> open_listener_set(const core::Destination& wanted, size_t workers,
+ListenerRules rules_of(const config::ListenerConfig& listener,
+                       std::span<const config::ListenerConfig> all) {
+  ListenerRules rules{.mode = listener.mode, .group = listener.group};
+  if (!listener.address.text().starts_with("[::]:")) return rules;
+  for (const config::ListenerConfig& other : all) {
+    if (!other.address.is_unix() && other.address.family() == AF_INET &&
+        other.address.port() == listener.address.port() && other.address.port() != 0)
+      rules.ipv4 = ListenerRules::Ipv4::of_another;
+  }
+  return rules;
+}
+
+std::optional<std::string> open_listener_set(const core::Destination& wanted,
+                                             const ListenerRules& rules, size_t workers,
                                              InheritedListeners& inherited, ListenerSet& set) {
   set.wanted = set.bound = wanted;
+  set.rules = rules;
   set.descriptors = inherited.take(wanted);
   for (const int descriptor : set.descriptors)
     ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
   if (set.descriptors.empty()) {
-    if (is_taken(wanted))
+    if (is_taken(wanted, rules.ipv4))
       return "can't listen on " + wanted.text() + ": another program uses this port";
     if (wanted.is_unix()) clear_stale_name(wanted);
-    const int first = open_listener(wanted);
+    const int first = open_listener(wanted, rules);
     if (first < 0) return failure_text(wanted);
     set.descriptors.push_back(first);
   }
@@ -134,7 +167,7 @@ std::optional<std::string> open_listener_set(const core::Destination& wanted, si
                  : ListenerSet::Kind::shared;
   while (set.descriptors.size() < workers) {
     const int next = set.kind == ListenerSet::Kind::group
-                         ? open_listener(set.bound)
+                         ? open_listener(set.bound, rules)
                          : ::fcntl(set.descriptors.front(), F_DUPFD_CLOEXEC, 0);
     if (next < 0) {
       const std::string text = failure_text(wanted);
@@ -143,6 +176,17 @@ std::optional<std::string> open_listener_set(const core::Destination& wanted, si
     }
     set.descriptors.push_back(next);
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> change_access(ListenerSet& set, const ListenerRules& rules) {
+  if (set.rules.mode == rules.mode && set.rules.group == rules.group) return std::nullopt;
+  ListenerRules whole = rules;
+  if (!whole.mode) whole.mode = mode_by_default;
+  if (!set_access(set.wanted, whole))
+    return "can't change who may connect to " + set.wanted.text() + ": " + std::strerror(errno);
+  set.rules.mode = rules.mode;
+  set.rules.group = rules.group;
   return std::nullopt;
 }
 

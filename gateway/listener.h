@@ -33,6 +33,18 @@ class InheritedListeners {
   std::vector<int> descriptors_;
 };
 
+// How a socket is opened, beside its address.
+struct ListenerRules {
+  enum class Ipv4 : uint8_t {
+    included,    // [::] takes IPv4, too, as the system has it
+    of_another,  // another listener has it on the same port
+  } ipv4 = Ipv4::included;
+  std::optional<unsigned> mode;  // of a unix socket's name
+  std::optional<unsigned> group;
+};
+[[nodiscard]] ListenerRules rules_of(const config::ListenerConfig& listener,
+                                     std::span<const config::ListenerConfig> all);
+
 // The sockets of one address. Workers close theirs themselves; this only remembers them.
 struct ListenerSet {
   core::Destination wanted;
@@ -43,13 +55,18 @@ struct ListenerSet {
     shared,  // all are one socket
   };
   Kind kind = Kind::group;
+  ListenerRules rules;
 };
 
 // Opens what is not inherited. What is wrong, in one line.
 [[nodiscard]] std::optional<std::string> open_listener_set(const core::Destination& wanted,
+                                                           const ListenerRules& rules,
                                                            size_t workers,
                                                            InheritedListeners& inherited,
                                                            ListenerSet& set);
+// Of a set that stays: who may connect from now on. What is wrong, or nothing.
+[[nodiscard]] std::optional<std::string> change_access(ListenerSet& set,
+                                                       const ListenerRules& rules);
 void close_listener_set(const ListenerSet& set);
 // A unix socket leaves its name behind.
 void remove_name(const ListenerSet& set);

@@ -54,7 +54,7 @@ struct Gateway::Parts {
   SteeringState steering;
   limiter::SteeringJudge judge;
   std::vector<uint64_t> requests_seen;  // by worker, at the last look
-  uint64_t seed = 0;
+  limiter::OwnershipSecrets ownership;
 
   std::barrier<> opened;    // every worker has its ring, or has said why not
   std::barrier<> prepared;  // every worker is ready, or has said why not; the control thread too
@@ -65,7 +65,7 @@ struct Gateway::Parts {
   std::optional<StartFailure> failure;
 
   // One message a worker and a purpose: each is out once.
-  std::vector<ControlMessage> announce, drain, first_cut, second_cut, stop;
+  std::vector<ControlMessage> announce, yield, drain, first_cut, second_cut, stop;
   bool announced = false;
   bool draining = false;
   bool has_cut = false;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "core/fresh_secret.h"
 #include "gateway/parts.h"
 
 namespace sluice::gateway {
@@ -39,12 +40,24 @@ std::optional<std::string> Gateway::open_listeners(const config::Config& config,
   for (const config::ListenerConfig& listener : config.listeners) {
     const auto is_there = [&](const ListenerSet& set) { return set.wanted == listener.address; };
     const auto kept = std::find_if(parts_->listeners.begin(), parts_->listeners.end(), is_there);
+    const ListenerRules rules = rules_of(listener, config.listeners);
+    std::optional<std::string> failure;
     if (kept != parts_->listeners.end()) {
-      sets.push_back(*kept);
-      continue;
+      failure = change_access(*kept, rules);
+      if (!failure && kept->rules.ipv4 != rules.ipv4)
+        failure =
+            "the listener on " + kept->wanted.text() +
+            " is there already, and whether it takes IPv4 can't change; take the place of this "
+            "process (--take-over), or start it anew";
+      if (!failure) {
+        sets.push_back(*kept);
+        continue;
+      }
     }
     ListenerSet set;
-    if (auto failure = open_listener_set(listener.address, config.cores.size(), inherited_, set)) {
+    if (!failure)
+      failure = open_listener_set(listener.address, rules, config.cores.size(), inherited_, set);
+    if (failure) {
       for (const ListenerSet& one : opened) close_listener_set(one);
       return failure;
     }
@@ -86,10 +99,10 @@ bool Gateway::steer(const ListenerSet& set, bool by_address) {
   if (set.kind == ListenerSet::Kind::shared) return true;
   const auto workers = static_cast<uint32_t>(config().cores.size());
   const int failure =
-      by_address
-          ? attach_steering(set.descriptors.front(),
-                            limiter::steering_program(workers, parts_->seed, config().network_bits))
-          : detach_steering(set.descriptors.front());
+      by_address ? attach_steering(set.descriptors.front(),
+                                   limiter::steering_program(workers, parts_->ownership.owners,
+                                                             config().network_bits))
+                 : detach_steering(set.descriptors.front());
   if (failure != 0) {
     notices_.push_back(
         std::string{"warning: the kernel refuses to steer connections by address ("} +
@@ -162,7 +175,8 @@ std::optional<std::string> Gateway::reload(config::Config next) {
                 " configurations are still used by requests that began with them; try again later");
   }
   LiveGeneration live;
-  live.generation = std::make_unique<Generation>(parts.registry, std::move(next), parts.seed);
+  live.generation =
+      std::make_unique<Generation>(parts.registry, std::move(next), core::fresh_secret<uint64_t>());
   Generation& generation = *live.generation;
   if (generation.complaint()) return fail(*generation.complaint());
   live.keeper = std::make_unique<KeyKeeper>(generation.config(), &parts.key_counters);

@@ -6,7 +6,7 @@
 // With rate = n requests in p nanoseconds, `level` is (excess + 1) * p as of `since`, and never
 // below 0: what the next request finds as its excess is what is left of the level by then. So the
 // level leaks n a nanosecond, every request that is let in adds exactly p, and what a request added
-// is taken back by subtracting p. 96 bits hold every policy that check_policy() lets pass.
+// is taken back by subtracting p. 72 bits hold every policy that check_policy() lets pass.
 #pragma once
 
 #include <algorithm>

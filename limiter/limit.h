@@ -26,10 +26,13 @@ struct Limit {
 inline constexpr unsigned limits_per_request_max = 8;
 inline constexpr uint16_t no_limit = UINT16_MAX;
 
-// One key of one limit. `hash` is never 0.
+// One key of one limit. `hash` places it and is never 0; `check` tells it from another key with the
+// same hash.
+inline constexpr unsigned check_bits = 24;
 struct Claim {
   uint64_t hash = 0;
   uint16_t limit = 0;
+  uint32_t check = 0;  // of `check_bits` bits
 };
 
 // Why a core is visited, with all the claims of a request whose keys it owns.

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <array>
+#include <cstring>
 
 namespace sluice::limiter {
 
@@ -17,15 +18,37 @@ uint64_t limit_id(std::string_view name, std::string_view what) {
   return XXH3_64bits_withSeed(name.data(), name.size(), XXH3_64bits(what.data(), what.size()));
 }
 
-KeyHash::KeyHash(uint64_t seed, uint64_t id) : hash_(XXH3_64bits_withSeed(&id, sizeof id, seed)) {}
+namespace {
+// In front of each part; the end of a list is 0.
+constexpr uint64_t network_mark = uint64_t{1} << 62;
+constexpr uint64_t text_mark = uint64_t{1} << 63;
+}  // namespace
+
+KeyHash::KeyHash(const core::SipHash::Key& secret, uint64_t id) : hash_(secret) { hash_.add(id); }
 
 void KeyHash::add(const Network& network) {
-  const std::array<uint64_t, 2> words{network.bits, network.is_ipv6 ? uint64_t{6} : uint64_t{4}};
-  hash_ = XXH3_64bits_withSeed(words.data(), sizeof words, hash_);
+  hash_.add(network_mark | (network.is_ipv6 ? 6 : 4));
+  hash_.add(network.bits);
 }
 
-void KeyHash::add(std::string_view part) {
-  hash_ = XXH3_64bits_withSeed(part.data(), part.size(), hash_);
+void KeyHash::add(std::string_view text) {
+  hash_.add(text_mark | text.size());
+  uint64_t word = 0;
+  for (; text.size() >= sizeof word; text.remove_prefix(sizeof word)) {
+    std::memcpy(&word, text.data(), sizeof word);
+    hash_.add(word);
+  }
+  if (text.empty()) return;
+  word = 0;
+  std::memcpy(&word, text.data(), text.size());
+  hash_.add(word);
+}
+
+Claim KeyHash::claim(uint16_t limit) {
+  const auto [place, check] = hash_.finish();
+  return {.hash = place == 0 ? 1 : place,
+          .limit = limit,
+          .check = static_cast<uint32_t>(check >> (64 - check_bits))};
 }
 
 uint32_t Ownership::owner_of(const Network& network) const {
@@ -35,7 +58,9 @@ uint32_t Ownership::owner_of(const Network& network) const {
   const std::array<uint32_t, 2> words{
       static_cast<uint32_t>(network.is_ipv6 ? network.bits >> 32 : network.bits),
       static_cast<uint32_t>(network.bits)};
-  return XXH32(words.data(), network.is_ipv6 ? 8 : 4, static_cast<uint32_t>(seed_)) % cores_;
+  const uint32_t first =
+      XXH32(words.data(), network.is_ipv6 ? 8 : 4, static_cast<uint32_t>(secrets_.owners));
+  return XXH32(&first, sizeof first, static_cast<uint32_t>(secrets_.owners >> 32)) % cores_;
 }
 
 uint32_t Ownership::owner_of(uint64_t key_hash) const {

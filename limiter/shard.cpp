@@ -105,7 +105,7 @@ Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Insta
   SLUICE_DEBUG_ASSERT(claim.hash != 0);
   const Limit& limit = rules_[claim.limit].limit;
   taken = false;
-  Slot* slot = find(claim.hash);
+  Slot* slot = find(claim);
   if (slot == nullptr) slot = insert(claim, now);
   if (slot == nullptr || slot->reserved == reserved_max) {
     if (on_full_ == OnFull::admit) {
@@ -142,7 +142,7 @@ Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Insta
 
 // What take() did at the same instant never happened.
 void Shard::undo(Form form, const Claim& claim, core::Instant now) {
-  Slot* slot = find(claim.hash);
+  Slot* slot = find(claim);
   SLUICE_ASSERT(slot != nullptr);
   const Limit& limit = rules_[claim.limit].limit;
   if (limit.kind == Limit::Kind::concurrency) {
@@ -210,7 +210,7 @@ Verdict Shard::commit(std::span<const Claim> claims, core::Instant now, uint8_t 
       verdict.taken = static_cast<uint8_t>(verdict.taken | 1U << index);
       continue;
     }
-    Slot* slot = find(claims[index].hash);
+    Slot* slot = find(claims[index]);
     SLUICE_ASSERT(slot != nullptr && slot->reserved > 0);
     Bucket bucket = slot->bucket();
     --bucket.reserved;
@@ -224,7 +224,7 @@ Verdict Shard::commit(std::span<const Claim> claims, core::Instant now, uint8_t 
 void Shard::give_back(std::span<const Claim> claims, core::Instant now, uint8_t taken) {
   for (size_t index = 0; index < claims.size(); ++index) {
     if (!has_bit(taken, index)) continue;
-    Slot* slot = find(claims[index].hash);
+    Slot* slot = find(claims[index]);
     SLUICE_ASSERT(slot != nullptr);
     if (rules_[claims[index].limit].limit.kind == Limit::Kind::concurrency) {
       SLUICE_ASSERT(slot->level_low > 0);
@@ -248,7 +248,7 @@ Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding
   }
   Verdict verdict;
   for (const Claim& claim : claims) {
-    const Slot* slot = find(claim.hash);
+    const Slot* slot = find(claim);
     if (slot == nullptr || rules_[claim.limit].limit.enforcement == Enforcement::dry_run) continue;
     const Decision decision = judge_slot(*slot, holding, now);
     if (decision.kind == Decision::Kind::refuse)

@@ -77,7 +77,8 @@ class Shard {
     uint64_t hash;
     core::Instant since;
     uint64_t level_low;
-    uint32_t level_high;
+    uint32_t level_high : 32 - check_bits;  // no level has more than 72 bits (burst_max)
+    uint32_t check : check_bits;
     uint8_t limit;
     uint8_t version;  // of its limit's rate: what unit the level is in
     uint16_t reserved;
@@ -87,7 +88,7 @@ class Shard {
     }
     void store(const Bucket& bucket) {
       level_low = static_cast<uint64_t>(bucket.level);
-      level_high = static_cast<uint32_t>(bucket.level >> 64);
+      level_high = static_cast<uint8_t>(bucket.level >> 64);
       since = bucket.since;
       reserved = static_cast<uint16_t>(bucket.reserved);
     }
@@ -118,8 +119,8 @@ class Shard {
   [[nodiscard]] uint64_t first_group(uint64_t hash) const;
   [[nodiscard]] uint64_t second_group(uint64_t hash) const;
   [[nodiscard]] uint32_t tags_equal(uint64_t group, uint8_t tag) const;
-  [[nodiscard]] Slot* find(uint64_t hash);
-  Slot* find_in(uint64_t group, uint64_t hash);
+  [[nodiscard]] Slot* find(const Claim& claim);
+  Slot* find_in(uint64_t group, const Claim& claim);
   Slot* insert(const Claim& claim, core::Instant now);
   Slot* occupy(uint64_t group, uint32_t index, const Claim& claim);
   bool free_drained_in(uint64_t group, core::Instant now, unsigned most);

@@ -46,23 +46,23 @@ uint32_t Shard::tags_equal(uint64_t group, uint8_t tag) const {
 #endif
 }
 
-Shard::Slot* Shard::find_in(uint64_t group, uint64_t hash) {
-  for (uint32_t candidates = tags_equal(group, tag_of(hash)); candidates != 0;
+Shard::Slot* Shard::find_in(uint64_t group, const Claim& claim) {
+  for (uint32_t candidates = tags_equal(group, tag_of(claim.hash)); candidates != 0;
        candidates &= candidates - 1) {
     Slot& slot = slots_[group * group_slots + static_cast<uint32_t>(std::countr_zero(candidates))];
     ++examined_;
-    if (slot.hash != hash) continue;
+    if (slot.hash != claim.hash || slot.check != claim.check) continue;
     if (slot.version != rules_[slot.limit].version) bring_up_to_date(slot);
     return &slot;
   }
   return nullptr;
 }
 
-Shard::Slot* Shard::find(uint64_t hash) {
-  const uint64_t second = second_group(hash);
+Shard::Slot* Shard::find(const Claim& claim) {
+  const uint64_t second = second_group(claim.hash);
   __builtin_prefetch(&tags_[second]);
-  if (Slot* slot = find_in(first_group(hash), hash); slot != nullptr) return slot;
-  return find_in(second, hash);
+  if (Slot* slot = find_in(first_group(claim.hash), claim); slot != nullptr) return slot;
+  return find_in(second, claim);
 }
 
 bool Shard::is_idle(const Slot& slot, core::Instant now) const {
@@ -117,6 +117,7 @@ Shard::Slot* Shard::occupy(uint64_t group, uint32_t index, const Claim& claim) {
           .since = core::Instant{},
           .level_low = 0,
           .level_high = 0,
+          .check = claim.check & ((1U << check_bits) - 1),
           .limit = static_cast<uint8_t>(claim.limit),
           .version = rules_[claim.limit].version,
           .reserved = 0};

@@ -49,14 +49,14 @@ class Assembler {
     op(BPF_LD | BPF_IMM, value);
     op(BPF_ST, hash);
   }
-  // The avalanche, and the core.
-  void finish(uint32_t cores) {
-    op(BPF_LD | BPF_MEM, hash);
-    xor_shifted(15);
-    alu(BPF_MUL, prime2);
-    xor_shifted(13);
-    alu(BPF_MUL, prime3);
-    xor_shifted(16);
+  // The second hash, over the first, and the core.
+  void finish(uint32_t second_seed, uint32_t cores) {
+    avalanche();
+    op(BPF_ST, first);
+    begin(second_seed + prime5 + 4);
+    op(BPF_LD | BPF_MEM, first);
+    consume_word();
+    avalanche();
     alu(BPF_MOD, cores);
     op(BPF_RET | BPF_A);
   }
@@ -73,8 +73,18 @@ class Assembler {
   std::vector<sock_filter> take() { return std::move(program_); }
 
  private:
+  void avalanche() {
+    op(BPF_LD | BPF_MEM, hash);
+    xor_shifted(15);
+    alu(BPF_MUL, prime2);
+    xor_shifted(13);
+    alu(BPF_MUL, prime3);
+    xor_shifted(16);
+  }
+
   static constexpr uint32_t hash = 0;
   static constexpr uint32_t scratch = 1;
+  static constexpr uint32_t first = 3;
   std::vector<sock_filter> program_;
 };
 
@@ -85,8 +95,9 @@ constexpr uint32_t mask_of(unsigned bits) {
 }  // namespace
 
 std::vector<sock_filter> steering_program(uint32_t cores, uint64_t seed, NetworkBits bits) {
-  const uint32_t start =
-      static_cast<uint32_t>(seed) + prime5;  // plus the length, which XXH32 adds for short inputs
+  // Plus the length, which XXH32 adds for short inputs.
+  const uint32_t start = static_cast<uint32_t>(seed) + prime5;
+  const auto second_seed = static_cast<uint32_t>(seed >> 32);
   Assembler out;
   out.op(BPF_LD | BPF_B | BPF_ABS, static_cast<uint32_t>(SKF_NET_OFF));
   out.alu(BPF_RSH, 4);  // the IP version
@@ -95,7 +106,7 @@ std::vector<sock_filter> steering_program(uint32_t cores, uint64_t seed, Network
   out.begin(start + 4);
   out.load(12, mask_of(bits.ipv4));
   out.consume_word();
-  out.finish(cores);
+  out.finish(second_seed, cores);
   out.land(not_ipv4);
   out.op(BPF_LD | BPF_MEM, 2);
   const size_t not_ipv6 = out.jump_unless_equal(6);
@@ -104,7 +115,7 @@ std::vector<sock_filter> steering_program(uint32_t cores, uint64_t seed, Network
   out.consume_word();
   out.load(12, mask_of(bits.ipv6 > 32 ? bits.ipv6 - 32U : 0));
   out.consume_word();
-  out.finish(cores);
+  out.finish(second_seed, cores);
   out.land(not_ipv6);
   out.op(BPF_RET | BPF_K, UINT32_MAX);
   return out.take();

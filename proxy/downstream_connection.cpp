@@ -332,6 +332,7 @@ void DownstreamConnection::on_linger_bytes(Worker& worker, core::Buffer buffer) 
 }
 
 void DownstreamConnection::on_drain(Worker& worker) {
+  if (worker.is_yielding()) return;
   if (state_ != State::idle && state_ != State::awaiting_proxy_header) return;
   // A request that is here already is served; its answer says that the connection closes.
   const auto waiting = worker.kernel().peek(socket_);

@@ -23,6 +23,7 @@ enum class MessageKind : uint16_t {
   keys,           // from the keeper of keys: a new snapshot, or that there is none
   adopt,          // from the control thread: a new configuration (AdoptMessage)
   announce,       // from the control thread: a drain is about to begin
+  yield,          // from the control thread: another process listens; let connections go over
   drain,          // from the control thread: finish what is there
   cut,            // from the control thread: the time to finish is over
   stop,  // from the control thread, when all workers are drained: until then others may ask this

@@ -52,14 +52,15 @@ Worker::Worker(WorkerOptions options)
     : options_(std::move(options)),
       generation_(options_.generation),
       loop_(*options_.kernel, *options_.peers[options_.index].postbox),
-      random_(options_.seed + options_.index + 1),
+      random_(options_.secrets.choices),
+      ids_(options_.secrets.ids),
       request_buffers_(config().bounds.exchanges),
       response_buffers_(config().bounds.exchanges),
       downstreams_(config().bounds.connections + accept_margin + slack),
       upstreams_(config().bounds.upstream_connections),
       exchanges_(config().bounds.exchanges + slack, core::Backing::huge),
       pipes_(kernel(), config().bounds.pipes),
-      ownership_(static_cast<uint32_t>(options_.peers.size()), options_.seed,
+      ownership_(static_cast<uint32_t>(options_.peers.size()), options_.secrets.ownership,
                  config().network_bits),
       shard_(keys_of_one_core(config()), config::limits_max, config().limits_on_full),
       failures_(failing_addresses_max, 1, limiter::OnFull::admit),
@@ -159,6 +160,7 @@ void Worker::on_message(core::Message& message) {
     case MessageKind::announce:
       if (stage_ == Stage::serving) stage_ = Stage::announcing;
       break;
+    case MessageKind::yield: begin_yield(); break;
     case MessageKind::drain: begin_drain(); break;
     case MessageKind::cut: cut(); break;
     case MessageKind::stop: stage_ = Stage::stopped; break;
@@ -271,15 +273,15 @@ void Worker::log(const metrics::AccessRecord& record) {
 }
 
 void Worker::make_request_id(std::array<char, 32>& out) {
-  put_hex(out.data(), random_.next());
-  put_hex(out.data() + 16, random_.next());
+  put_hex(out.data(), ids_.next());
+  put_hex(out.data() + 16, ids_.next());
 }
 
 // W3C Trace Context: version, trace id, parent id, not sampled.
 void Worker::make_traceparent(std::array<char, traceparent_bytes>& out) {
-  put_hex(out.data() + 3, random_.next() | 1);
-  put_hex(out.data() + 19, random_.next());
-  put_hex(out.data() + 36, random_.next() | 1);
+  put_hex(out.data() + 3, ids_.next() | 1);
+  put_hex(out.data() + 19, ids_.next());
+  put_hex(out.data() + 36, ids_.next() | 1);
   out[0] = out[1] = out[53] = out[54] = '0';
   out[2] = out[35] = out[52] = '-';
 }

@@ -28,6 +28,7 @@
 #include "proxy/exchange/exchange.h"
 #include "proxy/offload_queue.h"
 #include "proxy/operation.h"
+#include "proxy/secrets.h"
 #include "proxy/upstream/core_upstream.h"
 
 namespace sluice::metrics {
@@ -54,7 +55,7 @@ struct WorkerOptions {
   OffloadQueue* offload = nullptr;
   metrics::LogRing* log = nullptr;           // nullptr: no log
   metrics::LogWriter* log_writer = nullptr;  // nullptr in tests
-  uint64_t seed = 0;                         // the same for all workers
+  Secrets secrets;
   limiter::Journal* journal = nullptr;  // of this worker's shard; tests and `sluice limits verify`
 };
 
@@ -95,6 +96,7 @@ class Worker {
   [[nodiscard]] bool is_draining() const {
     return stage_ != Stage::serving && stage_ != Stage::announcing;
   }
+  [[nodiscard]] bool is_yielding() const { return stage_ == Stage::yielding; }
   // Draining, or about to: whoever asks for /health shall look elsewhere.
   [[nodiscard]] bool is_leaving() const { return stage_ != Stage::serving; }
   [[nodiscard]] core::BufferPool& buffers(core::BufferGroup group) {
@@ -199,6 +201,7 @@ class Worker {
   enum class Stage : uint8_t {
     serving,
     announcing,  // all is as before, but /health says no
+    yielding,    // nothing new is let in; who is here is told to come anew with the next answer
     draining,    // what is in flight is finished, nothing new is let in
     stopped,     // no turn follows
   };
@@ -217,6 +220,8 @@ class Worker {
   void cancel_accept(Acceptor& acceptor);
   void stop_listening(Acceptor& acceptor);
   void begin_stop_listening(Acceptor& acceptor);
+  void stop_all_listening();
+  void begin_yield();
   void begin_drain();
   void cut();
   [[nodiscard]] core::Token token(Operation operation, const Acceptor& acceptor) const {
@@ -228,7 +233,8 @@ class Worker {
   WorkerOptions options_;
   CoreGeneration* generation_;
   core::Loop loop_;
-  core::Random random_;
+  core::Random random_;     // of choices that nothing is to be kept from
+  core::SecretRandom ids_;  // of what leaves the process
   core::BufferPool request_buffers_;
   core::BufferPool response_buffers_;
   core::Slab<DownstreamConnection> downstreams_;

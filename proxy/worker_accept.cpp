@@ -145,12 +145,24 @@ void Worker::stop_listening(Acceptor& acceptor) {
 
 // --- the end ---------------------------------------------------------------------------------
 
-void Worker::begin_drain() {
-  if (is_draining()) return;
-  stage_ = Stage::draining;
+void Worker::stop_all_listening() {
   for (Acceptor& acceptor : acceptors_) {
     if (acceptor.state != State::stopped) begin_stop_listening(acceptor);
   }
+}
+
+// Another process listens. A kept connection may be asked on at any moment: it is closed by an
+// answer that says so, or when it has been idle for as long as ever, and not under a request.
+void Worker::begin_yield() {
+  if (is_draining()) return;
+  stage_ = Stage::yielding;
+  stop_all_listening();
+}
+
+void Worker::begin_drain() {
+  if (stage_ == Stage::draining || stage_ == Stage::stopped) return;
+  stage_ = Stage::draining;
+  stop_all_listening();
   downstreams_.for_each([this](DownstreamConnection& connection) { connection.on_drain(*this); });
   while (!idle_upstreams_.empty()) idle_upstreams_.front()->begin_close(*this);
 }

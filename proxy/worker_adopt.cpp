@@ -53,7 +53,7 @@ bool Worker::submit_signature(ExchangeMessage& job, CoreGeneration& generation) 
 limiter::Verdict Worker::visit_failures(const core::SocketAddress& client, limiter::Visit visit) {
   limiter::KeyHash key = ownership_.key(0);
   key.add(ownership_.network_of(client));
-  const limiter::Claim claim{.hash = key.value()};
+  const limiter::Claim claim = key.claim(0);
   return failures_.visit(visit, {&claim, 1}, limiter::Holding::allowed, now());
 }
 

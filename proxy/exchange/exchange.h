@@ -155,7 +155,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void give_up_hold_place(Worker& worker);
   // What the parts name, as one hash; nothing if the request lacks one of them.
   struct Key {
-    uint64_t hash = 0;
+    limiter::Claim claim;
     uint32_t owner = 0;
   };
   [[nodiscard]] std::optional<Key> key_of(Worker& worker, std::span<const config::KeyPart> parts,

@@ -34,8 +34,9 @@ bool Exchange::claim(Worker& worker, uint16_t limit) {
   const config::NamedLimit& named = config().limits[limit];
   const auto key = key_of(worker, named.key, named.id);
   if (!key) return named.on_missing == config::OnMissing::skip;
-  limits_.add({.hash = key->hash, .limit = named.number}, config().limit_rules[limit].kind,
-              key->owner);
+  limiter::Claim claim = key->claim;
+  claim.limit = named.number;
+  limits_.add(claim, config().limit_rules[limit].kind, key->owner);
   return true;
 }
 
@@ -68,9 +69,11 @@ std::optional<Exchange::Key> Exchange::key_of(Worker& worker,
     }
     if (text.empty()) return std::nullopt;
     key.add(text);
+    if (part.kind == config::KeyPart::Kind::header) key.end_list();
   }
-  return Key{key.value(), has_address ? worker.ownership().owner_of(network)
-                                      : worker.ownership().owner_of(key.value())};
+  const limiter::Claim claim = key.claim(0);
+  return Key{claim, has_address ? worker.ownership().owner_of(network)
+                                : worker.ownership().owner_of(claim.hash)};
 }
 
 void Exchange::ask_limits(Worker& worker) {

@@ -43,7 +43,7 @@ void Exchange::choose_upstream(Worker& worker) {
   uint16_t chosen = to.parts.front().upstream;
   if (to.parts.size() > 1) {
     const auto key = to.sticky.empty() ? std::nullopt : key_of(worker, to.sticky, sticky_id);
-    const uint64_t drawn = key ? key->hash : worker.random().next();
+    const uint64_t drawn = key ? key->claim.hash : worker.random().next();
     auto place = static_cast<uint64_t>((static_cast<unsigned __int128>(drawn) * to.weights) >> 64);
     for (const config::TrafficSplit::Part& part : to.parts) {
       chosen = part.upstream;
@@ -56,7 +56,7 @@ void Exchange::choose_upstream(Worker& worker) {
   tunnel_patience_ = patience().tunnel;
   if (plan_->config().balance != config::Balance::hash) return;
   const auto key = key_of(worker, plan_->config().hash_key, balance_id);
-  balance_key_ = key ? key->hash : worker.random().next();
+  balance_key_ = key ? key->claim.hash : worker.random().next();
 }
 
 void Exchange::acquire_connection(Worker& worker, Freshness freshness) {

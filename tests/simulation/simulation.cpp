@@ -186,12 +186,22 @@ class Run {
     const bool drains_early = choice_.chance(30);
     const auto drain_at =
         drains_early ? start + std::chrono::milliseconds{choice_.below(300)} : core::Instant::max();
+    // Another process takes over: those who are here are let go first.
+    const auto yield_at = drains_early && choice_.chance(30)
+                              ? drain_at - std::chrono::milliseconds{choice_.below(200)}
+                              : core::Instant::max();
+    bool yielding = false;
     bool draining = false;
     bool cut = false;
     bool stopping = false;
     core::Instant cut_at = core::Instant::max();
     Outcome outcome;
     while (world_.violated().empty() && ++outcome.steps < 300'000) {
+      if (!yielding && !draining && world_.now() >= yield_at) {
+        yielding = true;
+        for (auto& client : clients_) client->excuse();
+        control(yield_messages_, proxy::MessageKind::yield);
+      }
       if (!draining && (world_.now() >= drain_at || everyone_is_done())) {
         draining = true;
         cut_at = world_.now() + config_.timeouts.drain;
@@ -203,14 +213,16 @@ class Run {
         control(cut_messages_, proxy::MessageKind::cut);
       }
       if (!stopping) maybe_publish_keys();
-      if (!draining) maybe_reload();
+      if (!draining && !yielding) maybe_reload();
       if (draining && !stopping && keys_are_acknowledged() &&
           all_of_workers([](const auto& worker) { return worker->is_drained(); })) {
         stopping = true;
         control(stop_messages_, proxy::MessageKind::stop);
       }
       if (all_of_workers([](const auto& worker) { return worker->is_stopped(); })) break;
-      if (!step(!draining ? drain_at : !cut ? cut_at : core::Instant::max())) {
+      if (!step(!draining ? (yielding ? drain_at : std::min(yield_at, drain_at))
+                : !cut    ? cut_at
+                          : core::Instant::max())) {
         world_.violation("nothing moves and nothing will: " + stuck());
       }
     }
@@ -246,6 +258,7 @@ class Run {
       kernels_.push_back(core::Kernel::open({}, unavailable));
     }
     keys_messages_.resize(count);
+    yield_messages_.resize(count);
     drain_messages_.resize(count);
     cut_messages_.resize(count);
     stop_messages_.resize(count);
@@ -258,7 +271,9 @@ class Run {
         options.peers.push_back({postboxes_[peer].get(), kernels_[peer].get()});
       options.offload = &offload_->queue(index);
       options.log = logs_.back().get();
-      options.seed = seed;
+      options.secrets = {.ownership = {.owners = seed, .places = {seed, ~seed}},
+                         .ids = {static_cast<uint32_t>(seed), index},
+                         .choices = seed + index + 1};
       journals_.push_back(std::make_unique<limiter::Journal>(4096));
       options.journal = journals_.back().get();
       workers_.push_back(std::make_unique<proxy::Worker>(std::move(options)));
@@ -595,7 +610,7 @@ class Run {
   unsigned reload_percent_ = 0;
   unsigned reloads_ = 0;
   std::array<core::Instant, 4> standing_still_until_{};
-  std::vector<core::Message> drain_messages_, cut_messages_, stop_messages_;
+  std::vector<core::Message> yield_messages_, drain_messages_, cut_messages_, stop_messages_;
 };
 
 }  // namespace

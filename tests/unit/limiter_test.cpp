@@ -1,7 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "core/random.h"
 #include "limiter/owner.h"
@@ -420,7 +424,7 @@ TEST(Rate, texts_are_read_or_explained) {
 }
 
 TEST(Ownership, every_key_has_one_owner_and_all_cores_own_some) {
-  const Ownership ownership{4, 99};
+  const Ownership ownership{4, {.owners = 99 | uint64_t{7} << 32, .places = {1, 2}}};
   std::array<int, 4> by_address{};
   std::array<int, 4> by_hash{};
   for (uint32_t address = 0; address < 10'000; ++address) {
@@ -428,16 +432,84 @@ TEST(Ownership, every_key_has_one_owner_and_all_cores_own_some) {
     ++by_address[ownership.owner_of(network)];
     KeyHash key = ownership.key(limit_id("a", "rate"));
     key.add(network);
-    ++by_hash[ownership.owner_of(key.value())];
+    const Claim claim = key.claim(3);
+    ++by_hash[ownership.owner_of(claim.hash)];
+    EXPECT_EQ(claim.limit, 3);
     KeyHash other = ownership.key(limit_id("a", "concurrent"));
     other.add(network);
-    EXPECT_NE(key.value(), other.value());
+    EXPECT_NE(claim.hash, other.claim(3).hash);
     KeyHash sixth = ownership.key(limit_id("a", "rate"));
     sixth.add({network.bits, true});
-    EXPECT_NE(key.value(), sixth.value());
+    EXPECT_NE(claim.hash, sixth.claim(3).hash);
   }
   for (const int count : by_address) EXPECT_NEAR(count, 2500, 300);
   for (const int count : by_hash) EXPECT_NEAR(count, 2500, 300);
+}
+
+// What a key consists of, in the order of its parts.
+Claim claim_of(const core::SipHash::Key& secret,
+               std::initializer_list<std::initializer_list<std::string_view>> parts) {
+  KeyHash key{secret, 1};
+  for (const auto& part : parts) {
+    for (const std::string_view text : part) key.add(text);
+    key.end_list();
+  }
+  return key.claim(0);
+}
+
+TEST(KeyHash, no_two_keys_of_a_limit_are_confused) {
+  const core::SipHash::Key secret{5, 6};
+  const std::string zeros(8, '\0');
+  const std::initializer_list<std::initializer_list<std::initializer_list<std::string_view>>> keys{
+      {{"ab"}, {"c"}},      {{"a"}, {"bc"}},         {{"a", "b"}, {"c"}},
+      {{"a"}, {"b", "c"}},  {{"a", "b", "c"}},       {{"abc"}},
+      {{"abc", ""}},        {{"", "abc"}},           {{"abc", zeros}},
+      {{"12345678"}},       {{"12345678", ""}},      {{"1234567", "8"}},
+      {{"12345678"}, {""}}, {{"12345678"}, {zeros}}, {{"a"}, {"a"}},
+      {{"a", "a"}}};
+  std::set<std::pair<uint64_t, uint32_t>> seen;
+  for (const auto& key : keys) {
+    const Claim claim = claim_of(secret, key);
+    EXPECT_TRUE(seen.insert({claim.hash, claim.check}).second);
+    EXPECT_EQ(claim_of(secret, key).check, claim.check);
+    EXPECT_NE(claim_of({5, 7}, key).hash, claim.hash) << "another secret, another place";
+  }
+}
+
+TEST(KeyHash, every_bit_of_the_secret_moves_a_key_and_owner_and_place_share_none) {
+  const core::SipHash::Key secret{0x0123456789abcdef, 0xfedcba9876543210};
+  const Claim claim = claim_of(secret, {{"victim"}});
+  for (int bit = 0; bit < 64; ++bit) {
+    const uint64_t flip = uint64_t{1} << bit;
+    for (const core::SipHash::Key& other : {core::SipHash::Key{secret.low ^ flip, secret.high},
+                                            core::SipHash::Key{secret.low, secret.high ^ flip}}) {
+      const Claim moved = claim_of(other, {{"victim"}});
+      EXPECT_GT(std::popcount(moved.hash ^ claim.hash), 10);
+      EXPECT_NE(moved.check, claim.check);
+    }
+    const Network network{0x7f000001, false};
+    KeyHash one = Ownership{4, {.owners = 1, .places = secret}}.key(9);
+    KeyHash two = Ownership{4, {.owners = 1 ^ flip, .places = secret}}.key(9);
+    one.add(network);
+    two.add(network);
+    EXPECT_EQ(one.claim(0).hash, two.claim(0).hash) << "the owners' secret places nothing";
+  }
+}
+
+TEST(Shard, keys_with_one_hash_have_buckets_of_their_own) {
+  const Limit limit = rate_limit({.rate = {1, 60'000'000'000}, .burst = 1, .delay = 1});
+  Shard shard{64, {&limit, 1}};
+  const Instant now{std::chrono::seconds{1}};
+  const auto ask = [&](uint32_t check) {
+    const Claim claim{.hash = 77, .check = check};
+    return shard.visit(Visit::decide, {&claim, 1}, Holding::allowed, now).kind;
+  };
+  for (uint32_t check = 0; check < 8; ++check) {
+    EXPECT_EQ(ask(check), Kind::pass);
+    EXPECT_EQ(ask(check), Kind::pass);
+    EXPECT_EQ(ask(check), Kind::refuse);
+  }
+  EXPECT_EQ(ask(0), Kind::refuse);
 }
 
 TEST(Ownership, networks_are_cut_where_the_configuration_says) {
@@ -494,7 +566,7 @@ TEST(Steering, program_and_owner_agree_over_a_million_addresses) {
     for (const NetworkBits bits :
          {NetworkBits{}, NetworkBits{.ipv4 = 24, .ipv6 = 48}, NetworkBits{.ipv4 = 8, .ipv6 = 16}}) {
       const uint64_t seed = random.next();
-      const Ownership ownership{cores, seed, bits};
+      const Ownership ownership{cores, {.owners = seed}, bits};
       const auto program = steering_program(cores, seed, bits);
       for (int i = 0; i < 40'000; ++i, compared += 2) {
         std::vector<uint8_t> v4(20), v6(40);
