@@ -102,6 +102,9 @@ enum class ProxyProtocol : uint8_t { off, required };
 struct ListenerConfig {
   core::Destination address = core::SocketAddress::ipv4(0, 8000);
   ProxyProtocol proxy_protocol = ProxyProtocol::off;
+  // Of a unix socket: who may connect. As the process's umask has it, if nothing is said.
+  std::optional<unsigned> mode;
+  std::optional<unsigned> group;
 };
 inline constexpr size_t listeners_max = 32;
 

@@ -17,7 +17,9 @@ void read_listener(Document& document, Config& config, const YAML::Node& item) {
   ListenerConfig listener;
   YAML::Node address = item;
   if (item.IsMap()) {
-    const Section section{document, item, "listen", {"address", "proxy_protocol"}};
+    const Section section{document, item, "listen", {"address", "proxy_protocol", "mode", "group"}};
+    section.read("mode", listener.mode, "an octal mode like \"0660\"", parse_mode);
+    section.read("group", listener.group, "a group of this system", parse_group);
     bool announced = false;
     section.read_switch("proxy_protocol", announced);
     if (announced) listener.proxy_protocol = ProxyProtocol::required;
@@ -32,6 +34,12 @@ void read_listener(Document& document, Config& config, const YAML::Node& item) {
       address, "an address like 0.0.0.0:8000, [::]:8000 or :8000", parse_listen);
   if (!destination) return;
   listener.address = *destination;
+  if ((listener.mode || listener.group) &&
+      (!destination->is_unix() || destination->path().front() == '@')) {
+    document.complain(item, "mode and group are those of a unix socket's file; " +
+                                destination->text() + " has none");
+    return;
+  }
   const auto is_same = [&](const ListenerConfig& other) {
     return other.address == listener.address;
   };
@@ -125,8 +133,7 @@ void read_resolver(Document& document, Config& config, const YAML::Node& node) {
 }
 
 void read_process(Document& document, Config& config, const Section& root) {
-  root.read("log", config.log_path, "a path, - or none",
-            [](const std::string& text) -> Parsed<std::string> { return text; });
+  root.read("log", config.log_path, "a path, stdout, stderr or none", parse_log);
   root.read(
       "control", config.control_path, "a path like /run/sluice/control.sock",
       [](const std::string& text) -> Parsed<std::string> {

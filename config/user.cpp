@@ -5,6 +5,12 @@
 
 namespace sluice::config {
 
+std::optional<unsigned> find_group(const std::string& name) {
+  const ::group* group = ::getgrnam(name.c_str());
+  if (group == nullptr) return std::nullopt;
+  return group->gr_gid;
+}
+
 std::optional<User> find_user(const std::string& text) {
   const auto colon = text.find(':');
   const passwd* entry = ::getpwnam(text.substr(0, colon).c_str());

@@ -13,6 +13,8 @@ struct User {
   bool operator==(const User&) const = default;
 };
 
+// The number of a group of the system's; nothing if there is none.
+[[nodiscard]] std::optional<unsigned> find_group(const std::string& name);
 // "name" or "name:group" of the system's users; nothing if there is none.
 [[nodiscard]] std::optional<User> find_user(const std::string& text);
 

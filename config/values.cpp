@@ -11,6 +11,7 @@
 #include "core/affinity.h"
 #include "core/limits.h"
 #include "http/uri.h"
+#include "metrics/log_target.h"
 
 namespace sluice::config {
 
@@ -147,6 +148,44 @@ Parsed<std::string> read_plain_file(const std::string& path, size_t most) {
 Parsed<std::optional<User>> parse_user(const std::string& text) {
   if (auto user = find_user(text)) return std::optional{*user};
   return Complaint{"this system has no user \"" + text + "\"; write NAME or NAME:GROUP"};
+}
+
+Parsed<std::optional<unsigned>> parse_mode(const std::string& text) {
+  unsigned mode = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, failure] = std::from_chars(text.data(), end, mode, 8);
+  if (failure != std::errc{} || stop != end || text.size() < 3 || mode > 0777 ||
+      (mode & 0600) != 0600)
+    return Complaint{"\"" + text +
+                     "\" is not the mode of a socket; write it in octal and in quotes, with 6 for "
+                     "its own user: \"0660\" lets the group connect, \"0666\" everybody"};
+  return std::optional{mode};
+}
+
+Parsed<std::optional<unsigned>> parse_group(const std::string& text) {
+  if (auto group = find_group(text)) return std::optional{*group};
+  return Complaint{"this system has no group \"" + text + "\""};
+}
+
+Parsed<std::string> parse_log(const std::string& text) {
+  for (const char* word : {"-", "stdout", "/dev/stdout", "/proc/self/fd/1"}) {
+    if (text == word) return std::string{metrics::log_to_stdout};
+  }
+  for (const char* word : {"stderr", "/dev/stderr", "/proc/self/fd/2"}) {
+    if (text == word) return std::string{metrics::log_to_stderr};
+  }
+  for (const char* word : {"syslog", "journald", "journal"}) {
+    if (text == word)
+      return Complaint{"Sluice does not speak to \"" + text +
+                       "\" itself; write stdout, and let the service manager carry that there "
+                       "(systemd: StandardOutput=journal), or write ./" +
+                       text + " for a file of this name"};
+  }
+  if (text.empty() || text.ends_with('/'))
+    return Complaint{"\"" + text +
+                     "\" is not a file; write a path like /var/log/sluice/access.log, stdout, "
+                     "stderr or none"};
+  return text;
 }
 
 Parsed<limiter::Rate> parse_rate(std::string_view text) {

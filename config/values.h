@@ -35,6 +35,12 @@ using Parsed = std::variant<T, Complaint>;
 [[nodiscard]] Parsed<std::string> read_plain_file(const std::string& path, size_t most);
 // "NAME" or "NAME:GROUP" of the system's users.
 [[nodiscard]] Parsed<std::optional<User>> parse_user(const std::string& text);
+// "0660": the permissions of a socket, in octal. Others than its user and group may be among them.
+[[nodiscard]] Parsed<std::optional<unsigned>> parse_mode(const std::string& text);
+// The number of a group of this system.
+[[nodiscard]] Parsed<std::optional<unsigned>> parse_group(const std::string& text);
+// Where the access log goes: a file or pipe, "-" or stdout, stderr, none. One form for each.
+[[nodiscard]] Parsed<std::string> parse_log(const std::string& text);
 [[nodiscard]] Parsed<limiter::Rate> parse_rate(std::string_view text);
 // Whether keys may come from there unencrypted: nobody is between us and this machine.
 [[nodiscard]] bool is_loopback_url(const std::string& url);

@@ -310,11 +310,9 @@ void put_engine(Exposition& out, const MetricsSources& sources) {
 }
 
 void put_process(Exposition& out, const MetricsSources& sources) {
-  uint64_t dropped = 0;
-  for (const metrics::LogRing* ring : sources.log_rings) dropped += ring->dropped();
   out.family("gateway_log_dropped_total", Kind::counter,
-             "Log lines dropped because the sink was slower than the traffic.");
-  out.sample({}, dropped);
+             "Log lines that are in no log: it was slower than the traffic, or failed.");
+  out.sample({}, sources.log_writer != nullptr ? sources.log_writer->lines_lost() : 0);
   out.family("gateway_log_write_errors_total", Kind::counter, "Writes to the log that failed.");
   out.sample({}, sources.log_writer != nullptr ? sources.log_writer->write_errors() : 0);
   out.family("gateway_build_info", Kind::gauge, "Always 1; the version is the label.");

@@ -12,6 +12,17 @@ namespace sluice::metrics {
 namespace {
 
 constexpr size_t text_bytes_max = 160;
+constexpr size_t name_bytes_max = 300;
+
+// Whether one of eight bytes is none that a JSON string takes as it is: a control, a quote, a
+// backslash, DEL, or above ASCII.
+bool needs_escape(uint64_t eight) {
+  constexpr uint64_t ones = 0x0101010101010101;
+  const auto below = [](uint64_t bytes, uint64_t bound) { return (bytes - ones * bound) & ~bytes; };
+  return ((eight | below(eight, 0x20) | below(eight ^ ones * '"', 1) |
+           below(eight ^ ones * '\\', 1) | below(eight ^ ones * 0x7f, 1)) &
+          ones * 0x80) != 0;
+}
 // Every byte of what a client chose may become six; the rest of the line is our own names and
 // numbers.
 static_assert((path_bytes_logged_max + text_bytes_max) * 6 + 6 * 300 + 640 < line_bytes_max);
@@ -43,10 +54,19 @@ class Line {
     *cursor_++ = static_cast<char>('0' + rest % 10);
     return *this;
   }
-  // Text of our own making, which needs no escaping: ids, codes, names, addresses.
-  Line& plain(std::string_view value) {
+  // Text of our own making or of the configuration: ids, codes, names, addresses. It needs no
+  // escaping, but if it did the line would still be JSON; what that makes too long is cut.
+  Line& name(std::string_view value) {
     *cursor_++ = '"';
-    raw(value);
+    const char* const limit = cursor_ + name_bytes_max;
+    while (!value.empty() && cursor_ + 6 <= limit) {
+      const size_t size = plain_bytes(value.substr(0, static_cast<size_t>(limit - cursor_)));
+      raw(value.substr(0, size));
+      value.remove_prefix(size);
+      if (value.empty() || cursor_ + 6 > limit) break;
+      escape(value.front());
+      value.remove_prefix(1);
+    }
     *cursor_++ = '"';
     return *this;
   }
@@ -54,22 +74,42 @@ class Line {
   // in stays readable and the line stays UTF-8 whatever was sent.
   Line& text(std::string_view value, size_t size_max = text_bytes_max) {
     *cursor_++ = '"';
-    for (const char c : value.substr(0, size_max)) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
-        *cursor_++ = c;
-      } else {
-        constexpr std::string_view digits = "0123456789abcdef";
-        raw("\\u00");
-        *cursor_++ = digits[byte >> 4];
-        *cursor_++ = digits[byte & 15];
-      }
+    value = value.substr(0, size_max);
+    while (!value.empty()) {
+      const size_t size = plain_bytes(value);
+      raw(value.substr(0, size));
+      value.remove_prefix(size);
+      if (value.empty()) break;
+      escape(value.front());
+      value.remove_prefix(1);
     }
     *cursor_++ = '"';
     return *this;
   }
 
  private:
+  // How many bytes at the front need no escaping.
+  static size_t plain_bytes(std::string_view value) {
+    size_t size = 0;
+    uint64_t eight = 0;
+    for (; size + sizeof eight <= value.size(); size += sizeof eight) {
+      std::memcpy(&eight, value.data() + size, sizeof eight);
+      if (needs_escape(eight)) break;
+    }
+    for (; size < value.size(); ++size) {
+      const auto byte = static_cast<unsigned char>(value[size]);
+      if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\') break;
+    }
+    return size;
+  }
+  void escape(char c) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    const auto byte = static_cast<unsigned char>(c);
+    raw("\\u00");
+    *cursor_++ = digits[byte >> 4];
+    *cursor_++ = digits[byte & 15];
+  }
+
   char* cursor_;
 };
 
@@ -99,19 +139,19 @@ size_t LineFormatter::format(const AccessRecord& record, std::span<char> out) {
       .raw({second_text_, sizeof second_text_})
       .raw({decimals, 3})
       .raw(R"(Z","request_id":)")
-      .plain(record.request_id);
+      .name(record.request_id);
   line.raw(R"(,"method":)")
-      .plain(record.method)
+      .name(record.method)
       .raw(R"(,"path":)")
       .text(record.path, path_bytes_logged_max);
   line.raw(R"(,"status":)")
       .number(record.status)
       .raw(R"(,"latency_ms":)")
       .milliseconds(record.latency);
-  line.raw(R"(,"reason":)").plain(record.reason);
-  if (!record.would_refuse.empty()) line.raw(R"(,"would_refuse":)").plain(record.would_refuse);
-  line.raw(R"(,"route":)").plain(record.route).raw(R"(,"endpoint":)").plain(record.endpoint);
-  line.raw(R"(,"client":)").plain(record.client).raw(R"(,"principal":)").text(record.principal);
+  line.raw(R"(,"reason":)").name(record.reason);
+  if (!record.would_refuse.empty()) line.raw(R"(,"would_refuse":)").name(record.would_refuse);
+  line.raw(R"(,"route":)").name(record.route).raw(R"(,"endpoint":)").name(record.endpoint);
+  line.raw(R"(,"client":)").name(record.client).raw(R"(,"principal":)").text(record.principal);
   line.raw(R"(,"bytes_in":)")
       .number(record.bytes_in)
       .raw(R"(,"bytes_out":)")

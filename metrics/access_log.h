@@ -12,9 +12,8 @@
 
 namespace sluice::metrics {
 
-// Views need only live during the call. What a client chose (path, principal) may hold any byte and
-// is escaped; the rest is of our own making: tokens, codes, names, addresses of at most 300 bytes
-// each.
+// Views need only live during the call. All of them may hold any byte: what JSON does not take as
+// it is gets escaped. Of tokens, codes, names and addresses at most 300 bytes are written.
 struct AccessRecord {
   core::WallTime finished_at{};
   std::string_view request_id;

@@ -1,7 +1,12 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <simdjson.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -112,14 +117,138 @@ TEST(LogWriter, sink_that_takes_nothing_does_not_hold_up_the_end) {
   int pipe[2];
   ASSERT_EQ(::pipe(pipe), 0);
   LogRing ring{1 << 20};
-  const std::string line(1000, 'x');
+  const std::string line = std::string(999, 'x') + "\n";
   for (int i = 0; i < 500; ++i) ring.append(line);
   const std::string path = "/proc/self/fd/" + std::to_string(pipe[1]);
   LogWriter writer{path, {&ring}};
   writer.start();
   writer.stop();  // returns although nobody reads
+  std::string got(1 << 20, 0);
+  got.resize(static_cast<size_t>(std::max<ssize_t>(0, ::read(pipe[0], got.data(), got.size()))));
+  EXPECT_EQ(static_cast<uint64_t>(std::count(got.begin(), got.end(), '\n')) + writer.lines_lost(),
+            500U);
   ::close(pipe[0]);
   ::close(pipe[1]);
+}
+
+// A folder of its own, gone afterwards.
+class LogFolder {
+ public:
+  explicit LogFolder(const char* name)
+      : path_(std::filesystem::temp_directory_path() /
+              (std::string{name} + "-" + std::to_string(::getpid()))) {
+    std::filesystem::create_directories(path_);
+  }
+  ~LogFolder() { std::filesystem::remove_all(path_); }
+  [[nodiscard]] std::string file(const char* name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::string content_of(const std::string& name) {
+  std::ifstream file{name};
+  return std::string{std::istreambuf_iterator<char>{file}, {}};
+}
+
+// A sink that is full in the middle of a line, and then is not: RLIMIT_FSIZE is a small disk.
+TEST(LogWriter, torn_line_swallows_no_other_and_every_lost_line_is_counted_and_said_once) {
+  ::signal(SIGXFSZ, SIG_IGN);
+  const LogFolder folder{"sluice-torn"};
+  const std::string path = folder.file("log");
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  LogRing ring{1 << 16};
+  LogWriter writer{path, {&ring}};
+  const auto now = LogWriter::Clock::now();
+  EXPECT_TRUE(writer.take_notices(now).empty());
+  rlimit small = before;
+  small.rlim_cur = 100;
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const std::string line = std::string(29, 'a') + "\n";
+  for (int i = 0; i < 10; ++i) ring.append(line);
+  writer.work();
+  ring.append(line);
+  writer.work();
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(writer.lines_lost(), 8U) << "three are there, the fourth is torn";
+  EXPECT_EQ(writer.write_errors(), 2U);
+  const auto said = writer.take_notices(now);
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_NE(said[0].find("loses lines"), std::string::npos);
+  EXPECT_NE(said[0].find("File too large"), std::string::npos) << said[0];
+  ring.append(std::string_view{"after\n"});
+  writer.work();
+  EXPECT_EQ(content_of(path), line + line + line + std::string(10, 'a') + "\nafter\n");
+  EXPECT_TRUE(writer.take_notices(now).empty()) << "said already";
+  const auto calm = writer.take_notices(now + LogWriter::calm);
+  ASSERT_EQ(calm.size(), 1U);
+  EXPECT_NE(calm[0].find("8 lines were lost"), std::string::npos) << calm[0];
+}
+
+TEST(LogWriter, pipe_without_a_reader_opens_at_once_and_keeps_lines_for_the_one_that_comes) {
+  const LogFolder folder{"sluice-fifo"};
+  const std::string path = folder.file("pipe");
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  LogRing ring{1 << 16};
+  LogWriter writer{path, {&ring}};
+  ring.append(std::string_view{"first\n"});
+  writer.work();
+  writer.reopen();
+  ring.append(std::string_view{"second\n"});
+  const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK);
+  writer.work();
+  std::array<char, 64> got{};
+  EXPECT_EQ(::read(reader, got.data(), got.size()), 13);
+  EXPECT_EQ(std::string{got.data()}, "first\nsecond\n");
+  ::close(reader);
+  EXPECT_EQ(writer.lines_lost(), 0U);
+}
+
+TEST(LogWriter, reopening_that_fails_is_said_and_the_old_file_goes_on) {
+  const LogFolder folder{"sluice-reopen"};
+  const std::string path = folder.file("log");
+  LogRing ring{1 << 16};
+  LogWriter writer{path, {&ring}};
+  std::filesystem::rename(path, path + ".1");
+  std::filesystem::create_directory(path);
+  writer.reopen();
+  ring.append(std::string_view{"line\n"});
+  writer.work();
+  const auto said = writer.take_notices(LogWriter::Clock::now());
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_NE(said[0].find("can't reopen the log " + path + ": Is a directory"), std::string::npos)
+      << said[0];
+  EXPECT_EQ(content_of(path + ".1"), "line\n");
+}
+
+TEST(AccessLog, every_text_may_hold_any_byte) {
+  LineFormatter formatter;
+  simdjson::dom::parser parser;
+  std::string all;
+  for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
+  for (const std::string& text :
+       {all, std::string(500, '"'), std::string("a\nb"), std::string("\x7f"),
+        std::string(7, 'x') + "\\", std::string(8, 'y') + "\t", std::string("12345678"),
+        std::string("1234567\x80")}) {
+    const AccessRecord record{.request_id = text,
+                              .method = text,
+                              .path = text,
+                              .reason = text,
+                              .would_refuse = text,
+                              .route = text,
+                              .endpoint = text,
+                              .client = text,
+                              .principal = text};
+    std::array<char, line_bytes_max> out;
+    const size_t size = formatter.format(record, out);
+    ASSERT_EQ(std::string_view(out.data(), size).find('\n'), size - 1);
+    simdjson::dom::element element;
+    ASSERT_EQ(parser.parse(out.data(), size).get(element), simdjson::SUCCESS);
+    std::string_view path;
+    ASSERT_EQ(element["path"].get_string().get(path), simdjson::SUCCESS);
+    EXPECT_EQ(path.find('\n') != std::string_view::npos, text.find('\n') != std::string::npos);
+  }
 }
 
 TEST(LogWriter, unusable_path_is_a_clear_error) {
@@ -188,7 +317,8 @@ TEST(LocalReply, refusals_carry_one_code_everywhere_and_fit) {
        {"HTTP/1.1 429 Too Many Requests\r\n", "Retry-After: 2\r\n",
         "RateLimit: \"address\";r=0;t=2\r\n", "RateLimit-Policy: \"address\";q=10;w=1\r\n",
         "Proxy-Status: sluice;error=http_request_denied;details=\"limit.address\"\r\n",
-        "\"code\":\"limit.address\"", "application/problem+json"}) {
+        "\"code\":\"limit.address\",\"detail\":\"The limit of this name has no room",
+        "application/problem+json"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
   const size_t head_only = proxy::write_local_reply(
