@@ -2,9 +2,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "auth/jwks.h"
+#include "config/environment.h"
 #include "config/sections.h"
 
 namespace sluice::config {
@@ -30,8 +30,7 @@ std::optional<std::string> read_secret(Document& document, const YAML::Node& nod
   if (!name) return std::nullopt;
   std::string secret;
   if (section.has("env")) {
-    const char* value = std::getenv(name->c_str());
-    if (value != nullptr) secret = value;
+    secret = secret_of_environment(*name).value_or("");
   } else {
     struct stat info {};
     if (::stat(name->c_str(), &info) == 0 && (info.st_mode & S_IROTH) != 0) {
@@ -45,6 +44,7 @@ std::optional<std::string> read_secret(Document& document, const YAML::Node& nod
       secret = whole->substr(0, whole->find('\n'));
   }
   if (!secret.empty()) return secret;
+  if (auto other = stand_in_for_secret()) return other;
   document.complain(source, section.has("env") ? "the variable " + *name + " is not set, or empty"
                                                : "the file " + *name +
                                                      " can't be read, or its first line is empty");

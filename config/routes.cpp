@@ -43,6 +43,9 @@ void read_path(Document& document, const YAML::Node& node, std::string& into) {
     document.complain(node,
                       "\"" + *text + "\" has a quote or a backslash; write them percent-encoded");
   } else {
+    if (text->ends_with("/*"))
+      document.warn(node, "* stands for itself here; for all below write path_prefix: " +
+                              text->substr(0, std::max<size_t>(1, text->size() - 2)));
     into = *text;
   }
 }
@@ -322,7 +325,9 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
       {"name", "match", "auth", "require", "limits", "upgrade", "upstream", "redirect", "respond",
        "rewrite", "headers", "host", "allow", "deny", "max_body", "cors"}};
   Route route;
+  const size_t complaints = document.complaints().size();
   if (section.has("match")) read_match(document, section.get("match"), route.match);
+  const bool is_understood = complaints == document.complaints().size();
   read_route_auth(document, config, section, route, names.auth);
   if (section.has("require")) read_require(document, config, section.get("require"), route);
   if (section.has("limits")) read_route_limits(document, config, section.get("limits"), route);
@@ -333,7 +338,7 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
     if (const auto name = document.text(section.get("name"), "a name")) route.name = *name;
   }
   check_name(document, section.has("name") ? section.get("name") : node, config, route, seen);
-  check_place(document, node, config, route, seen);
+  if (is_understood) check_place(document, node, config, route, seen);
   config.routes.push_back(std::move(route));
 }
 

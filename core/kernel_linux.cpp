@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 
@@ -18,29 +19,37 @@ namespace sluice::core {
 
 namespace {
 
+constexpr int exit_no_ring = 4;  // the gateway's exit_no_io_uring
 constexpr unsigned hangup_events = POLLRDHUP | POLLHUP | POLLERR;
 
-std::string explain_setup_failure(int number) {
-  std::string text = "io_uring is not available: ";
+std::string explain_setup_failure(int number, const std::string& call) {
+  const std::string text = "io_uring is not available: " + call + ": ";
   switch (number) {
     case ENOSYS:
-      return text +
-             "this kernel (or a container's seccomp profile) has no io_uring_setup; Linux 6.1 or "
-             "later is needed";
+      return text + "this kernel (or a container's seccomp profile) has no " + call +
+             "; Linux 6.1 or later is needed";
     case EPERM:
+    case EACCES:
       return text +
-             "not permitted; set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup in the "
-             "container's seccomp profile";
+             "not permitted; set sysctl kernel.io_uring_disabled=0, or allow io_uring_setup, "
+             "io_uring_enter and io_uring_register in the container's seccomp profile";
     case ENOMEM:
       return text +
              "out of memory; raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=) or the memory limit "
              "of the control group";
     case EINVAL:
       return text +
-             "this kernel lacks a needed set-up flag (IORING_SETUP_DEFER_TASKRUN); Linux 6.1 or "
-             "later is needed";
+             "this kernel lacks a needed flag (IORING_SETUP_DEFER_TASKRUN, or restrictions); Linux "
+             "6.1 or later is needed";
     default: return text + std::strerror(number);
   }
+}
+
+// Of a ring that worked: something was taken from this process while it ran. There is nothing left
+// to serve with.
+[[noreturn]] void end_without_ring(int number) {
+  std::fprintf(stderr, "sluice: %s\n", explain_setup_failure(number, "io_uring_enter").c_str());
+  std::_Exit(exit_no_ring);
 }
 
 }  // namespace
@@ -48,7 +57,7 @@ std::string explain_setup_failure(int number) {
 std::unique_ptr<Kernel> Kernel::open(const KernelOptions& options, KernelUnavailable& unavailable) {
   auto state = std::make_unique<State>();
   if (const int failure = state->open_ring(options); failure != 0) {
-    unavailable.reason = explain_setup_failure(failure);
+    unavailable.reason = explain_setup_failure(failure, state->failed_call);
     return nullptr;
   }
   return std::unique_ptr<Kernel>{new Kernel{std::move(state)}};
@@ -245,10 +254,8 @@ std::span<const Completion> Kernel::submit_and_wait(Duration timeout) {
   // first; what was not submitted stays in the queue for the next turn. Anything else means that
   // the ring is broken.
   if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN &&
-      result != -ENOMEM) {
-    std::fprintf(stderr, "sluice: io_uring_enter failed: %s\n", std::strerror(-result));
-    SLUICE_UNREACHABLE();
-  }
+      result != -ENOMEM)
+    end_without_ring(-result);
   return state_->reap();
 }
 

@@ -47,6 +47,7 @@ int Kernel::State::open_ring(const KernelOptions& options) {
       failure < 0)
     return -failure;
   ring_is_open = true;
+  failed_call = "io_uring_register";
   io_uring_ring_dontfork(&ring);
   if (io_uring_register_ring_fd(&ring) == 1)
     enter_flags |= IORING_ENTER_REGISTERED_RING;  // saves a descriptor look-up an enter
@@ -54,11 +55,15 @@ int Kernel::State::open_ring(const KernelOptions& options) {
   unsigned workers[2] = {
       1, 1};  // nothing here needs a kernel worker thread; a mistake shall not make a crowd
   io_uring_register_iowq_max_workers(&ring, workers);
+  if (const int failure = restrict_and_enable(); failure != 0) return failure;
+  failed_call = "eventfd";
   wake_descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (wake_descriptor < 0) return errno;
-  if (const int failure = restrict_and_enable(); failure != 0) return failure;
   arm_wake();
-  return 0;
+  // Now rather than at the first turn: a filter of system calls may know the others only.
+  failed_call = "io_uring_enter";
+  const int entered = enter(0, Duration{0});
+  return entered < 0 ? -entered : 0;
 }
 
 // A ring does, to the end of its life, only what the seam asks for: whoever gets hold of its memory

@@ -20,6 +20,7 @@ inline constexpr uint64_t token_wake = 1;
 struct Kernel::State {
   io_uring ring{};
   bool ring_is_open = false;
+  const char* failed_call = "io_uring_setup";  // what open_ring() could not do
   unsigned enter_flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
   int wake_descriptor = -1;
   std::array<io_uring_buf_ring*, buffer_groups> groups{};

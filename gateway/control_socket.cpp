@@ -1,5 +1,6 @@
 #include "gateway/control_socket.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -20,6 +22,7 @@ namespace {
 
 constexpr size_t message_bytes_max = 4096;
 constexpr size_t clients_max = 16;
+constexpr int backlog = 128;
 constexpr size_t descriptors_a_message = 250;  // the kernel takes 253 (SCM_MAX_FD)
 constexpr std::chrono::seconds answer_timeout{60};
 
@@ -79,6 +82,16 @@ bool may_speak(int socket) {
          (who.uid == 0 || who.uid == ::geteuid());
 }
 
+// Whether a process listens at this name. Never waits: who is too busy to accept listens, too.
+bool somebody_listens(const std::string& path) {
+  const auto destination = core::Destination::unix_path(path);
+  const int probe = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const bool listens = ::connect(probe, destination->data(), destination->size()) == 0 ||
+                       (errno != ECONNREFUSED && errno != ENOENT);
+  ::close(probe);
+  return listens;
+}
+
 std::variant<int, Complaint> connect_to(const std::string& named) {
   const std::string path =
       named.starts_with('@') ? named : std::filesystem::absolute(named).string();
@@ -99,75 +112,134 @@ std::variant<int, Complaint> connect_to(const std::string& named) {
 }  // namespace
 
 ControlSocket::~ControlSocket() {
-  for (const int client : clients_) ::close(client);
+  for (const Client& client : clients_) ::close(client.socket);
   if (listener_ >= 0) ::close(listener_);
-  if (!path_.empty() && path_.front() != '@') ::unlink(path_.c_str());
+  if (node_ && node_of(path_) == node_) ::unlink(path_.c_str());
 }
 
-std::optional<Complaint> ControlSocket::listen(const std::string& path) {
+std::optional<ControlSocket::Node> ControlSocket::node_of(const std::string& path) {
+  struct stat info {};
+  if (path.empty() || path.front() == '@' || ::lstat(path.c_str(), &info) != 0) return std::nullopt;
+  return Node{.device = info.st_dev, .number = info.st_ino};
+}
+
+std::optional<Complaint> ControlSocket::listen(const std::string& path, Claim claim) {
   const auto destination = core::Destination::unix_path(path);
   if (!destination) return Complaint{"control: \"" + path + "\" is no path of a socket"};
   listener_ = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  struct stat info {};
-  if (path.front() != '@' && ::stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode))
-    ::unlink(path.c_str());
-  const mode_t before = ::umask(0177);
-  const bool is_bound = listener_ >= 0 &&
-                        ::bind(listener_, destination->data(), destination->size()) == 0 &&
-                        ::listen(listener_, 16) == 0;
-  ::umask(before);
-  if (!is_bound) return Complaint{"control: can't listen on " + path + ": " + std::strerror(errno)};
+  if (listener_ < 0)
+    return Complaint{"control: can't make a socket: " + std::string{std::strerror(errno)}};
+  if (path.front() != '@') {
+    if (auto complaint = bind_name(path, claim)) return complaint;
+  } else if (::bind(listener_, destination->data(), destination->size()) != 0 ||
+             ::listen(listener_, backlog) != 0) {
+    return Complaint{"control: can't listen on " + path + ": " + std::strerror(errno)};
+  }
   path_ = path;
+  node_ = node_of(path);
   return std::nullopt;
 }
 
+// Binds another name first, and gives the socket its own when it listens: there is no moment in
+// which the name is gone, or is of a socket that nobody listens on.
+std::optional<Complaint> ControlSocket::bind_name(const std::string& path, Claim claim) {
+  const auto complain = [&](const std::string& what) {
+    return Complaint{"control: can't listen on " + path + ": " + what};
+  };
+  const std::string taken =
+      "another gateway answers there; write another path, or take its place with --take-over";
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) == 0) {
+    if (!S_ISSOCK(info.st_mode)) return complain("there is a file of this name, and no socket");
+    if (claim == Claim::if_free) {
+      if (somebody_listens(path)) return complain(taken);
+      ::unlink(path.c_str());  // left behind
+    }
+  }
+  const std::string moment = path.substr(0, path.rfind('/') + 1) + "." + std::to_string(::getpid());
+  auto destination = core::Destination::unix_path(moment);
+  if (!destination) destination = core::Destination::unix_path(path);  // no room for another name
+  const std::string bound = destination->path();
+  ::unlink(bound.c_str());
+  const mode_t before = ::umask(0177);
+  const bool is_bound = ::bind(listener_, destination->data(), destination->size()) == 0 &&
+                        ::listen(listener_, backlog) == 0;
+  const int failure = errno;
+  ::umask(before);
+  if (!is_bound) return complain(failure == EADDRINUSE ? taken : std::strerror(failure));
+  if (bound == path) return std::nullopt;
+  const unsigned how = claim == Claim::if_free ? RENAME_NOREPLACE : 0;
+  if (::renameat2(AT_FDCWD, bound.c_str(), AT_FDCWD, path.c_str(), how) == 0) return std::nullopt;
+  const std::string why = errno == EEXIST ? taken : std::strerror(errno);
+  ::unlink(bound.c_str());
+  return complain(why);
+}
+
 std::vector<int> ControlSocket::descriptors() const {
-  std::vector<int> all = clients_;
+  std::vector<int> all;
+  for (const Client& client : clients_) all.push_back(client.socket);
   if (listener_ >= 0) all.push_back(listener_);
   return all;
 }
 
+// There is always room for one more: who has been silent for longest goes, but rather not a gateway
+// that is about to take over.
+void ControlSocket::admit(int socket) {
+  if (clients_.size() >= clients_max) {
+    const auto silent = std::find_if(clients_.begin(), clients_.end(), [](const Client& client) {
+      return client.wish == Client::Wish::none;
+    });
+    const auto leaves = silent == clients_.end() ? clients_.begin() : silent;
+    ::close(leaves->socket);
+    clients_.erase(leaves);
+  }
+  clients_.push_back({.socket = socket});
+}
+
 void ControlSocket::serve(const ControlHandlers& handlers) {
   if (listener_ < 0) return;
-  for (int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC); client >= 0;
-       client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) {
-    if (clients_.size() < clients_max && may_speak(client))
-      clients_.push_back(client);
+  for (size_t accepted = 0; accepted < clients_max; ++accepted) {
+    const int client = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (client < 0) break;
+    if (may_speak(client))
+      admit(client);
     else
       ::close(client);
   }
-  std::erase_if(clients_, [&](int client) {
-    pollfd waiting{.fd = client, .events = POLLIN, .revents = 0};
+  std::erase_if(clients_, [&](Client& client) {
+    pollfd waiting{.fd = client.socket, .events = POLLIN, .revents = 0};
     if (::poll(&waiting, 1, 0) <= 0) return false;
     const bool stays = answer(client, handlers);
-    if (!stays) ::close(client);
+    if (!stays) ::close(client.socket);
     return !stays;
   });
 }
 
-// Whether the client may have more to say.
-bool ControlSocket::answer(int client, const ControlHandlers& handlers) {
-  const auto message = receive(client, nullptr);
+// Whether the client may have more to say. Nothing here waits: an answer that finds no room, since
+// earlier ones were not read, is the last.
+bool ControlSocket::answer(Client& client, const ControlHandlers& handlers) {
+  const auto message = receive(client.socket, nullptr);
   if (!message) return false;
   if (*message == "reload") {
     const auto why = handlers.reload();
-    return send_text(client, why ? "failed: " + *why : "ok");
+    return send_text(client.socket, why ? "failed: " + *why : "ok");
   }
   if (*message == "listeners") {
+    client.wish = Client::Wish::takes_over;
     const std::vector<int> all = handlers.listeners();
     for (size_t at = 0; at < all.size(); at += descriptors_a_message) {
-      if (!send_descriptors(client, "more", all.data() + at,
+      if (!send_descriptors(client.socket, "more", all.data() + at,
                             std::min(descriptors_a_message, all.size() - at)))
         return false;
     }
-    return send_text(client, "end");
+    return send_text(client.socket, "end");
   }
   if (*message == "ready") {
-    const bool is_heard = send_text(client, "ok");
+    const bool is_heard = send_text(client.socket, "ok");
     handlers.take_over();
     return is_heard;
   }
-  return send_text(client, "failed: unknown message");
+  return send_text(client.socket, "failed: unknown message");
 }
 
 // --- the other side --------------------------------------------------------------------------

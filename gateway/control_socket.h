@@ -3,9 +3,14 @@
 //   "listeners"   -> the listening sockets, in their order; then "ready" lets the running gateway
 //   drain -> "ok"
 // A sequence of packets, each one message. Whoever is neither root nor the gateway's own user is
-// not heard.
+// not heard; whoever does not read the answers is hung up on, and when there are too many clients
+// the one that has been silent for longest is: none of them holds up the gateway or another client.
+//
+// The name belongs to the gateway that made it: it is not taken from one that answers there, unless
+// that is being taken over, and only its maker removes it.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -31,8 +36,11 @@ class ControlSocket {
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;
 
-  // Takes the name, also from a process that is gone or that is being taken over.
-  [[nodiscard]] std::optional<Complaint> listen(const std::string& path);
+  enum class Claim : uint8_t {
+    if_free,    // or left behind by a process that is gone
+    take_over,  // from the gateway whose place is taken
+  };
+  [[nodiscard]] std::optional<Complaint> listen(const std::string& path, Claim claim);
   // Whoever took the place has the name.
   void leave_name() { path_.clear(); }
   // What to wait for.
@@ -41,11 +49,25 @@ class ControlSocket {
   void serve(const ControlHandlers& handlers);
 
  private:
-  [[nodiscard]] bool answer(int client, const ControlHandlers& handlers);
+  // Which file a name stands for.
+  struct Node {
+    uint64_t device = 0;
+    uint64_t number = 0;
+    bool operator==(const Node&) const = default;
+  };
+  struct Client {
+    int socket = -1;
+    enum class Wish : uint8_t { none, takes_over } wish = Wish::none;
+  };
+  [[nodiscard]] static std::optional<Node> node_of(const std::string& path);
+  [[nodiscard]] std::optional<Complaint> bind_name(const std::string& path, Claim claim);
+  void admit(int socket);
+  [[nodiscard]] bool answer(Client& client, const ControlHandlers& handlers);
 
   std::string path_;
+  std::optional<Node> node_;  // of the name that we made
   int listener_ = -1;
-  std::vector<int> clients_;
+  std::vector<Client> clients_;  // the newest last
 };
 
 // --- the other side --------------------------------------------------------------------------

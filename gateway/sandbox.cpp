@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
@@ -93,7 +94,7 @@ constexpr std::string_view allowed_calls =
     "open openat stat lstat fstat newfstatat "
     "statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd fsync fdatasync "
     "ftruncate fallocate rename renameat "
-    "renameat2 unlink unlinkat umask statfs fstatfs fadvise64 "
+    "renameat2 unlink unlinkat chmod fchmodat chown fchownat umask statfs fstatfs fadvise64 "
     // who and where we are
     "getpid getppid gettid getuid geteuid getgid getegid uname sysinfo prlimit64 getrlimit "
     "setrlimit getrusage times "
@@ -134,6 +135,31 @@ std::optional<std::string> become(const config::User& user) {
   }
   if (user.id != 0 && ::setuid(0) == 0) return what + "root comes back";
   return std::nullopt;
+}
+
+std::optional<std::string> drop_capabilities(const SandboxPlan& plan) {
+  const uint32_t kept = plan.may_bind ? 1U << CAP_NET_BIND_SERVICE : 0;
+  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
+    if (capability == CAP_NET_BIND_SERVICE && plan.may_bind) continue;
+    ::prctl(PR_CAPBSET_DROP, capability, 0, 0,
+            0);  // refused to who is not privileged, who has none
+  }
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct held[2] = {};
+  if (::syscall(SYS_capget, &header, held) != 0)
+    return "can't read the capabilities: " + std::string{std::strerror(errno)};
+  const __user_cap_data_struct wanted[2] = {
+      {.effective = held[0].permitted & kept, .permitted = held[0].permitted & kept}, {}};
+  if (::syscall(SYS_capset, &header, wanted) != 0)
+    return "can't drop capabilities: " + std::string{std::strerror(errno)};
+  return std::nullopt;
+}
+
+void guard_memory([[maybe_unused]] Memory memory) {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they trace us
+  ::prctl(PR_SET_DUMPABLE, memory == Memory::is_private ? 0 : 1, 0, 0, 0);
+#endif
 }
 
 std::vector<std::string> enter_sandbox(const SandboxPlan& plan) {

@@ -4,6 +4,7 @@
 // this (core/kernel_linux.cpp), because system call filters do not see what a ring is asked for.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,15 @@ struct SandboxPlan {
 // Drops root for good. Why not, or nothing.
 [[nodiscard]] std::optional<std::string> become(const config::User& user);
 [[nodiscard]] bool is_root();
+
+// Of root that stays root: every capability but the one that a reload may need, to bind a port
+// below 1024 (if `plan` says so). Why not, or nothing. Files of others are then as far away as for
+// anybody.
+[[nodiscard]] std::optional<std::string> drop_capabilities(const SandboxPlan& plan);
+
+// Nobody of this user may read our memory or trace us, and no core dump has it. `off` to debug.
+enum class Memory : uint8_t { is_private, may_be_traced };
+void guard_memory(Memory memory);
 
 // Of this thread and of those that it starts; there is no way back. Returns a line for each part
 // that this kernel does not have.

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "gateway/resolver.h"
+#include "metrics/log_target.h"
 
 namespace sluice::gateway {
 
@@ -34,6 +35,11 @@ SandboxPlan sandbox_plan(const config::Config& config) {
   // A configuration that is read again may have other listeners.
   plan.may_bind = !config.files.empty();
   for (const std::string& file : config.files) add_folder_of(plan.readable, file);
+  // Names of users and groups are looked up again then.
+  if (!config.files.empty()) {
+    for (const char* path : {"/etc/passwd", "/etc/group", "/etc/nsswitch.conf"})
+      plan.readable.emplace_back(path);
+  }
   for (const config::ListenerConfig& listener : config.listeners) {
     if (listener.address.is_unix() && listener.address.path().front() != '@')
       add_folder_of(plan.writable, listener.address.path());
@@ -47,7 +53,8 @@ SandboxPlan sandbox_plan(const config::Config& config) {
       plan.readable.emplace_back(path);
   }
   // A log that is opened anew may be a new file.
-  if (config.log_path != "-" && config.log_path != "none")
+  if (config.log_path != metrics::log_to_stdout && config.log_path != metrics::log_to_stderr &&
+      config.log_path != metrics::log_to_nobody)
     add_folder_of(plan.writable, config.log_path);
   return plan;
 }

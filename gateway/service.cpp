@@ -22,8 +22,17 @@ namespace {
 sigset_t served_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) sigaddset(&set, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGHUP}) sigaddset(&set, signal);
   return set;
+}
+
+// What nobody uses here, and what would end the process by default: a signal sent to the wrong
+// process, a file at its bound (the write fails, and is counted), a reader that is gone.
+void ignore_the_others() {
+  for (const int signal : {SIGPIPE, SIGXFSZ, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR,
+                           SIGSTKFLT, SIGTTIN, SIGTTOU})
+    ::signal(signal, SIG_IGN);
+  for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) ::signal(signal, SIG_IGN);
 }
 
 void warn_of_short_secrets(const config::Config& config) {
@@ -56,10 +65,24 @@ int next_signal(int descriptor, const ControlSocket* control, int milliseconds) 
                                                                : 0;
 }
 
-bool ends(int signal) { return signal == SIGINT || signal == SIGTERM; }
+bool ends(int signal) { return signal == SIGINT || signal == SIGTERM || signal == SIGQUIT; }
+
+// Why a gateway ends.
+enum class Leaving { told, relieved };
+
+// Kept connections go over to the successor, after an answer each; those that say nothing for half
+// of the time that a drain may take are closed.
+void yield(Gateway& gateway, int signals) {
+  using std::chrono::steady_clock;
+  gateway.yield();
+  const auto until = steady_clock::now() + gateway.config().timeouts.drain / 2;
+  while (!gateway.wait(std::chrono::milliseconds{20}) && steady_clock::now() < until) {
+    if (ends(next_signal(signals, nullptr, 0))) break;
+  }
+}
 
 // From the first SIGTERM or SIGINT to the last line.
-int drain(Gateway& gateway, int signals) {
+int drain(Gateway& gateway, int signals, Leaving leaving) {
   using std::chrono::steady_clock;
   notify("STOPPING=1");
   say("draining: finishing what is in flight, at most " +
@@ -68,7 +91,9 @@ int drain(Gateway& gateway, int signals) {
               .count()) +
       " s; a second signal ends at once");
   const auto announce = gateway.config().timeouts.drain_announce;
-  if (announce > core::Duration{0}) {
+  if (leaving == Leaving::relieved) {
+    yield(gateway, signals);
+  } else if (announce > core::Duration{0}) {
     say("draining: /health says no for " +
         std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(announce).count()) +
         " ms, and everything else goes on");
@@ -101,6 +126,7 @@ int drain(Gateway& gateway, int signals) {
     }
   }
   const DrainReport report = gateway.stop();
+  for (const std::string& notice : gateway.take_notices()) say(notice);
   const auto milliseconds =
       std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - started).count();
   say("stopped after " + std::to_string(milliseconds) + " ms: " + std::to_string(report.finished) +
@@ -137,12 +163,16 @@ std::string upstreams_in_words(const config::Config& config) {
 
 void say(const std::string& text) {
   const std::string line = "sluice: " + text + "\n";
+  // Standard error that nobody reads holds up nothing.
+  pollfd out{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (::poll(&out, 1, 0) == 0) return;
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
 void block_signals() {
   const sigset_t set = served_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ignore_the_others();
 }
 
 namespace {
@@ -175,10 +205,12 @@ class Service {
 
   [[nodiscard]] std::optional<Complaint> listen() {
     if (gateway_.config().control_path.empty()) return std::nullopt;
-    return control_.listen(gateway_.config().control_path);
+    const std::string& path = gateway_.config().control_path;
+    return control_.listen(path, options_.take_over == path ? ControlSocket::Claim::take_over
+                                                            : ControlSocket::Claim::if_free);
   }
   // Returns when a drain is to begin.
-  void run(int signals) {
+  [[nodiscard]] Leaving run(int signals) {
     using std::chrono::steady_clock;
     constexpr std::chrono::milliseconds second{1000};
     const auto interval = std::min(second, watchdog_.interval().value_or(second));
@@ -186,8 +218,10 @@ class Service {
     auto next_sign = steady_clock::now();
     while (!is_relieved_) {
       for (const std::string& notice : gateway_.take_notices()) say(notice);
-      const int signal = next_signal(signals, &control_, static_cast<int>(interval.count()));
-      if (ends(signal)) return;
+      // What comes of opening the log anew is said at once.
+      const auto patience = gateway_.is_reopening_log() ? std::chrono::milliseconds{10} : interval;
+      const int signal = next_signal(signals, &control_, static_cast<int>(patience.count()));
+      if (ends(signal)) return Leaving::told;
       if (signal == SIGUSR1) gateway_.reopen_log();
       if (signal == SIGHUP) static_cast<void>(reload("SIGHUP"));
       control_.serve({.reload = [this] { return reload("sluice reload"); },
@@ -203,6 +237,7 @@ class Service {
         if (watchdog_.is_alive(gateway_.progress())) notify("WATCHDOG=1");
       }
     }
+    return Leaving::relieved;
   }
 
  private:
@@ -213,7 +248,7 @@ class Service {
     if (names_.take_change()) adopt_names();
   }
 
-  // Why nothing has changed, or nothing.
+  // Why it failed, or nothing.
   std::optional<std::string> reload(const std::string& because) {
     if (!options_.read_again) {
       say(because + ": there is no configuration file to reload");
@@ -230,7 +265,7 @@ class Service {
       why = gateway_.reload(std::move(std::get<config::Config>(read)));
     }
     if (why) {
-      say(because + ": nothing has changed: " + *why);
+      say(because + " failed, and what runs goes on as it was: " + *why);
     } else {
       files_.watch(gateway_.config().files);
       names_.watch(gateway_.config());
@@ -305,8 +340,7 @@ int serve(config::Config config, const ServeOptions& options) {
   }
   notify("READY=1");
   if (options.when_ready) options.when_ready(gateway.port());
-  service.run(signals);
-  const int code = drain(gateway, signals);
+  const int code = drain(gateway, signals, service.run(signals));
   ::close(signals);
   return code;
 }
