@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "cli/commands.h"
+#include "config/environment.h"
 #include "config/reader.h"
 #include "config/schema.h"
 #include "gateway/gateway.h"
@@ -63,7 +64,8 @@ std::string what_in_words(const config::Config& config, const config::Route& rou
 
 }  // namespace
 
-int check_command(const std::string& path, Resolving resolving) {
+int check_command(const std::string& path, Resolving resolving, Secrets secrets) {
+  if (secrets == Secrets::not_needed) config::stand_in_for_missing_secrets();
   config::ConfigReading reading = config::read_config(path);
   if (reading.config && resolving == Resolving::yes) {
     reading.complaints = gateway::resolve_endpoints(*reading.config);
@@ -83,7 +85,7 @@ int check_command(const std::string& path, Resolving resolving) {
       const std::string at = is_known ? endpoint.destination.text() : "to be resolved";
       fmt::print(" {}{}", endpoint.authority, at == endpoint.authority ? "" : " (" + at + ")");
     }
-    if (!config.limits.empty()) fmt::print("\n");
+    fmt::print("\n");
   }
   fmt::print("\n");
   for (size_t index = 0; index < config.limits.size(); ++index) {

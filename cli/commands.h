@@ -12,7 +12,12 @@ int run_command(const RunFlags& flags);
 int demo_command(const RunFlags& flags);
 // Whether the names of endpoints are looked up.
 enum class Resolving : uint8_t { no, yes };
-int check_command(const std::string& path, Resolving resolving);
+// Whether secrets of the environment, and files that hold one, must be there.
+enum class Secrets : uint8_t { needed, not_needed };
+int check_command(const std::string& path, Resolving resolving, Secrets secrets);
+enum class ReasonForm : uint8_t { text, markdown };
+// What a code means; all of them if none is given.
+int reasons_command(const std::string& code, ReasonForm form);
 enum class Showing : uint8_t { effective, schema };
 int config_command(const RunFlags& flags, Showing showing);
 // `control` is the path of the gateway's control socket; empty: the default.

@@ -36,8 +36,10 @@ void add_run_flags(CLI::App& command, sluice::cli::RunFlags& flags) {
       .add_option("--control", flags.control,
                   "control socket; default $RUNTIME_DIRECTORY/control.sock, if that is set")
       ->type_name("PATH");
-  command.add_option("--log", flags.log, "access log: a file, - or none; default -")
-      ->type_name("PATH|-|none");
+  command
+      .add_option("--log", flags.log,
+                  "access log: a file, stdout (or -), stderr or none; default -")
+      ->type_name("PATH|-|stderr|none");
   command
       .add_option("--upstream-timeout", flags.upstream_timeout,
                   "until the response head; default 60s")
@@ -65,10 +67,13 @@ void add_mint_flags(CLI::App& command, sluice::cli::MintFlags& flags) {
 struct CommandLine {
   RunFlags run, demo, shown;
   bool resolves = false;
+  bool lacks_secrets = false;
   bool shows_effective = false;
   bool shows_schema = false;
   std::string backend_listen = "127.0.0.1:9001";
   std::string checked;
+  std::string reason;
+  bool as_markdown = false;
   std::string control;
   LimitsFlags limits;
   MintFlags mint;
@@ -107,9 +112,12 @@ void add_gateway_commands(CLI::App& app, CommandLine& line) {
       ->type_name("FILE")
       ->required();
   check->add_flag("--resolve", line.resolves, "look up the names of endpoints too");
+  check->add_flag("--no-secrets", line.lacks_secrets,
+                  "judge without the secrets that the environment or files would hold");
   check->callback([&line] {
     line.chosen = [&line] {
-      return check_command(line.checked, line.resolves ? Resolving::yes : Resolving::no);
+      return check_command(line.checked, line.resolves ? Resolving::yes : Resolving::no,
+                           line.lacks_secrets ? Secrets::not_needed : Secrets::needed);
     };
   });
 
@@ -121,6 +129,16 @@ void add_gateway_commands(CLI::App& app, CommandLine& line) {
   config->callback([&line] {
     line.chosen = [&line] {
       return config_command(line.shown, line.shows_schema ? Showing::schema : Showing::effective);
+    };
+  });
+
+  CLI::App* reasons = app.add_subcommand("reasons", "what the codes of refusals and failures mean");
+  reasons->add_option("code", line.reason, "one of them; default: all")->type_name("CODE");
+  reasons->add_flag("--markdown", line.as_markdown, "as docs/reasons.md has them");
+  reasons->callback([&line] {
+    line.chosen = [&line] {
+      return reasons_command(line.reason,
+                             line.as_markdown ? ReasonForm::markdown : ReasonForm::text);
     };
   });
 

@@ -6,6 +6,7 @@
 
 #include "gateway/control_socket.h"
 
+#include "config/environment.h"
 #include "config/reader.h"
 #include "gateway/resolver.h"
 
@@ -69,7 +70,8 @@ std::optional<Complaint> apply_flags(const RunFlags& flags, config::Config& conf
   if (auto complaint = apply("--cores", flags.cores, config.cores,
                              [](const std::string& text) { return config::parse_cores(text); }))
     return complaint;
-  if (!flags.log.empty()) config.log_path = flags.log;
+  if (auto complaint = apply("--log", flags.log, config.log_path, config::parse_log))
+    return complaint;
   if (!flags.control.empty())
     config.control_path = flags.control.starts_with('@')
                               ? flags.control
@@ -97,18 +99,17 @@ std::optional<Complaint> resolve(config::Config& config) {
 }  // namespace
 
 std::variant<std::string, Complaint> read_secret() {
-  const char* secret = std::getenv("JWT_SECRET");
-  if (secret != nullptr && *secret != 0) return std::string{secret};
+  const auto secret = config::secret_of_environment("JWT_SECRET");
+  if (secret && !secret->empty()) return *secret;
   // What systemd's LoadCredential=jwt-secret:... provides; only this service can read it.
-  if (const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
-      secret == nullptr && folder != nullptr) {
+  if (const char* folder = std::getenv("CREDENTIALS_DIRECTORY"); !secret && folder != nullptr) {
     const std::string path = std::string{folder} + "/jwt-secret";
     std::ifstream file{path};
     std::string text;
     if (std::getline(file, text) && !text.empty()) return text;
     return Complaint{"the credential " + path + " is missing or empty, and JWT_SECRET is not set"};
   }
-  return Complaint{"JWT_SECRET is " + std::string{secret == nullptr ? "not set" : "empty"} +
+  return Complaint{"JWT_SECRET is " + std::string{secret ? "empty" : "not set"} +
                    "; set it to the secret that your tokens are signed with, for example "
                    "JWT_SECRET=mysecret sluice run"};
 }

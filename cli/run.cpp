@@ -3,17 +3,21 @@
 #include "cli/example_service.h"
 #include "gateway/control_socket.h"
 #include "gateway/gateway.h"
+#include "gateway/sandbox.h"
 #include "gateway/service.h"
 
 namespace sluice::cli {
 
 int run_command(const RunFlags& flags) {
   gateway::block_signals();
+  gateway::guard_memory(gateway::Memory::is_private);
   auto config = make_config(flags);
   if (const auto* complaint = std::get_if<Complaint>(&config)) {
     gateway::say(complaint->text);
     return gateway::exit_usage;
   }
+  if (std::get<config::Config>(config).sandbox == config::Sandbox::off)
+    gateway::guard_memory(gateway::Memory::may_be_traced);
   gateway::ServeOptions options;
   if (flags.takes_over) options.take_over = std::get<config::Config>(config).control_path;
   if (flags.takes_over && options.take_over.empty()) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "http/serializer.h"
+#include "proxy/reason_words.h"
 
 namespace sluice::proxy {
 
@@ -26,14 +27,17 @@ uint64_t whole_seconds(core::Duration duration) {
       std::max<core::Duration::rep>(1, (duration.count() + 999'999'999) / 1'000'000'000));
 }
 
-// {"type":"about:blank","title":"Too Many Requests","status":429,"code":"limit.address"}
+// {"type":"about:blank","title":"Not Found","status":404,"code":"route.none","detail":"..."}
 size_t write_problem(std::span<std::byte> out, const LocalReply& reply) {
   http::Writer body{out};
   body.put(R"({"type":"about:blank","title":")")
       .put(http::reason_phrase(reply.status))
       .put(R"(","status":)")
       .number(reply.status);
-  body.put(R"(,"code":")").put(reply.code).put("\"}\n");
+  body.put(R"(,"code":")").put(reply.code);
+  if (const ReasonWords* words = words_of(reply.code); words != nullptr)
+    body.put(R"(","detail":")").put(words->what);
+  body.put("\"}\n");
   return body.size();
 }
 
@@ -70,7 +74,8 @@ void write_challenge(http::Writer& head, Reason reason, std::string_view code) {
   } else {
     head.put(
         "WWW-Authenticate: Bearer realm=\"sluice\", error=\"invalid_token\", error_description=\"");
-    head.put(code).put("\"\r\n");
+    const ReasonWords* words = words_of(code);
+    head.put(words != nullptr ? words->what : code).put("\"\r\n");
   }
 }
 
@@ -78,7 +83,7 @@ void write_challenge(http::Writer& head, Reason reason, std::string_view code) {
 
 size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply,
                          const ReplyContext& context) {
-  std::array<std::byte, 384> problem;
+  std::array<std::byte, 768> problem;
   std::string_view body = reply.body;
   std::string_view type = reply.content_type;
   const bool is_problem = reply.status >= 400 && reply.reason != Reason{};

@@ -50,6 +50,23 @@ expect 2 'broken.yaml:1:21: "adress" is no key' "$sluice" check "$folder/broken.
 expect 2 'broken.yaml:1:35: rate "10" has no unit' "$sluice" run --config "$folder/broken.yaml"
 expect 2 'limits stand in the file' "$sluice" run --config "$folder/broken.yaml" --rate 1/s
 expect 0 'sluice.yaml is good' "$sluice" check deploy/sluice.yaml
+# Traps: what would be accepted and mean something else is said, and one mistake is one complaint.
+cat >"$folder/traps.yaml" <<'YAML'
+auth: { main: { secret: { env: NO_SUCH_SECRET } } }
+upstreams:
+  a: { endpoints: [http://127.0.0.1:1] }
+  b: { endpoints: [http://127.0.0.1:2] }
+routes:
+  - { match: { path: "/gl/*" }, auth: main, upstream: a }
+  - { auth: none, upstream: b }
+YAML
+expect 2 'NO_SUCH_SECRET is not set' "$sluice" check "$folder/traps.yaml"
+expect 0 '* stands for itself here; for all below write path_prefix: /gl' "$sluice" check --no-secrets "$folder/traps.yaml"
+expect 0 'upstream a: 127.0.0.1:1' "$sluice" check --no-secrets "$folder/traps.yaml"
+"$sluice" check --no-secrets "$folder/traps.yaml" 2>/dev/null | grep -qx 'upstream b: 127.0.0.1:2' || { echo 'FAILED: two upstreams on one line'; failures=$((failures + 1)); }
+printf 'routes:\n  - { match: { pth: /a }, auth: none, respond: { body: a } }\n  - { auth: none, respond: { body: b } }\n' >"$folder/match.yaml"
+expect 2 'unknown key "pth" in match' "$sluice" check "$folder/match.yaml"
+"$sluice" check "$folder/match.yaml" 2>&1 | grep -q 'which of them wins' && { echo 'FAILED: one mistake, two complaints'; failures=$((failures + 1)); }
 
 # Keys and tokens of other kinds than secrets.
 expect 0 '"kty":"EC","crv":"P-256"' "$sluice" keys generate --alg ES256 --kid k1 --out "$folder/es"

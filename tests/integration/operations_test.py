@@ -249,7 +249,7 @@ class Operations(unittest.TestCase):
         self.assertIn('there is no upstream called "two"', answer.stderr)
         self.assertIn("b GET", kept.ask()[2])
         self.assertEqual(self.metric("gateway_config_stale"), 1)
-        self.assertIn("nothing has changed", self.log(gateway))
+        self.assertIn("failed, and what runs goes on as it was", self.log(gateway))
         self.write(self.one(a), "  - { auth: none, upstream: one }", more="limiter: { keys: 5 }")
         self.assertIn("can't change while the gateway runs", self.reload().stderr)
         self.write(self.one(a), "  - { auth: none, upstream: one }")
