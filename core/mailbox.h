@@ -69,6 +69,11 @@ class Postbox {
 
   // Sender `from`. False when its mailbox is full.
   [[nodiscard]] bool post(uint32_t from, Message& message) { return boxes_[from]->post(message); }
+  // The same where no more can be out than there is room for; anything else is our mistake.
+  void post_within_bound(uint32_t from, Message& message) {
+    const bool has_room = post(from, message);
+    SLUICE_ASSERT(has_room);
+  }
   // Sender, after posting: whether the receiver sleeps and this caller is the one who must ring.
   [[nodiscard]] bool claim_doorbell() {
     std::atomic_thread_fence(std::memory_order_seq_cst);

@@ -216,8 +216,8 @@ void Gateway::start_keeper(Generation& generation) {
       message.generation = &generation.core(index);
       message.snapshot = &snapshot;
       message.sequence = sequence;
-      SLUICE_ASSERT(
-          parts.postboxes[index]->post(workers + 1 + core::limits::offload_threads, message));
+      parts.postboxes[index]->post_within_bound(workers + 1 + core::limits::offload_threads,
+                                                message);
       if (parts.postboxes[index]->claim_doorbell()) parts.kernels[index]->wake();
     }
   };
@@ -305,7 +305,7 @@ void Gateway::run_worker(uint32_t index) {
 void Gateway::send(std::vector<ControlMessage>& messages) {
   const auto control = static_cast<uint32_t>(parts_->workers.size());
   for (uint32_t index = 0; index < messages.size(); ++index) {
-    SLUICE_ASSERT(parts_->postboxes[index]->post(control, messages[index]));
+    parts_->postboxes[index]->post_within_bound(control, messages[index]);
     if (parts_->postboxes[index]->claim_doorbell()) parts_->kernels[index]->wake();
   }
 }

@@ -205,7 +205,7 @@ void Gateway::publish(Generation& generation) {
   Parts& parts = *parts_;
   const auto control = static_cast<uint32_t>(parts.workers.size());
   for (uint32_t index = 0; index < parts.workers.size(); ++index) {
-    SLUICE_ASSERT(parts.postboxes[index]->post(control, generation.core(index).message()));
+    parts.postboxes[index]->post_within_bound(control, generation.core(index).message());
     if (parts.postboxes[index]->claim_doorbell()) parts.kernels[index]->wake();
   }
   start_keeper(generation);

@@ -64,8 +64,8 @@ void Exposition::family(std::string_view name, Kind kind, std::string_view help)
   put("\n");
 }
 
-void Exposition::put_label(const Label& label, bool first) {
-  put(first ? "{" : ",");
+void Exposition::put_label(char before, const Label& label) {
+  put({&before, 1});
   put(label.name);
   put("=\"");
   for (const char c : label.value) {
@@ -85,16 +85,16 @@ void Exposition::put_name(std::initializer_list<Label> labels, std::string_view 
                           std::string_view bound) {
   put(name_);
   put(suffix);
-  bool first = true;
+  char before = '{';
   for (const Label& label : labels) {
-    put_label(label, first);
-    first = false;
+    put_label(before, label);
+    before = ',';
   }
   if (!bound.empty()) {
-    put_label({"le", bound}, first);
-    first = false;
+    put_label(before, {"le", bound});
+    before = ',';
   }
-  put(first ? " " : "} ");
+  put(before == ',' ? "} " : " ");
 }
 
 void Exposition::sample(std::initializer_list<Label> labels, uint64_t value,

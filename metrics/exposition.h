@@ -41,7 +41,7 @@ class Exposition {
   void put_seconds(uint64_t nanoseconds);
   void put_name(std::initializer_list<Label> labels, std::string_view suffix,
                 std::string_view bound);
-  void put_label(const Label& label, bool first);
+  void put_label(char before, const Label& label);
 
   std::span<char> memory_;
   size_t size_ = 0;

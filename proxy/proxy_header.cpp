@@ -105,10 +105,12 @@ ProxyHeader parse_version_2(std::string_view bytes) {
 
 namespace {
 
+enum class Addresses : uint8_t { unknown, known };
+
 size_t write_line(std::span<std::byte> out, const core::SocketAddress& source,
-                  const core::SocketAddress& destination, bool has_addresses) {
+                  const core::SocketAddress& destination, Addresses addresses) {
   http::Writer line{out};
-  if (!has_addresses) return line.put("PROXY UNKNOWN\r\n").size();
+  if (addresses == Addresses::unknown) return line.put("PROXY UNKNOWN\r\n").size();
   std::array<char, core::SocketAddress::address_text_max> text;
   line.put(source.family() == AF_INET ? "PROXY TCP4 " : "PROXY TCP6 ");
   line.put({text.data(), source.format_address(text.data())}).put(" ");
@@ -117,9 +119,10 @@ size_t write_line(std::span<std::byte> out, const core::SocketAddress& source,
 }
 
 size_t write_binary(std::span<std::byte> out, const core::SocketAddress& source,
-                    const core::SocketAddress& destination, bool has_addresses) {
+                    const core::SocketAddress& destination, Addresses addresses) {
   std::array<char, proxy_header_out_bytes_max> bytes;
   char* cursor = std::copy(signature_2.begin(), signature_2.end(), bytes.data());
+  const bool has_addresses = addresses == Addresses::known;
   const bool is_ipv6 = has_addresses && source.family() == AF_INET6;
   const uint16_t size = !has_addresses ? 0 : is_ipv6 ? 36 : 12;
   *cursor++ = has_addresses ? 0x21 : 0x20;  // version 2, PROXY or LOCAL
@@ -152,9 +155,10 @@ size_t write_binary(std::span<std::byte> out, const core::SocketAddress& source,
 size_t write_proxy_header(std::span<std::byte> out, config::SendProxy version,
                           const core::SocketAddress& source,
                           const core::SocketAddress& destination) {
-  const bool has_addresses = !source.is_unix_peer() && source.family() == destination.family();
-  return version == config::SendProxy::v1 ? write_line(out, source, destination, has_addresses)
-                                          : write_binary(out, source, destination, has_addresses);
+  const bool are_known = !source.is_unix_peer() && source.family() == destination.family();
+  const Addresses addresses = are_known ? Addresses::known : Addresses::unknown;
+  return version == config::SendProxy::v1 ? write_line(out, source, destination, addresses)
+                                          : write_binary(out, source, destination, addresses);
 }
 
 ProxyHeader parse_proxy_header(std::span<const std::byte> bytes) {

@@ -15,11 +15,11 @@ bool CircuitBreaker::admit(const config::Circuit& rules, core::Instant now) {
   return true;
 }
 
-void CircuitBreaker::note(const config::Circuit& rules, bool failed, core::Instant now) {
+void CircuitBreaker::note(const config::Circuit& rules, Outcome outcome, core::Instant now) {
   if (rules.failure_percent == 0) return;
   if (state_ == State::half_open) {
     next_probe_at_ = now;
-    if (failed) {
+    if (outcome == Outcome::failure) {
       open(rules, now);
     } else if (++successes_ >= rules.probes) {
       become(State::closed);
@@ -32,7 +32,7 @@ void CircuitBreaker::note(const config::Circuit& rules, bool failed, core::Insta
   Slice& slice = window_[static_cast<size_t>(number % slices)];
   if (slice.number != number) slice = {.number = number};
   ++slice.requests;
-  if (!failed) return;
+  if (outcome == Outcome::success) return;
   ++slice.failures;
   uint64_t requests = 0;
   uint64_t failures = 0;

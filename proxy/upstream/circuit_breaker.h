@@ -13,13 +13,16 @@
 
 namespace sluice::proxy {
 
+// What a request says about its endpoint, if it says anything.
+enum class Outcome : uint8_t { success, failure };
+
 class CircuitBreaker {
  public:
   enum class State : uint8_t { closed, open, half_open };
 
   // Whether a request may go; what becomes of it is noted, if it says anything.
   [[nodiscard]] bool admit(const config::Circuit& rules, core::Instant now);
-  void note(const config::Circuit& rules, bool failed, core::Instant now);
+  void note(const config::Circuit& rules, Outcome outcome, core::Instant now);
   [[nodiscard]] core::Duration until_half_open(core::Instant now) const {
     return open_until_ > now ? open_until_ - now : core::Duration{0};
   }

@@ -11,6 +11,7 @@
 #include "core/counter.h"
 #include "core/destination.h"
 #include "core/intrusive_list.h"
+#include "proxy/upstream/circuit_breaker.h"
 #include "proxy/upstream/upstream_connection.h"
 
 namespace sluice::proxy {
@@ -34,9 +35,6 @@ struct EndpointHealth {
     return state.load(std::memory_order_relaxed) == Health::down;
   }
 };
-
-// What became of a request, as far as it tells something about the endpoint.
-enum class Outcome : uint8_t { success, failure };
 
 // One core's part of an endpoint: idle connections, how many are in use, and whether it is left
 // alone for a while. Owned by its Endpoint; used by its worker alone, but for the counters.

@@ -134,7 +134,7 @@ CoreEndpoint* UpstreamPlan::at_point(core::Instant now, uint64_t key, const Core
 }
 
 void UpstreamPlan::note(CoreEndpoint& endpoint, Outcome outcome, core::Instant now) {
-  upstream_->circuit().note(config_->circuit, outcome == Outcome::failure, now);
+  upstream_->circuit().note(config_->circuit, outcome, now);
   if (!endpoint.note(outcome, config_->ejection, now)) return;
   // Never more than half: rather a bad answer than none.
   const auto ejected = std::count_if(choices_.begin(), choices_.end(), [&](const Choice& choice) {

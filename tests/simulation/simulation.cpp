@@ -421,7 +421,7 @@ class Run {
       proxy::AdoptMessage& message = generation.core(index).message();
       message.kind = static_cast<uint16_t>(proxy::MessageKind::adopt);
       message.listeners = {{listeners_[index], next.listeners.front()}};
-      SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(kernels_.size()), message));
+      postboxes_[index]->post_within_bound(static_cast<uint32_t>(kernels_.size()), message);
       if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
     }
   }
@@ -458,8 +458,8 @@ class Run {
       keys_messages_[index].generation = &control_->newest().core(index);
       keys_messages_[index].snapshot = snapshots_.back().get();
       keys_messages_[index].sequence = keys_sequence_;
-      SLUICE_ASSERT(postboxes_[index]->post(static_cast<uint32_t>(keys_messages_.size() + 2),
-                                            keys_messages_[index]));
+      postboxes_[index]->post_within_bound(static_cast<uint32_t>(keys_messages_.size() + 2),
+                                           keys_messages_[index]);
       if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
     }
   }
@@ -483,8 +483,7 @@ class Run {
   void control(std::vector<core::Message>& messages, proxy::MessageKind kind) {
     for (uint32_t index = 0; index < messages.size(); ++index) {
       messages[index].kind = static_cast<uint16_t>(kind);
-      SLUICE_ASSERT(
-          postboxes_[index]->post(static_cast<uint32_t>(messages.size()), messages[index]));
+      postboxes_[index]->post_within_bound(static_cast<uint32_t>(messages.size()), messages[index]);
       if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
     }
   }
