@@ -1,4 +1,6 @@
 // routes: of the configuration file.
+#include "config/routes.h"
+
 #include <algorithm>
 #include <map>
 #include <set>

@@ -531,7 +531,7 @@ class Operations(unittest.TestCase):
         until(lambda: "b GET" in client.ask()[2], "b is back")
         until(lambda: "is up again" in self.log(gateway), "the log says so")
         a.mode = "broken"
-        until(lambda: f'is down (status 500)' in self.log(gateway), "a is out")
+        until(lambda: 'is down (status 500)' in self.log(gateway), "a is out")
         self.assertEqual({client.ask()[2][0] for _ in range(20)}, {"b"})
         b.mode = "broken"
         until(lambda: client.ask()[0] == 503, "nobody is left")
@@ -576,7 +576,8 @@ class Operations(unittest.TestCase):
 
     def test_endpoint_behind_a_unix_socket_and_proxy_headers_on_the_way_out(self):
         path = f"{self.folder}/app.sock"
-        local, first, second = self.origin("local", path), self.origin("first"), self.origin("second")
+        self.origin("local", path)
+        first, second = self.origin("first"), self.origin("second")
         first.mode, second.mode = "proxy", "proxy2"
         self.write(
             f"  local: {{ endpoints: ['unix:{path}'] }}\n"

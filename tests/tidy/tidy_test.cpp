@@ -170,6 +170,21 @@ TEST(Tidy, headers_open_with_what_they_are) {
   }
 }
 
+// So each header compiles alone: here, or in a library of tests/CMakeLists.txt.
+TEST(Tidy, a_source_includes_its_own_header_first) {
+  for (const auto& path : sources(production)) {
+    fs::path header = path;
+    header.replace_extension(".h");
+    if (path.extension() != ".cpp" || !fs::exists(header)) continue;
+    for (const auto& [number, text] : lines_of(path)) {
+      if (!text.starts_with("#include")) continue;
+      EXPECT_EQ(text, "#include \"" + fs::relative(header, root).string() + "\"")
+          << path.string() << ":" << number;
+      break;
+    }
+  }
+}
+
 TEST(Tidy, nothing_is_left_for_later_and_no_test_sleeps) {
   auto folders = production;
   folders.push_back("tests");
