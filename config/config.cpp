@@ -91,6 +91,11 @@ void complete(Config& config) {
     own.push_back(std::move(work));
   }
   config.routes.insert(config.routes.begin(), own.begin(), own.end());
+  // One upstream has nobody to leave room for.
+  const uint32_t share = config.upstreams.size() == 1 ? 100 : 50;
+  for (UpstreamConfig& upstream : config.upstreams) {
+    if (upstream.share_percent == 0) upstream.share_percent = share;
+  }
   config.providers.clear();
   for (const AuthConfig& entry : config.auth) config.providers.push_back(entry.provider);
   for (Route& route : config.routes) {

@@ -55,6 +55,18 @@ struct Bounds {
   uint64_t request_body_bytes = 16 << 20;
   uint64_t discard_bytes =
       256 << 10;  // of a body that nobody wants, before the connection is closed instead
+  uint32_t connections_per_address = 0;  // of clients that are not trusted; 0: a quarter of them
+
+  // Beside `exchanges`: heads that are not whole yet, and requests that Sluice answers itself
+  // although all places are taken.
+  [[nodiscard]] uint32_t half_heads() const { return exchanges / 8 + 2; }
+  [[nodiscard]] uint32_t local_reserve() const { return exchanges / 16 + 2; }
+  [[nodiscard]] uint32_t request_buffers() const {
+    return exchanges + half_heads() + local_reserve();
+  }
+  [[nodiscard]] uint32_t connections_of_one_address() const {
+    return connections_per_address != 0 ? connections_per_address : (connections + 3) / 4;
+  }
 };
 
 // Whether the endpoint gets to see the Authorization field or API key that the caller showed. A

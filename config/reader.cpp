@@ -63,15 +63,17 @@ void read_listen(Document& document, Config& config, const YAML::Node& node) {
 }
 
 void read_workers(Document& document, Config& config, const YAML::Node& node) {
-  const Section section{
-      document,
-      node,
-      "workers",
-      {"cores", "steering", "pipes", "connections", "requests", "upstream_connections"}};
+  const Section section{document,
+                        node,
+                        "workers",
+                        {"cores", "steering", "pipes", "connections", "connections_per_address",
+                         "requests", "upstream_connections"}};
   section.read("cores", config.cores, "auto or a number",
                [](const std::string& text) { return parse_cores(text); });
   section.read_number("pipes", config.bounds.pipes, 0, 100'000);
   section.read_number("connections", config.bounds.connections, 64, 1'000'000);
+  section.read_number("connections_per_address", config.bounds.connections_per_address, 1,
+                      1'000'000);
   section.read_number("requests", config.bounds.exchanges, 16, 30'000);
   section.read_number("upstream_connections", config.bounds.upstream_connections, 1, 1'000'000);
   config.bounds.tunnels = std::min(config.bounds.tunnels, config.bounds.exchanges);

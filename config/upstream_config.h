@@ -61,7 +61,7 @@ struct HealthCheck {
 
 // What the requests themselves show: so many failures in a row (5xx, no connection, no answer), and
 // the endpoint is left alone for a while that grows each time; never more than half of them at
-// once. Each core judges by what it sees.
+// once. The gateway judges as a whole.
 struct Ejection {
   uint32_t failures = 5;  // 0: never
   core::Duration time = std::chrono::seconds{30};
@@ -92,6 +92,7 @@ struct UpstreamConfig {
   Ejection ejection;
   Circuit circuit;
   core::Duration slow_start{0};  // until an endpoint that came up gets its whole share
+  uint32_t share_percent = 0;    // of a core's requests and upstream connections; 0: see complete()
   uint32_t connections = 0;      // at most, over all cores; 0: what the cores have room for
   uint32_t queue = 1024;         // requests that wait for a connection, on each core
   core::Duration queue_wait{0};  // at most; 0: until the deadline

@@ -188,7 +188,7 @@ void read_upstream(Document& document, Config& config, const std::string& name,
                         node,
                         "upstreams." + name,
                         {"endpoints", "balance", "timeouts", "health", "eject", "circuit",
-                         "slow_start", "connections", "queue", "retries", "send_proxy"}};
+                         "slow_start", "connections", "share", "queue", "retries", "send_proxy"}};
   UpstreamConfig upstream{.name = name};
   if (!section.has("endpoints") || document.list(section.get("endpoints")).empty()) {
     document.complain(
@@ -210,6 +210,7 @@ void read_upstream(Document& document, Config& config, const std::string& name,
   if (section.has("retries")) read_retries(document, upstream, section.get("retries"));
   section.read_duration_or_none("slow_start", upstream.slow_start);
   section.read_number("connections", upstream.connections, 1, 1'000'000);
+  section.read_percent("share", upstream.share_percent, 1, 100);
   if (section.has("send_proxy")) {
     if (const auto word = document.word(section.get("send_proxy"), {"v1", "v2", "none"}))
       upstream.send_proxy = *word == "v1"   ? SendProxy::v1

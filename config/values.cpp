@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/affinity.h"
+#include "core/cgroup.h"
 #include "core/limits.h"
 #include "http/uri.h"
 #include "metrics/log_target.h"
@@ -121,7 +122,12 @@ Parsed<uint64_t> parse_size(std::string_view text) {
 
 Parsed<std::vector<int>> parse_cores(std::string_view text) {
   std::vector<int> cores = core::available_cores();
-  if (text == "auto") return cores;
+  if (text == "auto") {
+    // More workers than the quota pays for would be stopped in turn.
+    const uint32_t quota = core::read_cgroup_bounds().cpus;
+    if (quota != 0 && quota < cores.size()) cores.resize(quota);
+    return cores;
+  }
   const auto count = parse_number(text, 1, core::limits::workers_max);
   if (const auto* complaint = std::get_if<Complaint>(&count)) return *complaint;
   if (std::get<uint64_t>(count) > cores.size()) {

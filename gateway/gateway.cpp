@@ -75,9 +75,11 @@ std::optional<StartFailure> Gateway::fit_descriptors() {
 
 uint64_t Gateway::memory_bound_bytes() const {
   const config::Bounds& bounds = config().bounds;
-  const uint64_t each = 2 * core::BufferPool::size_bytes(bounds.exchanges) +
+  const uint64_t each = core::BufferPool::size_bytes(bounds.request_buffers()) +
+                        core::BufferPool::size_bytes(bounds.exchanges) +
                         uint64_t{bounds.connections} * sizeof(proxy::DownstreamConnection) +
-                        uint64_t{bounds.exchanges} * sizeof(proxy::Exchange) +
+                        proxy::ShareTable::size_bytes(bounds.connections) +
+                        uint64_t{bounds.request_buffers()} * sizeof(proxy::Exchange) +
                         uint64_t{bounds.upstream_connections} * sizeof(proxy::UpstreamConnection) +
                         auth::TokenCache::size_bytes(bounds.token_cache_entries +
                                                      auth::AuthenticatorOptions{}.refused_entries) +

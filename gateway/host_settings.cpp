@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "core/cgroup.h"
 #include "gateway/listener.h"
 
 namespace sluice::gateway {
@@ -38,7 +39,17 @@ HostSettings read_host_settings() {
     host.huge_pages =
         choice.find("[never]") == std::string::npos ? HugePages::available : HugePages::never;
   }
+  host.memory_max_bytes = core::read_cgroup_bounds().memory_bytes;
   return host;
+}
+
+std::string memory_warning(uint64_t bound_bytes, const HostSettings& host) {
+  if (host.memory_max_bytes == 0 || bound_bytes <= host.memory_max_bytes) return "";
+  return "the control group allows " + std::to_string(host.memory_max_bytes >> 20) +
+         " MiB of memory, and at most " + std::to_string(bound_bytes >> 20) +
+         " may be taken; lower workers: { requests, upstream_connections, connections }, the "
+         "number "
+         "of workers or limiter: { keys }, or raise memory.max";
 }
 
 std::vector<std::string> host_warnings(const config::Config& running, uint32_t connections_wanted,

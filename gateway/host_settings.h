@@ -17,6 +17,7 @@ struct HostSettings {
   uint64_t listen_backlog_max = 0;  // net.core.somaxconn; 0: can't be read
   uint64_t local_ports = 0;  // towards one endpoint, net.ipv4.ip_local_port_range; 0: can't be read
   HugePages huge_pages = HugePages::unknown;
+  uint64_t memory_max_bytes = 0;  // of the control group; 0: none
 };
 
 [[nodiscard]] HostSettings read_host_settings();
@@ -26,5 +27,9 @@ struct HostSettings {
 [[nodiscard]] std::vector<std::string> host_warnings(const config::Config& running,
                                                      uint32_t connections_wanted,
                                                      const HostSettings& host);
+
+// What to lower where the control group allows less memory than the gateway may take; empty where
+// it does not.
+[[nodiscard]] std::string memory_warning(uint64_t bound_bytes, const HostSettings& host);
 
 }  // namespace sluice::gateway

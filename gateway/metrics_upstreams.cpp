@@ -84,7 +84,7 @@ void put_endpoints(Exposition& out, const MetricsSources& sources) {
              "Of those, the ones that failed: no connection, no answer, or 5xx.");
   put_of_endpoints(out, sources, [](Record, Core core) { return core.failures.get(); });
   out.family("gateway_endpoint_ejections_total", Kind::counter,
-             "Times when a core left the endpoint alone for a while.");
+             "Times when the endpoint was left alone for a while.");
   put_of_endpoints(out, sources, [](Record, Core core) { return core.ejections.get(); });
 }
 
@@ -109,6 +109,18 @@ void put_upstreams(Exposition& out, const MetricsSources& sources) {
   each([&](const Upstream& record) {
     return over_cores(record,
                       [](const proxy::CoreUpstream& core) { return core.waiting_now.get(); });
+  });
+  out.family("gateway_upstream_requests", Kind::gauge,
+             "Requests that the upstream has now, those that wait for a connection too.");
+  each([&](const Upstream& record) {
+    return over_cores(record, [](const proxy::CoreUpstream& core) { return core.places.get(); });
+  });
+  out.family("gateway_upstream_share_refused_total", Kind::counter,
+             "Requests refused because the upstream had its share of a core, or the client's "
+             "address its part of that.");
+  each([&](const Upstream& record) {
+    return over_cores(record,
+                      [](const proxy::CoreUpstream& core) { return core.refused_share.get(); });
   });
   out.family("gateway_upstream_refused_total", Kind::counter,
              "Requests refused: no room, nobody healthy, or the circuit is open.");

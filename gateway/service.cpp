@@ -192,6 +192,8 @@ void say_what_runs(const Gateway& gateway, uint32_t connections_wanted, const Ho
     say("warning: " + warning);
   say("memory: at most " + std::to_string(gateway.memory_bound_bytes() >> 20) +
       " MiB, taken as it is needed");
+  if (const std::string lack = memory_warning(gateway.memory_bound_bytes(), host); !lack.empty())
+    say("warning: " + lack);
 }
 
 // One run of a gateway, from its first request to the order to stop.

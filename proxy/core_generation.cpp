@@ -69,8 +69,17 @@ void CoreGeneration::note_signature_back(uint64_t generation) {
 }
 
 void CoreGeneration::complete() {
+  const config::Bounds& bounds = config_.bounds;
+  const auto part = [](uint64_t whole, uint64_t percent) {
+    return static_cast<uint32_t>(std::max<uint64_t>(1, whole * percent / 100));
+  };
   for (UpstreamPlan& plan : upstreams_) {
     plan.complete();
+    const uint32_t share = plan.config().share_percent;
+    const uint32_t connections = part(bounds.upstream_connections, share);
+    plan.set_room({.requests = part(bounds.exchanges, share),
+                   .connections = connections,
+                   .tunnels = part(connections, 50)});
     if (plan.config().connections != 0) capped_.push_back(&plan);
   }
 }

@@ -18,11 +18,20 @@ struct Counters {
   core::Counter connections_shed;     // idle ones, closed to make room
   core::Counter connections_refused;  // closed at once: no room at all
   core::Counter accept_failures;
+  core::Counter connections_over_address;  // closed at once: its address has as many as it may
+
+  core::Counter heads_gathering;  // heads that are not whole, now
+  core::Counter heads_shed;       // of those, given up for others
+
   core::Counter proxy_headers_refused;  // malformed, late, or of somebody who is not trusted
 
-  core::Counter exchanges;        // in flight
-  core::Counter exchanges_held;   // shaped, now
-  core::Counter buffers_starved;  // receives parked for want of a buffer, now
+  core::Counter exchanges;            // in flight
+  core::Counter exchanges_shed;       // that only waited for their clients, given up for others
+  core::Counter overload_refused;     // all places were taken
+  core::Counter hold_places_refused;  // to keys that had most of them
+  core::Counter local_lacks;          // no port, descriptor or memory for a connection upstream
+  core::Counter exchanges_held;       // shaped, now
+  core::Counter buffers_starved;      // receives parked for want of a buffer, now
 
   core::Counter tunnels;          // begun
   core::Counter tunnels_open;     // now

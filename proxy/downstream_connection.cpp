@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "proxy/client_address.h"
 #include "proxy/exchange/exchange.h"
@@ -22,6 +23,7 @@ std::string_view to_string(DownstreamConnection::State state) {
   switch (state) {
     case State::awaiting_proxy_header: return "awaiting_proxy_header";
     case State::idle: return "idle";
+    case State::gathering: return "gathering";
     case State::ready: return "ready";
     case State::exchanging: return "exchanging";
     case State::lingering: return "lingering";
@@ -43,9 +45,10 @@ void DownstreamConnection::on_completion(Worker& worker, Operation operation,
 }
 
 void DownstreamConnection::open(Worker& worker, int socket, config::ProxyProtocol announces,
-                                const core::SocketAddress& address) {
+                                const core::SocketAddress& address, Share* share) {
   socket_ = socket;
   address_ = address;
+  share_ = share;
   timer_.bind(worker.token(Operation::downstream_timer, *this));
   worker.counters().connections_open.add();
   if (announces == config::ProxyProtocol::required) {
@@ -59,40 +62,6 @@ void DownstreamConnection::open(Worker& worker, int socket, config::ProxyProtoco
     become_idle(worker);
   }
   arm_receive(worker, core::Readiness::expected);  // a client that connects has something to say
-}
-
-// --- whose it is -----------------------------------------------------------------------------
-
-// The bytes up to here are in waiting_, or came just now in `buffer`.
-void DownstreamConnection::on_proxy_header_bytes(Worker& worker, core::Buffer buffer,
-                                                 uint32_t size) {
-  if (buffer.is_held()) {
-    waiting_ = buffer;
-    waiting_size_ = 0;
-  }
-  waiting_size_ += size;
-  const auto area = waiting_.receive_area();
-  const ProxyHeader header = parse_proxy_header(area.first(waiting_size_));
-  switch (header.state) {
-    case ProxyHeader::State::broken: refuse_proxy_header(worker); return;
-    case ProxyHeader::State::incomplete:
-      in_flight_.begin(Op::receive);
-      worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_,
-                              area.subspan(waiting_size_), core::Readiness::unexpected);
-      return;
-    case ProxyHeader::State::complete: break;
-  }
-  if (header.source) address_ = *header.source;
-  const core::Buffer rest = waiting_;
-  waiting_ = {};
-  const auto rest_size = static_cast<uint32_t>(waiting_size_ - header.size);
-  std::memmove(area.data(), area.data() + header.size, rest_size);
-  next(worker, rest, rest_size);
-}
-
-void DownstreamConnection::refuse_proxy_header(Worker& worker) {
-  worker.counters().proxy_headers_refused.add();
-  begin_close(worker);
 }
 
 // --- waiting for a request -------------------------------------------------------------------
@@ -132,13 +101,27 @@ void DownstreamConnection::on_receive(Worker& worker, const core::Completion& co
     return;
   } else if (state_ == State::idle && buffer.is_held()) {
     leave_idle(worker);
-    start_exchange(worker, buffer, size);
+    waiting_ = buffer;
+    waiting_size_ = size;
+    since_ = worker.now();
+    begin_head(worker);
+    return;
+  } else if (state_ == State::gathering) {
+    waiting_size_ += size;
+    if (size > 0)
+      read_head(worker);
+    else
+      refuse_head(worker, Failure::downstream_closed);
+    return;
+  } else if (state_ == State::lingering && waiting_.is_held()) {
+    on_linger_bytes(worker, std::exchange(waiting_, {}), completion);
     return;
   } else if (state_ == State::exchanging && size > 0) {
+    exchange_->stop_waiting_for_client();
     exchange_->on_downstream_bytes(worker, size);
     return;
   } else if (state_ == State::lingering && buffer.is_held()) {
-    on_linger_bytes(worker, buffer);
+    on_linger_bytes(worker, buffer, completion);
     return;
   } else if (state_ == State::exchanging && completion.error == core::Error::none) {
     exchange_->on_downstream_end(worker);
@@ -157,33 +140,12 @@ void DownstreamConnection::on_buffer_available(Worker& worker) {
   arm_receive(worker, core::Readiness::expected);
 }
 
-void DownstreamConnection::start_exchange(Worker& worker, core::Buffer buffer, uint32_t size) {
-  Exchange* exchange = worker.exchanges().take();
-  if (exchange == nullptr) {  // all slots are taken or just freed: next turn
-    state_ = State::ready;
-    waiting_ = buffer;
-    waiting_size_ = size;
-    worker.make_ready(*this);
-    return;
-  }
-  state_ = State::exchanging;
-  exchange_ = exchange;
-  ++requests_;
-  exchange->begin(worker, *this, buffer, size);
-}
-
-void DownstreamConnection::on_ready(Worker& worker) {
-  SLUICE_ASSERT(state_ == State::ready);
-  const core::Buffer buffer = waiting_;
-  waiting_ = {};
-  start_exchange(worker, buffer, waiting_size_);
-}
-
 // --- for the exchange ------------------------------------------------------------------------
 
 void DownstreamConnection::receive(Worker& worker, std::span<std::byte> into,
                                    core::Duration timeout) {
   worker.wheel().arm(timer_, worker.now() + timeout);
+  worker.begin_waiting_for_client(*exchange_);
   receive(worker, into);
 }
 
@@ -203,6 +165,7 @@ SendProgress DownstreamConnection::send(Worker& worker, Outbox& outbox) {
     in_flight_.begin(Op::send);
     outbox_ = &outbox;
     worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.write);
+    worker.begin_waiting_for_client(*exchange_);
   }
   return progress;
 }
@@ -222,6 +185,7 @@ void DownstreamConnection::on_send(Worker& worker, const core::Completion& compl
     return;
   }
   outbox.advance(static_cast<size_t>(completion.result));
+  exchange_->stop_waiting_for_client();
   switch (outbox.empty() ? SendProgress::done : send(worker, outbox)) {
     case SendProgress::done: exchange_->on_downstream_sent(worker); break;
     case SendProgress::waiting: break;
@@ -245,6 +209,7 @@ void DownstreamConnection::on_watch(Worker& worker) {
     // Bytes may lie before the FIN: the receive that is armed, or the request that is ready, will
     // come to it.
     case State::idle:
+    case State::gathering:
     case State::ready:
     case State::lingering: break;
   }
@@ -254,6 +219,7 @@ void DownstreamConnection::on_timer(Worker& worker) {
   switch (state_) {
     case State::exchanging: exchange_->on_downstream_timeout(worker); break;
     case State::awaiting_proxy_header: refuse_proxy_header(worker); break;
+    case State::gathering: refuse_head(worker, Failure::head_timeout); break;
     case State::idle:
       // Bytes are here, and in all this time there was no buffer to read them into.
       if (core::ListNode<StarvedTag>::is_linked()) worker.counters().connections_shed.add();
@@ -267,6 +233,7 @@ void DownstreamConnection::on_timer(Worker& worker) {
 
 void DownstreamConnection::wait_readable(Worker& worker, core::Duration timeout) {
   worker.wheel().arm(timer_, worker.now() + timeout);
+  worker.begin_waiting_for_client(*exchange_);
   wait_readable(worker);
 }
 
@@ -275,24 +242,29 @@ void DownstreamConnection::wait_readable(Worker& worker) {
 }
 
 void DownstreamConnection::wait_writable(Worker& worker) {
+  worker.begin_waiting_for_client(*exchange_);
   worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.write);
   Connection::wait_writable(worker, worker.token(Operation::downstream_writable, *this));
 }
 
 void DownstreamConnection::on_readable(Worker& worker) {
   in_flight_.end(Op::readable);
-  if (state_ == State::exchanging)
+  if (state_ == State::exchanging) {
+    exchange_->stop_waiting_for_client();
     exchange_->on_downstream_readable(worker);
-  else
+  } else {
     settle(worker);
+  }
 }
 
 void DownstreamConnection::on_writable(Worker& worker) {
   in_flight_.end(Op::writable);
-  if (state_ == State::exchanging)
+  if (state_ == State::exchanging) {
+    exchange_->stop_waiting_for_client();
     exchange_->on_downstream_writable(worker);
-  else
+  } else {
     settle(worker);
+  }
 }
 
 // --- afterwards ------------------------------------------------------------------------------
@@ -301,6 +273,7 @@ void DownstreamConnection::next(Worker& worker, core::Buffer buffer, uint32_t si
   exchange_ = nullptr;
   if (size > 0) {
     state_ = State::ready;
+    since_ = worker.now();
     waiting_ = buffer;
     waiting_size_ = size;
     worker.make_ready(*this);
@@ -314,19 +287,34 @@ void DownstreamConnection::next(Worker& worker, core::Buffer buffer, uint32_t si
 
 // Closing while the client still sends would answer its bytes with a reset, and the reset would eat
 // our answer.
-void DownstreamConnection::begin_linger(Worker& worker) {
+void DownstreamConnection::begin_linger(Worker& worker, core::Buffer buffer) {
   exchange_ = nullptr;
   state_ = State::lingering;
   end_output(worker);
   since_ = worker.now();
   worker.wheel().arm(timer_, worker.now() + worker.config().timeouts.linger);
-  if (!in_flight_.has(Op::receive)) arm_receive(worker, core::Readiness::unexpected);
+  if (in_flight_.has(Op::receive)) {
+    waiting_ = buffer;
+    worker.kernel().cancel(worker.token(Operation::downstream_receive, *this));
+  } else {
+    worker.buffers(core::BufferGroup::downstream).give_back(buffer);
+    arm_receive(worker, core::Readiness::unexpected);
+  }
 }
 
 // By time and not by bytes: what the client had under way when it was answered may be megabytes.
-void DownstreamConnection::on_linger_bytes(Worker& worker, core::Buffer buffer) {
+void DownstreamConnection::on_linger_bytes(Worker& worker, core::Buffer buffer,
+                                           const core::Completion& completion) {
   const core::Duration linger = worker.config().timeouts.linger;
   worker.buffers(core::BufferGroup::downstream).give_back(buffer);
+  if (completion.error == core::Error::cancelled) {
+    arm_receive(worker, core::Readiness::unexpected);
+    return;
+  }
+  if (completion.result == 0) {
+    begin_close(worker);
+    return;
+  }
   worker.wheel().arm(timer_, std::min(worker.now() + linger, since_ + linger_periods_max * linger));
   arm_receive(worker, core::Readiness::unexpected);
 }
@@ -346,9 +334,19 @@ void DownstreamConnection::on_drain(Worker& worker) {
   begin_close(worker);
 }
 
+void DownstreamConnection::on_cut(Worker& worker) {
+  if (state_ == State::gathering) {
+    worker.counters().drain_cut.add();
+    refuse_head(worker, Failure::drain);
+  } else if (state_ != State::exchanging) {
+    begin_close(worker);
+  }
+}
+
 void DownstreamConnection::begin_close(Worker& worker, Ending ending) {
   if (state_ == State::closing) return;
   if (state_ == State::idle) leave_idle(worker);
+  if (state_ == State::gathering) worker.end_gathering(*this);
   if (state_ == State::ready) {
     core::IntrusiveList<DownstreamConnection, ReadyTag>::remove(*this);
     worker.buffers(core::BufferGroup::downstream).give_back(waiting_);
@@ -374,6 +372,7 @@ void DownstreamConnection::finish_close(Worker& worker) {
   if (waiting_.is_held()) worker.buffers(core::BufferGroup::downstream).give_back(waiting_);
   worker.kernel().close(socket_);
   worker.counters().connections_open.subtract();
+  if (share_ != nullptr) worker.disconnect_address(*share_);
   if (exchange_ != nullptr) exchange_->on_downstream_gone(worker);
   worker.release(*this);
 }

@@ -16,9 +16,12 @@
 #include "core/intrusive_list.h"
 #include "core/kernel.h"
 #include "core/timer_wheel.h"
+#include "http/head_scanner.h"
 #include "proxy/connection.h"
 #include "proxy/operation.h"
 #include "proxy/proxy_header.h"
+#include "proxy/reason.h"
+#include "proxy/share_table.h"
 
 namespace sluice::proxy {
 
@@ -38,6 +41,7 @@ class DownstreamConnection : public Connection,
   enum class State : uint8_t {
     awaiting_proxy_header,  // before everything: a PROXY protocol header says whose it is
     idle,                   // between requests: a receive is armed, no buffer is held
+    gathering,              // a head comes in, and is not whole: it holds a buffer, and no more
     ready,                  // bytes of the next request are here, and wait for their turn
     exchanging,             // an Exchange runs
     lingering,  // all is said; what the client still sends is thrown away until it closes
@@ -51,8 +55,9 @@ class DownstreamConnection : public Connection,
   // What the end of an exchange means for the connection.
   enum class Afterwards : uint8_t { keep_alive, linger, close };
 
+  // `share` is what its address has of the worker's room; nullptr if that is not counted.
   void open(Worker& worker, int socket, config::ProxyProtocol announces,
-            const core::SocketAddress& address);
+            const core::SocketAddress& address, Share* share);
 
   // --- for the exchange ----------------------------------------------------------------------
   void receive(Worker& worker, std::span<std::byte> into, core::Duration timeout);
@@ -64,10 +69,14 @@ class DownstreamConnection : public Connection,
   void watch(Worker& worker);
   // The exchange is over and gone; `buffer` holds `size` bytes of what follows, or nothing.
   void next(Worker& worker, core::Buffer buffer, uint32_t size);
-  void begin_linger(Worker& worker);
+  // As well; a receive into `buffer` may still be armed, which is asked to end.
+  void begin_linger(Worker& worker, core::Buffer buffer);
+  // Others need the buffer of its half head more.
+  void shed_head(Worker& worker);
   void begin_close(Worker& worker, Ending ending = Ending::fin);
 
   [[nodiscard]] core::Instant idle_since() const { return since_; }
+  [[nodiscard]] Share* share() const { return share_; }
   [[nodiscard]] const core::SocketAddress& address() const { return address_; }
   [[nodiscard]] uint32_t requests() const { return requests_; }
   [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }
@@ -83,6 +92,7 @@ class DownstreamConnection : public Connection,
   void on_ready(Worker& worker);  // its turn has come
   void on_buffer_available(Worker& worker);
   void on_drain(Worker& worker);
+  void on_cut(Worker& worker);  // the drain's deadline has come
   void finish_close(
       Worker& worker);  // the one place where the descriptor is closed and the slot given back
 
@@ -92,8 +102,12 @@ class DownstreamConnection : public Connection,
   void become_idle(Worker& worker);
   void leave_idle(Worker& worker);
   void arm_receive(Worker& worker, core::Readiness readiness);
-  void start_exchange(Worker& worker, core::Buffer buffer, uint32_t size);
-  void on_linger_bytes(Worker& worker, core::Buffer buffer);
+  void begin_head(Worker& worker);
+  void read_head(Worker& worker);
+  void gather(Worker& worker);
+  void refuse_head(Worker& worker, Failure why);
+  [[nodiscard]] Exchange& take_exchange(Worker& worker);
+  void on_linger_bytes(Worker& worker, core::Buffer buffer, const core::Completion& completion);
   void on_receive(Worker& worker, const core::Completion& completion);
   void on_send(Worker& worker, const core::Completion& completion);
   void on_watch(Worker& worker);
@@ -103,11 +117,15 @@ class DownstreamConnection : public Connection,
 
   State state_ = State::idle;
   uint32_t requests_ = 0;
-  uint32_t waiting_size_ = 0;     // ready, awaiting_proxy_header: bytes in waiting_
+  uint32_t waiting_size_ = 0;     // bytes in waiting_
   Exchange* exchange_ = nullptr;  // exchanging, and closing until the exchange has let go
-  core::Buffer waiting_;          // ready; awaiting_proxy_header, once bytes came
+  Share* share_ = nullptr;        // of the address; nullptr: it is not counted
+  // gathering, ready; awaiting_proxy_header, once bytes came; lingering, until the receive into it
+  // has ended.
+  core::Buffer waiting_;
+  http::HeadScanner scanner_;  // gathering
   core::Timer timer_;
-  core::Instant since_{};  // idle and lingering: when that began
+  core::Instant since_{};  // idle, lingering: when that began; gathering, ready: the first byte
   core::SocketAddress address_;
 };
 

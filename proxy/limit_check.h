@@ -30,6 +30,9 @@ class LimitCheck {
   // At most limits_per_request_max in all stages together.
   void add(const limiter::Claim& claim, limiter::Limit::Kind kind, uint32_t owner);
   void begin_asking(limiter::Holding holding);
+  [[nodiscard]] bool is_empty() const { return count_ == 0; }
+  // What the first limit counts by; if any does.
+  [[nodiscard]] uint64_t first_hash() const { return items_.front().claim.hash; }
 
   // The next visit, if there is one; otherwise the verdict is there.
   [[nodiscard]] bool next(LimitVisit& visit, uint32_t& owner);

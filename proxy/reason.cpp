@@ -12,6 +12,8 @@ std::string_view failure_code(Failure event) {
     case Failure::none: return "-";
     case Failure::method_not_allowed: return "http.method";
     case Failure::head_timeout: return "http.head_timeout";
+    case Failure::head_shed: return "http.head_shed";
+    case Failure::client_shed: return "downstream.shed";
     case Failure::body_timeout: return "http.body_timeout";
     case Failure::write_timeout: return "downstream.write_timeout";
     case Failure::downstream_closed: return "downstream.closed";
@@ -22,8 +24,13 @@ std::string_view failure_code(Failure event) {
     case Failure::upstream_refused: return "upstream.refused";
     case Failure::upstream_busy: return "upstream.busy";
     case Failure::upstream_none_healthy: return "upstream.none_healthy";
+    case Failure::overload: return "overload";
+    case Failure::local_ports: return "local.ports";
+    case Failure::local_descriptors: return "local.descriptors";
+    case Failure::local_memory: return "local.memory";
     case Failure::upstream_circuit_open: return "upstream.circuit_open";
     case Failure::address_denied: return "route.address";
+    case Failure::address_full: return "downstream.address_full";
     case Failure::upstream_connect_timeout: return "upstream.connect_timeout";
     case Failure::upstream_head_timeout: return "upstream.head_timeout";
     case Failure::upstream_body_timeout: return "upstream.body_timeout";

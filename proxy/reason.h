@@ -16,7 +16,9 @@ enum class Failure : uint8_t {
   none,
   method_not_allowed,
   head_timeout,
+  head_shed,  // a half head, and others needed its place
   body_timeout,
+  client_shed,  // it only waited for its client, and others needed its place
   write_timeout,
   downstream_closed,
   limit_key_missing,  // the request has no such claim or header, and the limit wants one
@@ -26,8 +28,13 @@ enum class Failure : uint8_t {
   upstream_refused,
   upstream_busy,
   upstream_none_healthy,
+  overload,           // every place of the core is taken
+  local_ports,        // our own lack, and no endpoint's failure
+  local_descriptors,  // as well
+  local_memory,       // as well
   upstream_circuit_open,
   address_denied,
+  address_full,  // as many connections as an address may have
   upstream_connect_timeout,
   upstream_head_timeout,
   upstream_body_timeout,

@@ -54,16 +54,19 @@ Worker::Worker(WorkerOptions options)
       loop_(*options_.kernel, *options_.peers[options_.index].postbox),
       random_(options_.secrets.choices),
       ids_(options_.secrets.ids),
-      request_buffers_(config().bounds.exchanges),
+      request_buffers_(config().bounds.request_buffers()),
       response_buffers_(config().bounds.exchanges),
       downstreams_(config().bounds.connections + accept_margin + slack),
       upstreams_(config().bounds.upstream_connections),
-      exchanges_(config().bounds.exchanges + slack, core::Backing::huge),
+      exchanges_(config().bounds.request_buffers() + slack, core::Backing::huge),
       pipes_(kernel(), config().bounds.pipes),
       ownership_(static_cast<uint32_t>(options_.peers.size()), options_.secrets.ownership,
                  config().network_bits),
       shard_(keys_of_one_core(config()), config::limits_max, config().limits_on_full),
       failures_(failing_addresses_max, 1, limiter::OnFull::admit),
+      addresses_(config().bounds.connections + accept_margin + slack +
+                 config().bounds.request_buffers()),
+      held_(config().bounds.held + 1),
       doorbells_(options_.peers.size()) {
   shard_.keep_journal(options_.journal);
   for (Acceptor& acceptor : acceptors_)
@@ -214,10 +217,13 @@ void Worker::after_batch() {
     loop_.stay_awake();
 }
 
+// Half heads are the first to give up their buffers.
 void Worker::park(DownstreamConnection& connection) {
   request_buffers_.note_shortage();
   counters_.buffers_starved.add();
   starved_downstreams_.push_back(connection);
+  if (request_buffers_.can_serve() || gathering_.empty()) return;
+  gathering_.front()->shed_head(*this);
 }
 
 void Worker::park(UpstreamConnection& connection) {
@@ -248,12 +254,6 @@ void Worker::post(uint32_t owner, ExchangeMessage& message) {
 void Worker::answer(LimitVisit& visit) {
   visit.verdict = shard_.visit(visit.visit, {visit.claims.data(), visit.count}, visit.holding,
                                now(), visit.taken);
-}
-
-limiter::Holding Worker::take_hold_place() {
-  if (hold_places_taken_ >= config().bounds.held) return limiter::Holding::full;
-  ++hold_places_taken_;
-  return limiter::Holding::allowed;
 }
 
 bool Worker::submit(ExchangeMessage& job) {

@@ -29,6 +29,7 @@
 #include "proxy/offload_queue.h"
 #include "proxy/operation.h"
 #include "proxy/secrets.h"
+#include "proxy/share_table.h"
 #include "proxy/upstream/core_upstream.h"
 
 namespace sluice::metrics {
@@ -128,11 +129,41 @@ class Worker {
   void note_failure(const core::SocketAddress& client) {
     static_cast<void>(visit_failures(client, limiter::Visit::decide));
   }
-  // A place for a request that may have to be held: as many as Bounds::held.
-  [[nodiscard]] limiter::Holding take_hold_place();
-  void give_hold_place() { --hold_places_taken_; }
+  // A place for a request that may have to be held: as many as Bounds::held, and of them no key has
+  // so many that others find none. `hold` is for one that is; what it returns, give_hold_place()
+  // gets.
+  [[nodiscard]] limiter::Holding take_hold_place(uint64_t key);
+  [[nodiscard]] Share* hold(uint64_t key) { return &held_.join(key); }
+  void give_hold_place(Share* held) {
+    --hold_places_taken_;
+    if (held != nullptr) held_.leave(*held);
+  }
   [[nodiscard]] core::IntrusiveList<DownstreamConnection, IdleTag>& idle_connections() {
     return idle_;
+  }
+
+  // --- who has how much of the room: worker_room.cpp -----------------------------------------
+  enum class Joined : uint8_t { counted, uncounted, refused };
+  // One more connection of this address; `share` is what it has of the room then.
+  [[nodiscard]] Joined join_address(const core::SocketAddress& address, Share*& share);
+  void leave_address(Share& share) { addresses_.leave(share); }
+  void disconnect_address(Share& share) {
+    --share.connections;
+    addresses_.leave(share);
+  }
+  // A head that is not whole yet. With one too many the oldest goes.
+  void begin_gathering(DownstreamConnection& connection);
+  void end_gathering(DownstreamConnection& connection);
+  // A request whose client is waited for. Whoever has waited longest makes room for others.
+  void begin_waiting_for_client(Exchange& exchange);
+  // A request has begun: of those that only wait for a client one may have to go for it.
+  void make_room_for(const Exchange& exchange);
+  // The one of `waiting` that has waited longest goes, if its client has more than this one's.
+  void shed_stalled(core::IntrusiveList<Exchange, ClientWaitTag>& waiting,
+                    const Exchange& for_this);
+  // All places are taken: only what Sluice answers itself is served.
+  [[nodiscard]] bool is_overloaded() const {
+    return exchanges_.taken() > config().bounds.exchanges;
   }
 
   [[nodiscard]] core::Token token(Operation operation, const DownstreamConnection& object) const {
@@ -186,6 +217,8 @@ class Worker {
   [[nodiscard]] uint32_t downstreams_taken() const { return downstreams_.taken(); }
   [[nodiscard]] uint32_t upstreams_taken() const { return upstreams_.taken(); }
   [[nodiscard]] uint32_t exchanges_taken() const { return exchanges_.taken(); }
+  [[nodiscard]] uint32_t addresses_known() const { return addresses_.keys(); }
+  [[nodiscard]] core::BufferPool& request_buffers() { return request_buffers_; }
   // A connection waits for a buffer although there is one.
   [[nodiscard]] bool can_feed_the_starved() {
     return (!starved_downstreams_.empty() && request_buffers_.can_serve() &&
@@ -216,6 +249,7 @@ class Worker {
   void on_accept(Acceptor& acceptor, const core::Completion& completion);
   void admit_socket(const Acceptor& acceptor, int socket);
   void make_room(Acceptor& acceptor);
+  void log_refused_address(const core::SocketAddress& address);
   void arm_accept(Acceptor& acceptor);
   void cancel_accept(Acceptor& acceptor);
   void stop_listening(Acceptor& acceptor);
@@ -248,8 +282,14 @@ class Worker {
   metrics::LineFormatter formatter_;
 
   core::IntrusiveList<UpstreamConnection, IdleAgeTag> idle_upstreams_;  // longest idle last
-  core::IntrusiveList<CoreUpstream, HungryTag> hungry_;      // somebody waits for a connection
-  core::IntrusiveList<DownstreamConnection, IdleTag> idle_;  // longest idle first
+  core::IntrusiveList<CoreUpstream, HungryTag> hungry_;           // somebody waits for a connection
+  core::IntrusiveList<DownstreamConnection, IdleTag> idle_;       // longest idle first
+  core::IntrusiveList<DownstreamConnection, IdleTag> gathering_;  // half heads, the oldest first
+  core::IntrusiveList<Exchange, ClientWaitTag> answered_;         // discarding; longest first
+  core::IntrusiveList<Exchange, ClientWaitTag> stalled_;          // others; longest first
+  ShareTable addresses_;
+  ShareTable held_;  // by the key of a limit
+  core::Instant refusal_logged_at_{};
   core::IntrusiveList<DownstreamConnection, ReadyTag> ready_;
   core::IntrusiveList<DownstreamConnection, StarvedTag> starved_downstreams_;
   core::IntrusiveList<UpstreamConnection, StarvedTag> starved_upstreams_;

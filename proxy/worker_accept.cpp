@@ -60,11 +60,17 @@ void Worker::arm_accept(Acceptor& acceptor) {
                   near_bound ? core::AcceptMode::once : core::AcceptMode::multishot);
 }
 
-// Full: the connection that has been idle for longest goes. Without one, accepting waits; one that
-// has only just come has not had the time to say what it wants.
+// Full: the oldest half head goes, or the connection that has been idle for longest. Without one,
+// accepting waits; one that has only just come has not had the time to say what it wants.
 void Worker::make_room(Acceptor& acceptor) {
-  if (DownstreamConnection* oldest = idle_.front();
+  if (DownstreamConnection* oldest = gathering_.front();
       oldest != nullptr && oldest->idle_since() + accept_pause <= now()) {
+    oldest->shed_head(*this);
+    // Its answer is out: it is the place that is needed.
+    if (oldest->state() == DownstreamConnection::State::lingering) oldest->begin_close(*this);
+    wheel().arm(acceptor.timer, now() + accept_pause);
+  } else if (oldest = idle_.front();
+             oldest != nullptr && oldest->idle_since() + accept_pause <= now()) {
     counters_.connections_shed.add();
     oldest->begin_close(*this);
     loop_.stay_awake();
@@ -107,8 +113,16 @@ void Worker::admit_socket(const Acceptor& acceptor, int socket) {
     kernel().close(socket);
     return;
   }
+  Share* share = nullptr;
+  // What a PROXY protocol header announces is counted instead.
+  if (acceptor.config.proxy_protocol == config::ProxyProtocol::off &&
+      join_address(address.value(), share) == Joined::refused) {
+    downstreams_.release(*connection);
+    kernel().close(socket);
+    return;
+  }
   counters_.connections_accepted.add();
-  connection->open(*this, socket, acceptor.config.proxy_protocol, address.value());
+  connection->open(*this, socket, acceptor.config.proxy_protocol, address.value(), share);
   if (is_draining()) connection->on_drain(*this);
 }
 
@@ -171,10 +185,7 @@ void Worker::begin_drain() {
 // closes at once.
 void Worker::cut() {
   exchanges_.for_each([this](Exchange& exchange) { exchange.on_cut(*this); });
-  downstreams_.for_each([this](DownstreamConnection& connection) {
-    if (connection.state() != DownstreamConnection::State::exchanging)
-      connection.begin_close(*this);
-  });
+  downstreams_.for_each([this](DownstreamConnection& connection) { connection.on_cut(*this); });
 }
 
 }  // namespace sluice::proxy

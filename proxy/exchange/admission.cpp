@@ -12,10 +12,25 @@ namespace sluice::proxy {
 
 namespace limits = core::limits;
 
+namespace {
+
+// Sluice needs nobody for the answer: there is a reserve for that.
+bool answers_itself(config::RouteKind kind) {
+  switch (kind) {
+    case config::RouteKind::redirect:
+    case config::RouteKind::respond:
+    case config::RouteKind::health:
+    case config::RouteKind::metrics: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
 std::string_view to_string(Exchange::State state) {
   using State = Exchange::State;
   switch (state) {
-    case State::receiving_head: return "receiving_head";
+    case State::admitting: return "admitting";
     case State::checking_signature: return "checking_signature";
     case State::waiting_keys: return "waiting_keys";
     case State::asking_limit: return "asking_limit";
@@ -33,47 +48,50 @@ std::string_view to_string(Exchange::State state) {
   SLUICE_UNREACHABLE();
 }
 
-void Exchange::begin(Worker& worker, DownstreamConnection& downstream, core::Buffer buffer,
-                     uint32_t size) {
+void Exchange::set_up(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival) {
   downstream_ = &downstream;
   generation_ = &worker.generation();
   generation_->use();
   client_ = downstream.address();
   sent_before_ = downstream.bytes_sent();
-  request_buffer_ = buffer;
-  received_ = size;
-  started_at_ = head_at_ = worker.now();
+  share_ = downstream.share();
+  if (share_ != nullptr) {
+    ShareTable::join(*share_);
+    ++share_->exchanges;
+  }
+  request_buffer_ = arrival.buffer;
+  received_ = arrival.size;
+  started_at_ = arrival.since;
+  head_at_ = worker.now();
   message_.exchange = this;
   timer_.bind(worker.token(Operation::exchange_timer, *this));
-  request_scanner_.reset(http::HeadKind::request);
   worker.make_request_id(request_id_);
   worker.counters().exchanges.add();
-  read_head(worker);
 }
 
-void Exchange::read_head(Worker& worker) {
-  using Scan = http::HeadScanner::Outcome::State;
-  const auto area = request_area();
-  const auto outcome =
-      request_scanner_.scan({reinterpret_cast<const char*>(area.data()), received_});
-  switch (outcome.state) {
-    case Scan::incomplete: {
-      // The deadline counts from the first byte, however slowly the others come.
-      const core::Duration left = started_at_ + worker.config().timeouts.head - worker.now();
-      downstream_->receive(worker, area.subspan(received_), std::max(left, core::TimerWheel::tick));
-      break;
-    }
-    case Scan::broken:
-      reply_error(worker, http::status_of(outcome.rule), outcome.rule, http::Persistence::close);
-      break;
-    case Scan::complete: on_head(worker, outcome.begin, outcome.end); break;
+void Exchange::begin(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival) {
+  set_up(worker, downstream, arrival);
+  if (worker.is_overloaded()) worker.make_room_for(*this);
+  if (arrival.head.state == http::HeadScanner::Outcome::State::broken) {
+    reply_error(worker, http::status_of(arrival.head.rule), arrival.head.rule,
+                http::Persistence::close);
+  } else {
+    on_head(worker, arrival.head.begin, arrival.head.end);
   }
+}
+
+void Exchange::refuse_head(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival,
+                           Failure why) {
+  set_up(worker, downstream, arrival);
+  if (why == Failure::head_timeout || why == Failure::head_shed)
+    reply_error(worker, 408, why, http::Persistence::close);
+  else
+    abort(worker, why);
 }
 
 void Exchange::on_head(Worker& worker, uint32_t begin, uint32_t end) {
   const auto area = request_area();
   char* bytes = reinterpret_cast<char*>(area.data());
-  head_at_ = worker.now();
   head_end_ = end;
   follow_begin_ = received_;
   http::Rule rule = request_parser_.parse_request({bytes + begin, end - begin}, request_);
@@ -132,6 +150,14 @@ void Exchange::admit(Worker& worker) {
   route_label_ = route().label;
   if (!route().addresses.empty() && !admits_address()) {
     reply_error(worker, 403, Failure::address_denied);
+    return;
+  }
+  if (worker.is_overloaded() && !answers_itself(route().kind)) {
+    worker.counters().overload_refused.add();
+    reply(worker, {.status = 503,
+                   .reason = Failure::overload,
+                   .persistence = persistence_,
+                   .retry_after = std::chrono::seconds{1}});
     return;
   }
   body_max_ = route().body_bytes.value_or(config().bounds.request_body_bytes);

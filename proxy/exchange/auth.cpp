@@ -63,7 +63,7 @@ void Exchange::verify_token(Worker& worker, KeyHope hope) {
 void Exchange::on_keys(Worker& worker) {
   SLUICE_ASSERT(state_ == State::waiting_keys);
   worker.wheel().disarm(timer_);
-  state_ = State::receiving_head;
+  state_ = State::admitting;
   verify_token(worker, KeyHope::none);
 }
 
@@ -95,7 +95,7 @@ void Exchange::on_signature_checked(Worker& worker) {
     end_if_quiet(worker);
     return;
   }
-  state_ = State::receiving_head;
+  state_ = State::admitting;
   attempt_.examined.refusal = message_.signature.refusal;
   generation_->authenticator().settle(acceptance(), worker.epoch_seconds(), attempt_);
   if (is_costly(attempt_.examined.refusal)) worker.note_failure(client_);

@@ -34,6 +34,7 @@ void Exchange::reply(Worker& worker, const LocalReply& local) {
   persistence_ = answer.persistence;
   answer.code = answer.reason.code(worker.labels());
   give_up_hold_place(worker);
+  give_up_place();
   state_ = State::replying;
   response_status_ = answer.status;
   reason_ = answer.reason;
@@ -62,15 +63,17 @@ void Exchange::after_answer(Worker& worker) {
     finish(worker, Afterwards::keep_alive);
   } else if (received && follow_begin_ == received_) {
     finish(worker, Afterwards::close);
-  } else if (persistence_ == http::Persistence::close && !downstream_->is_receiving()) {
+  } else if (persistence_ == http::Persistence::close) {
     finish(worker, Afterwards::linger);
   } else {
-    if (persistence_ == http::Persistence::close) downstream_->end_output(worker);
     state_ = State::discarding;
     request_side_ = RequestSide::cut;
     phase_deadline_ = worker.now() + worker.config().timeouts.linger;
     worker.wheel().arm(timer_, phase_deadline_);
-    if (upstream_ == nullptr && !downstream_->is_receiving()) discard(worker, 0);
+    if (downstream_->is_receiving())
+      worker.begin_waiting_for_client(*this);
+    else if (upstream_ == nullptr)
+      discard(worker, 0);
   }
 }
 
@@ -123,8 +126,6 @@ void Exchange::on_downstream_timeout(Worker& worker) {
   if (state_ == State::ending) return;
   if (downstream_->is_sending()) {
     abort(worker, Failure::write_timeout);
-  } else if (state_ == State::receiving_head) {
-    reply_error(worker, 408, Failure::head_timeout, http::Persistence::close);
   } else if (state_ == State::relaying && request_side_ == RequestSide::receiving) {
     if (response_begun()) {
       abort(worker, Failure::body_timeout);
@@ -142,7 +143,7 @@ void Exchange::on_timer(Worker& worker) {
   switch (state_) {
     case State::holding:
       give_up_hold_place(worker);
-      state_ = State::receiving_head;
+      state_ = State::admitting;
       admitted_at_ = worker.now();
       proceed(worker);
       break;
@@ -163,17 +164,18 @@ void Exchange::on_timer(Worker& worker) {
         abort(worker, Failure::upstream_body_timeout);
       } else {
         judge_endpoint(worker, Outcome::failure);
+        const bool may_try = response_side_ == ResponseSide::waiting && may_be_replayed();
         fail_try(worker, 504, past_deadline ? Failure::deadline : Failure::upstream_head_timeout,
-                 TryAgain::never);
+                 may_try ? TryAgain::if_allowed : TryAgain::never);
       }
       break;
     case State::tunneling: abort(worker, Failure::tunnel_idle); break;
     case State::discarding: finish(worker, Afterwards::linger); break;
-    case State::receiving_head:
     case State::waiting_keys:
       CoreGeneration::stop_waiting_for_keys(*this);
       apply_token(worker);
       break;
+    case State::admitting:
     case State::checking_signature:
     case State::asking_limit:
     case State::working:
@@ -189,7 +191,7 @@ void Exchange::on_cut(Worker& worker) {
   const bool queued = state_ == State::waiting_connection;
   if (queued) plan_->upstream().withdraw(worker, *this);
   if (state_ == State::waiting_keys) CoreGeneration::stop_waiting_for_keys(*this);
-  if (response_begun() || state_ == State::receiving_head) {
+  if (response_begun()) {
     abort(worker, Failure::drain);
     return;
   }
@@ -199,6 +201,19 @@ void Exchange::on_cut(Worker& worker) {
                  .reason = Failure::drain,
                  .persistence = http::Persistence::close,
                  .retry_after = std::chrono::seconds{1}});
+}
+
+// What waits for its client has nothing that others could not use.
+void Exchange::shed(Worker& worker) {
+  worker.counters().exchanges_shed.add();
+  if (state_ == State::discarding) {  // it has its answer
+    finish(worker, Afterwards::linger);
+  } else if (response_begun() || downstream_->is_sending()) {
+    abort(worker, Failure::client_shed);
+  } else {
+    drop_upstream(worker);
+    reply_error(worker, 408, Failure::client_shed, http::Persistence::close);
+  }
 }
 
 // No answer, or no whole one: the connection says so by closing.
@@ -219,12 +234,15 @@ void Exchange::abort(Worker& worker, Reason reason) {
 void Exchange::finish(Worker& worker, Afterwards afterwards) {
   SLUICE_ASSERT(state_ != State::ending);
   if (state_ == State::tunneling) worker.counters().tunnels_open.subtract();
+  give_up_place();
   state_ = State::ending;
   afterwards_ = afterwards;
   worker.wheel().disarm(timer_);
+  stop_waiting_for_client();
+  if (share_ != nullptr) --share_->exchanges;
   drop_upstream(worker);
-  // A receive into our buffer that is still armed can only be ended by closing.
-  if (afterwards_ != Afterwards::close && downstream_->is_receiving())
+  // A receive into our buffer that is still armed is in the way of the next request.
+  if (afterwards_ == Afterwards::keep_alive && downstream_->is_receiving())
     afterwards_ = Afterwards::close;
   if (afterwards_ == Afterwards::close) downstream_->begin_close(worker);
   end_if_quiet(worker);
@@ -262,14 +280,12 @@ void Exchange::end_if_quiet(Worker& worker) {
     std::memmove(bytes, bytes + follow_begin_, follow_size);
   }
   worker.counters().exchanges.subtract();
+  if (share_ != nullptr) worker.leave_address(*share_);
   worker.release(*this);
 
   switch (afterwards) {
     case Afterwards::keep_alive: downstream->next(worker, buffer, follow_size); break;
-    case Afterwards::linger:
-      worker.buffers(core::BufferGroup::downstream).give_back(buffer);
-      downstream->begin_linger(worker);
-      break;
+    case Afterwards::linger: downstream->begin_linger(worker, buffer); break;
     case Afterwards::close: worker.buffers(core::BufferGroup::downstream).give_back(buffer); break;
   }
 }
@@ -300,8 +316,9 @@ void Exchange::record(Worker& worker) {
               .would_refuse = would_refuse_ != limiter::no_limit ? labels.limits.name(would_refuse_)
                                                                  : std::string_view{},
               .route = labels.routes.name(route_label_),
-              .endpoint = connected_at_ != core::Instant{} ? labels.endpoints.name(endpoint_label_)
-                                                           : std::string_view{},
+              .endpoint = endpoint_label_ != NameTable::none
+                              ? labels.endpoints.name(endpoint_label_)
+                              : std::string_view{},
               .client = {client.data(), client_.format_address(client.data())},
               .principal = attempt_.examined.principal.subject(),
               .bytes_in = body_bytes_,

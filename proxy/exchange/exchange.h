@@ -44,11 +44,22 @@ inline constexpr core::Duration body_window = std::chrono::seconds{60};
 inline constexpr uint64_t body_bytes_per_window_min = 60 * 128;
 
 struct KeyWaitTag;
+struct ClientWaitTag;
 
-class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWaitTag> {
+// What a connection hands over with a head: the buffer that it came in, and where it is.
+struct Arrival {
+  core::Buffer buffer;
+  uint32_t size = 0;      // bytes in it
+  core::Instant since{};  // the first one came
+  http::HeadScanner::Outcome head{};
+};
+
+class Exchange : public core::ListNode<WaitingTag>,
+                 public core::ListNode<KeyWaitTag>,
+                 public core::ListNode<ClientWaitTag> {
  public:
   enum class State : uint8_t {
-    receiving_head,      // the request's head comes in
+    admitting,           // its head is whole, and judged at once
     checking_signature,  // another thread does
     waiting_keys,        // no key has the token's kid: those who bring keys are asked
     asking_limit,        // the core that owns the key is asked
@@ -79,8 +90,11 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
     done,           // all of it has been sent
   };
 
-  // `buffer` holds the first `size` bytes.
-  void begin(Worker& worker, DownstreamConnection& downstream, core::Buffer buffer, uint32_t size);
+  // The head is whole, or broken.
+  void begin(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival);
+  // It will never be whole: 408, or no answer where nobody would hear it.
+  void refuse_head(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival,
+                   Failure why);
 
   // --- events --------------------------------------------------------------------------------
   void on_downstream_bytes(Worker& worker, uint32_t size);
@@ -107,6 +121,20 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void on_upstream_gone(Worker& worker);
   void on_timer(Worker& worker);
   void on_cut(Worker& worker);  // the drain's deadline has come
+  void shed(Worker& worker);    // it only waits for its client, and others need its place
+
+  // --- waiting for the client ----------------------------------------------------------------
+  void stop_waiting_for_client() {
+    if (core::ListNode<ClientWaitTag>::is_linked())
+      core::IntrusiveList<Exchange, ClientWaitTag>::remove(*this);
+  }
+  void note_waiting_since(core::Instant now) { client_wait_since_ = now; }
+  [[nodiscard]] core::Instant waiting_since() const { return client_wait_since_; }
+  // What its client's address has of the worker's room; nullptr if that is not counted.
+  [[nodiscard]] Share* share() const { return share_; }
+  // The upstream that it has a place of, or nullptr; and what that may have.
+  [[nodiscard]] CoreUpstream* place() const { return place_; }
+  [[nodiscard]] const Room& room() const { return plan_->room(); }
 
   // --- for its upstream ----------------------------------------------------------------------
   void attach(UpstreamConnection& connection);
@@ -124,7 +152,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   enum class TryAgain : uint8_t { never, if_allowed };
 
   // exchange_admission.cpp: from the head to the decision where it goes
-  void read_head(Worker& worker);
+  void set_up(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival);
   void on_head(Worker& worker, uint32_t begin, uint32_t end);
   void admit(Worker& worker);
   void refuse_method(Worker& worker, uint16_t allowed);
@@ -170,6 +198,8 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void judge_endpoint(Worker& worker, Outcome outcome);
   void on_upstream_silent(Worker& worker);
   void drop_upstream(Worker& worker);
+  void detach();
+  void give_up_place();
   void release_generation();
 
   // exchange_request.cpp: the request's way up
@@ -203,7 +233,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
 
   // exchange_tunnel.cpp: after a 101
   [[nodiscard]] std::string_view choose_protocol() const;
-  [[nodiscard]] static bool has_room_for_tunnel(Worker& worker);
+  [[nodiscard]] bool has_room_for_tunnel(Worker& worker) const;
   void refuse_tunnel(Worker& worker);
   [[nodiscard]] bool is_agreement() const;
   void start_tunnel(Worker& worker, uint32_t head_end);
@@ -253,12 +283,14 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void arm(Worker& worker, core::Duration phase);
   void note_request_received(Worker& worker);
 
-  State state_ = State::receiving_head;
+  State state_ = State::admitting;
   RequestSide request_side_ = RequestSide::waiting;
   ResponseSide response_side_ = ResponseSide::waiting;
   Afterwards afterwards_ = Afterwards::close;
   DownstreamConnection* downstream_ = nullptr;
   UpstreamConnection* upstream_ = nullptr;
+  Share* share_ = nullptr;                // of the client's address
+  CoreUpstream* place_ = nullptr;         // until the answer is out
   CoreGeneration* generation_ = nullptr;  // until the answer has begun
   UpstreamPlan* plan_ = nullptr;          // as well
   const CoreEndpoint* tried_ = nullptr;
@@ -278,7 +310,6 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   uint32_t follow_begin_ = 0;  // once the request is complete: where the next one begins
   std::span<const std::byte>
       first_flight_;  // head and body as sent, if all of it is in the send area
-  http::HeadScanner request_scanner_;
   http::Parser request_parser_;
   http::RequestHead request_;
   std::string_view protocol_;  // that the endpoint is asked to switch to
@@ -302,8 +333,9 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   LimitCheck limits_;
   config::LimitStage limit_stage_ = config::LimitStage::before_auth;
   limiter::Holding hold_place_ =
-      limiter::Holding::full;   // allowed: one of the worker's places is ours
-  core::Instant release_at_{};  // shaped: not before
+      limiter::Holding::full;    // allowed: one of the worker's places is ours
+  Share* held_share_ = nullptr;  // as well: of the limit's key
+  core::Instant release_at_{};   // shaped: not before
 
   // Across threads.
   ExchangeMessage message_;
@@ -319,6 +351,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   Reason reason_;
   uint16_t response_status_ = 0;
   uint8_t retries_ = 0;
+  uint8_t refusals_ = 0;        // of those, by endpoints that got no byte
   uint16_t failed_status_ = 0;  // of the last try that failed
   Reason failed_reason_;        // as well
   auth::Attempt attempt_;
@@ -333,6 +366,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
       body_wait_{};  // time spent waiting for the client's body, and what it brought meanwhile
   uint64_t body_wait_bytes_ = 0;
   core::Instant body_asked_at_{};
+  core::Instant client_wait_since_{};
   core::Instant started_at_{}, head_at_{}, admitted_at_{}, connected_at_{}, sent_at_{},
       response_at_{};
 

@@ -1,5 +1,7 @@
 // What the limits say about a request, on this core and on others; holding it back; and what they
 // get back when it ends.
+#include <utility>
+
 #include "proxy/exchange/exchange.h"
 #include "proxy/worker.h"
 
@@ -23,7 +25,8 @@ void Exchange::check_limits(Worker& worker, config::LimitStage stage) {
       return;
     }
   }
-  if (hold_place_ == limiter::Holding::full) hold_place_ = worker.take_hold_place();
+  if (hold_place_ == limiter::Holding::full && !limits_.is_empty())
+    hold_place_ = worker.take_hold_place(limits_.first_hash());
   limits_.begin_asking(hold_place_);
   ask_limits(worker);
 }
@@ -154,6 +157,7 @@ void Exchange::hold_or_proceed(Worker& worker) {
   }
   SLUICE_ASSERT(hold_place_ == limiter::Holding::allowed);
   state_ = State::holding;
+  held_share_ = worker.hold(limits_.first_hash());
   worker.counters().exchanges_held.add();
   downstream_->watch(worker);
   worker.wheel().arm(timer_, release_at_);
@@ -161,7 +165,8 @@ void Exchange::hold_or_proceed(Worker& worker) {
 
 void Exchange::give_up_hold_place(Worker& worker) {
   if (state_ == State::holding) worker.counters().exchanges_held.subtract();
-  if (hold_place_ == limiter::Holding::allowed) worker.give_hold_place();
+  if (hold_place_ == limiter::Holding::allowed)
+    worker.give_hold_place(std::exchange(held_share_, nullptr));
   hold_place_ = limiter::Holding::full;
 }
 

@@ -179,14 +179,11 @@ bool Exchange::is_body_too_slow(Worker& worker, uint64_t bytes) {
 
 void Exchange::on_downstream_bytes(Worker& worker, uint32_t size) {
   switch (state_) {
-    case State::receiving_head:
-      received_ += size;
-      read_head(worker);
-      break;
     case State::relaying: relay_request_body(worker, size); break;
     case State::tunneling: relay_up(worker, size); break;
     case State::replying:
     case State::discarding: discard(worker, size); break;
+    case State::ending: break;  // the connection lingers next
     default: SLUICE_UNREACHABLE();
   }
 }

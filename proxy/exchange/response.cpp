@@ -290,9 +290,10 @@ void Exchange::end_response_at_close(Worker& worker) {
 void Exchange::finish_response(Worker& worker) {
   response_side_ = ResponseSide::done;
   worker.wheel().disarm(timer_);
+  give_up_place();
   if (upstream_reusable_ && request_side_ == RequestSide::done && !upstream_->has_unread_bytes()) {
     UpstreamConnection& connection = *upstream_;
-    upstream_ = nullptr;
+    detach();
     connection.endpoint().upstream().release(worker, connection);
   } else {
     drop_upstream(worker);

@@ -20,8 +20,13 @@ std::string_view Exchange::choose_protocol() const {
   return chosen;
 }
 
-bool Exchange::has_room_for_tunnel(Worker& worker) {
-  return worker.counters().tunnels_open.get() < worker.config().bounds.tunnels;
+// At most half of what the core has of either, and half of what the upstream may have.
+bool Exchange::has_room_for_tunnel(Worker& worker) const {
+  const config::Bounds& bounds = worker.config().bounds;
+  const uint32_t most = std::max(
+      1U, std::min({bounds.tunnels, bounds.exchanges / 2, bounds.upstream_connections / 2}));
+  return worker.counters().tunnels_open.get() < most &&
+         (plan_ == nullptr || plan_->upstream().has_room_for_tunnel(plan_->room()));
 }
 
 void Exchange::refuse_tunnel(Worker& worker) {
@@ -48,6 +53,7 @@ void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
   }
   worker.counters().tunnels_open.add();
   worker.counters().tunnels.add();
+  place_->note_tunnel();
   state_ = State::tunneling;
   up_.is_bulk = down_.is_bulk = false;  // until they show to be
   response_status_ = response_.status;

@@ -10,6 +10,18 @@ namespace sluice::proxy {
 namespace {
 
 constexpr core::Duration soon = std::chrono::seconds{1};
+
+// What no endpoint can be blamed for.
+std::optional<Failure> local_lack(core::Error error) {
+  switch (error) {
+    case core::Error::address_in_use: return Failure::local_ports;
+    case core::Error::too_many_files: return Failure::local_descriptors;
+    case core::Error::no_memory:
+    case core::Error::no_buffers: return Failure::local_memory;
+    default: return std::nullopt;
+  }
+}
+
 // Of keys that choose and do not limit.
 constexpr uint64_t sticky_id = 1;
 constexpr uint64_t balance_id = 2;
@@ -27,6 +39,15 @@ void Exchange::arm(Worker& worker, core::Duration phase) {
 
 void Exchange::go_upstream(Worker& worker) {
   choose_upstream(worker);
+  if (!protocol_.empty() && !has_room_for_tunnel(worker)) {
+    refuse_tunnel(worker);
+    return;
+  }
+  if (!plan_->upstream().take_place(worker, plan_->room(), *this)) {
+    refuse_upstream(worker, CoreUpstream::Acquired::busy);
+    return;
+  }
+  place_ = &plan_->upstream();
   plan_->upstream().note_request(worker);
   if (received_at_ != core::Instant{}) note_request_received(worker);
   http::drop_request_fields(request_);
@@ -71,13 +92,11 @@ void Exchange::acquire_connection(Worker& worker, Freshness freshness) {
       break;
     case Acquired::queued: {
       state_ = State::waiting_connection;
-      const core::Duration wait = plan_->config().queue_wait;
-      if (wait > core::Duration{0}) {
-        arm(worker, wait);
-      } else if (deadline_ != core::Instant::max()) {
-        phase_deadline_ = deadline_;
-        worker.wheel().arm(timer_, deadline_);
-      }
+      // A request that is not whole yet has no deadline; it waits no longer than others.
+      const core::Duration longest = plan_->config().queue_wait > core::Duration{0}
+                                         ? plan_->config().queue_wait
+                                         : patience().deadline;
+      if (longest > core::Duration{0}) arm(worker, longest);
       break;
     }
     case Acquired::busy:
@@ -91,6 +110,19 @@ void Exchange::attach(UpstreamConnection& connection) {
   upstream_ = &connection;
   tried_ = &connection.endpoint();
   endpoint_label_ = connection.endpoint().label();
+  if (share_ != nullptr) ++share_->upstream;
+}
+
+void Exchange::detach() {
+  upstream_ = nullptr;
+  if (share_ != nullptr) --share_->upstream;
+}
+
+void Exchange::give_up_place() {
+  if (place_ == nullptr) return;
+  stop_waiting_for_client();
+  if (state_ == State::tunneling) place_->note_tunnel_end();
+  std::exchange(place_, nullptr)->give_place_back();
 }
 
 void Exchange::refuse_upstream(Worker& worker, CoreUpstream::Acquired outcome) {
@@ -102,6 +134,10 @@ void Exchange::refuse_upstream(Worker& worker, CoreUpstream::Acquired outcome) {
   }
   Reason reason = Failure::upstream_busy;
   core::Duration wait = soon;
+  if (outcome == Acquired::failed) {
+    reason = local_lack(plan_->upstream().lack()).value_or(Failure::local_descriptors);
+    worker.counters().local_lacks.add();
+  }
   if (outcome == Acquired::none_healthy) reason = Failure::upstream_none_healthy;
   if (outcome == Acquired::circuit_open) {
     reason = Failure::upstream_circuit_open;
@@ -125,6 +161,13 @@ void Exchange::judge_endpoint(Worker& worker, Outcome outcome) {
 
 void Exchange::on_connect_failed(Worker& worker, core::Error error) {
   SLUICE_ASSERT(state_ == State::connecting);
+  if (const auto lack = local_lack(error)) {
+    worker.counters().local_lacks.add();
+    drop_upstream(worker);
+    reply(worker,
+          {.status = 503, .reason = *lack, .persistence = persistence_, .retry_after = soon});
+    return;
+  }
   judge_endpoint(worker, Outcome::failure);
   const bool timed_out = error == core::Error::timed_out;
   fail_try(worker, timed_out ? 504 : 502,
@@ -151,10 +194,16 @@ void Exchange::fail_try(Worker& worker, uint16_t status, Reason reason, TryAgain
   failed_status_ = status;
   failed_reason_ = reason;
   // Meeting a pooled connection that had just been closed is nobody's failure, and not for the
-  // budget to pay.
+  // budget to pay. Where no byte was written, it is the next endpoint's turn, as long as there is
+  // another.
   const bool was_stale = state_ == State::relaying && upstream_->is_reused();
-  if (again == TryAgain::if_allowed && plan_->tries_left(retries_) && worker.now() < deadline_) {
-    if (was_stale || plan_->upstream().may_retry(worker, plan_->config())) {
+  const bool was_unwritten = upstream_->has_sent_nothing();
+  const bool is_refusal = was_unwritten && state_ == State::connecting && !was_stale;
+  const bool has_others = is_refusal && refusals_ + size_t{1} < plan_->endpoints();
+  const bool may_try = has_others || plan_->tries_left(retries_ - refusals_);
+  if (again == TryAgain::if_allowed && may_try && worker.now() < deadline_) {
+    if (was_stale || was_unwritten || plan_->upstream().may_retry(worker, plan_->config())) {
+      if (has_others) ++refusals_;
       ++retries_;
       worker.counters().retries.add();
       if (was_stale) tried_ = nullptr;  // a fresh connection to it may do
@@ -181,7 +230,7 @@ void Exchange::drop_upstream(Worker& worker) {
 
 // The connection has let go of our buffers.
 void Exchange::on_upstream_gone(Worker& worker) {
-  upstream_ = nullptr;
+  detach();
   if (state_ != State::retrying) to_upstream_.clear();
   if (response_buffer_.is_held() && !response_begun())
     worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);

@@ -17,24 +17,36 @@ constexpr uint32_t closed_at_once_max = 3;
 }  // namespace
 
 bool CoreEndpoint::note(Outcome outcome, const config::Ejection& rules, core::Instant now) {
+  constexpr auto relaxed = std::memory_order_relaxed;
   requests.add();
   if (outcome == Outcome::success) {
-    failures_in_a_row_ = 0;
+    // Nearly always there is nothing to write, and nothing that other cores would lose.
+    if (health_.failures_in_a_row.load(relaxed) != 0) health_.failures_in_a_row.store(0, relaxed);
+    const uint32_t times = health_.ejected_times.load(relaxed);
+    if (times == 0) return false;
     // As long again as it was ejected, and all is forgiven.
-    if (ejected_times_ > 0 && now > ejected_until_ + rules.time * ejected_times_)
-      ejected_times_ = 0;
+    const auto until = core::Instant{core::Duration{health_.ejected_until_ns.load(relaxed)}};
+    if (now > until + rules.time * times) health_.ejected_times.store(0, relaxed);
     return false;
   }
   failures.add();
-  ++failures_in_a_row_;
-  return rules.failures != 0 && failures_in_a_row_ >= rules.failures && !is_ejected(now);
+  const uint32_t in_a_row = health_.failures_in_a_row.fetch_add(1, relaxed) + 1;
+  return rules.failures != 0 && in_a_row >= rules.failures && !is_ejected(now);
 }
 
+// Of several cores that find it one too many at once, one ejects it.
 void CoreEndpoint::eject(const config::Ejection& rules, core::Instant now) {
-  ++ejected_times_;
-  failures_in_a_row_ = 0;
+  constexpr auto relaxed = std::memory_order_relaxed;
+  int64_t until = health_.ejected_until_ns.load(relaxed);
+  if (now.time_since_epoch().count() < until) return;
+  const uint32_t times = health_.ejected_times.load(relaxed) + 1;
+  const core::Instant next = now + std::min(rules.time * times, rules.time_max);
+  if (!health_.ejected_until_ns.compare_exchange_strong(until, next.time_since_epoch().count(),
+                                                        std::memory_order_acq_rel))
+    return;
+  health_.ejected_times.store(times, relaxed);
+  health_.failures_in_a_row.store(0, relaxed);
   ejections.add();
-  ejected_until_ = now + std::min(rules.time * ejected_times_, rules.time_max);
 }
 
 void CoreEndpoint::learn_idle_limit(core::Duration age, core::Instant now) {

@@ -26,29 +26,37 @@ enum class Health : uint8_t {
   down,
 };
 
-// Written by the thread that checks, read by all cores.
+// What all cores know of an endpoint.
 struct EndpointHealth {
+  // Written by the thread that checks.
   std::atomic<Health> state{Health::unchecked};
   std::atomic<int64_t> up_since_ns{0};  // steady clock; 0: for ever
+  // Written by whichever core sees a failure: it is one gateway that judges.
+  std::atomic<uint32_t> failures_in_a_row{0};
+  std::atomic<uint32_t> ejected_times{0};
+  std::atomic<int64_t> ejected_until_ns{0};  // steady clock
 
   [[nodiscard]] bool is_down() const {
     return state.load(std::memory_order_relaxed) == Health::down;
   }
 };
 
-// One core's part of an endpoint: idle connections, how many are in use, and whether it is left
-// alone for a while. Owned by its Endpoint; used by its worker alone, but for the counters.
+// One core's part of an endpoint: idle connections, and how many are in use. Owned by its Endpoint;
+// used by its worker alone, but for the counters.
 class CoreEndpoint {
  public:
-  CoreEndpoint(const core::Destination& destination, const EndpointHealth& health,
-               CoreUpstream& upstream, uint16_t label)
+  CoreEndpoint(const core::Destination& destination, EndpointHealth& health, CoreUpstream& upstream,
+               uint16_t label)
       : destination_(destination), health_(health), upstream_(upstream), label_(label) {}
 
   [[nodiscard]] const core::Destination& destination() const { return destination_; }
   [[nodiscard]] CoreUpstream& upstream() { return upstream_; }
   [[nodiscard]] uint16_t label() const { return label_; }
   [[nodiscard]] const EndpointHealth& health() const { return health_; }
-  [[nodiscard]] bool is_ejected(core::Instant now) const { return now < ejected_until_; }
+  [[nodiscard]] bool is_ejected(core::Instant now) const {
+    return now.time_since_epoch().count() <
+           health_.ejected_until_ns.load(std::memory_order_relaxed);
+  }
   // Requests that it has now, and connections that are being made.
   [[nodiscard]] uint32_t in_use() const {
     return open_.load(std::memory_order_relaxed) - static_cast<uint32_t>(idle_count_.get());
@@ -88,15 +96,12 @@ class CoreEndpoint {
 
  private:
   const core::Destination& destination_;
-  const EndpointHealth& health_;
+  EndpointHealth& health_;
   CoreUpstream& upstream_;
   uint16_t label_;
   core::IntrusiveList<UpstreamConnection, IdleTag> idle_;
   std::atomic<uint32_t> open_{0};  // one writer
   core::Counter idle_count_;
-  uint32_t failures_in_a_row_ = 0;
-  uint32_t ejected_times_ = 0;
-  core::Instant ejected_until_{};
   core::Duration learnt_idle_limit_ = core::Duration::max();
   core::Instant learnt_until_{};
   uint32_t closed_at_once_ = 0;  // connections in a row, after an answer that did not say so

@@ -7,6 +7,17 @@
 
 namespace sluice::proxy {
 
+namespace {
+
+// Where an address has this many times what is free, it waits: however many addresses hold on to
+// what they have, something is left for others.
+bool is_within_fair_part(const Share* share, uint32_t has, uint32_t free) {
+  constexpr uint64_t times = 2;
+  return share == nullptr || has < times * free;
+}
+
+}  // namespace
+
 // --- permits ---------------------------------------------------------------------------------
 
 bool ConnectionPermits::has_room() const {
@@ -59,21 +70,60 @@ CoreUpstream::Acquired CoreUpstream::acquire(Worker& worker, UpstreamPlan& plan,
   if (freshness == Freshness::fresh && endpoint->oldest_idle() != nullptr) {
     endpoint->oldest_idle()->begin_close(worker);
   } else {
-    worker.make_room_upstream(config.connections != 0 && !permits_.has_room() ? this : nullptr);
+    const bool is_own_bound = connections_ >= plan.room().connections ||
+                              (config.connections != 0 && !permits_.has_room());
+    worker.make_room_upstream(is_own_bound ? this : nullptr);
+    worker.shed_stalled(stalled_, exchange);
   }
   return enqueue(worker, config, exchange);
+}
+
+bool CoreUpstream::take_place(Worker& worker, const Room& room, Exchange& exchange) {
+  const auto is_free = [&] {
+    const auto taken = static_cast<uint32_t>(places.get());
+    if (taken >= room.requests) return false;
+    const Share* share = exchange.share();
+    return is_within_fair_part(share, share == nullptr ? 0 : share->exchanges - 1,
+                               room.requests - taken);
+  };
+  if (!is_free()) {
+    worker.shed_stalled(stalled_, exchange);
+    if (!is_free()) {
+      refused_share.add();
+      return false;
+    }
+  }
+  places.add();
+  return true;
+}
+
+bool CoreUpstream::may_open(Worker& worker, const Exchange& exchange) const {
+  const uint32_t most = exchange.room().connections;
+  if (connections_ >= most || worker.upstreams().full() || !permits_.has_room()) return false;
+  const Share* share = exchange.share();
+  return is_within_fair_part(share, share == nullptr ? 0 : share->upstream, most - connections_);
+}
+
+Exchange* CoreUpstream::next_waiting() {
+  return newcomers_.empty() ? waiting_.front() : newcomers_.front();
+}
+
+bool CoreUpstream::could_serve(Worker& worker) {
+  return waiting_count_ > 0 && may_open(worker, *next_waiting());
 }
 
 // Acquired::queued: there is no room now.
 CoreUpstream::Acquired CoreUpstream::open(Worker& worker, CoreEndpoint& endpoint,
                                           Exchange& exchange) {
-  if (worker.upstreams().full() || !permits_.take()) return Acquired::queued;
+  if (!may_open(worker, exchange) || !permits_.take()) return Acquired::queued;
   UpstreamConnection* connection = worker.upstreams().take();
   if (connection == nullptr) {
     permits_.give_back();
     return Acquired::queued;
   }
-  if (connection->open(worker, exchange, endpoint)) {
+  lack_ = connection->open(worker, exchange, endpoint);
+  if (lack_ == core::Error::none) {
+    ++connections_;
     exchange.attach(*connection);
     return Acquired::connecting;
   }
@@ -88,16 +138,21 @@ CoreUpstream::Acquired CoreUpstream::enqueue(Worker& worker, const config::Upstr
     refused.add();
     return Acquired::busy;
   }
-  waiting_.push_back(exchange);
+  const bool is_newcomer = exchange.share() != nullptr && exchange.share()->upstream == 0;
+  (is_newcomer ? newcomers_ : waiting_).push_back(exchange);
   ++waiting_count_;
   waiting_now.set(waiting_count_);
   if (!core::ListNode<HungryTag>::is_linked()) worker.hungry_upstreams().push_back(*this);
-  if (!permits_.has_room() && !is_starving_) {
-    is_starving_ = true;
-    permits_.starving.fetch_add(1, std::memory_order_acq_rel);
-    worker.wake_others();
-  }
+  note_starving(worker);
   return Acquired::queued;
+}
+
+// All permits are taken: whoever has one that is idle gives it up, and whoever closes wakes us.
+void CoreUpstream::note_starving(Worker& worker) {
+  if (permits_.has_room() || is_starving_) return;
+  is_starving_ = true;
+  permits_.starving.fetch_add(1, std::memory_order_acq_rel);
+  worker.wake_others();
 }
 
 void CoreUpstream::withdraw(Worker& worker, Exchange& exchange) {
@@ -120,12 +175,12 @@ void CoreUpstream::release(Worker& worker, UpstreamConnection& connection) {
   worker.note_idle(connection);
   worker.counters().upstream_idle.add();
   const bool others_need_it =
-      waiting_.empty() && permits_.starving.load(std::memory_order_relaxed) > 0;
-  if (others_need_it || (worker.is_draining() && waiting_.empty()) ||
+      waiting_count_ == 0 && permits_.starving.load(std::memory_order_relaxed) > 0;
+  if (others_need_it || (worker.is_draining() && waiting_count_ == 0) ||
       connection.has_expired(worker)) {
     connection.begin_close(worker);
-  } else if (!waiting_.empty()) {
-    Exchange& next = *waiting_.front();
+  } else if (waiting_count_ > 0) {
+    Exchange& next = *next_waiting();
     withdraw(worker, next);
     next.on_pool_ready(worker);
   }
@@ -138,6 +193,7 @@ void CoreUpstream::forget(Worker& worker, UpstreamConnection& connection) {
 }
 
 void CoreUpstream::on_closed(Worker& worker) {
+  --connections_;
   permits_.give_back();
   if (permits_.starving.load(std::memory_order_acquire) > (is_starving_ ? 1U : 0U))
     worker.wake_others();
@@ -146,9 +202,10 @@ void CoreUpstream::on_closed(Worker& worker) {
 // Asked at the end of each turn: a wake-up that is passed on from exchange to exchange gets lost
 // with the one that leaves. Each gets one chance a turn.
 void CoreUpstream::serve_waiting(Worker& worker) {
-  for (uint32_t chances = waiting_count_; chances > 0 && !waiting_.empty(); --chances) {
-    if (worker.upstreams().full() || !permits_.has_room()) return;
-    Exchange& next = *waiting_.front();
+  for (uint32_t chances = waiting_count_; chances > 0 && waiting_count_ > 0; --chances) {
+    note_starving(worker);
+    if (!could_serve(worker)) return;
+    Exchange& next = *next_waiting();
     withdraw(worker, next);
     next.on_pool_ready(worker);
   }

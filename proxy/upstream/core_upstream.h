@@ -23,6 +23,8 @@ namespace sluice::proxy {
 
 struct WaitingTag;
 struct HungryTag;
+struct ClientWaitTag;
+struct Share;
 
 enum class Freshness : uint8_t { pooled_will_do, fresh };
 
@@ -47,6 +49,13 @@ class ConnectionPermits {
 
 class UpstreamPlan;
 
+// What one upstream may have of a core, so that others have the rest.
+struct Room {
+  uint32_t requests = UINT32_MAX;
+  uint32_t connections = UINT32_MAX;
+  uint32_t tunnels = UINT32_MAX;
+};
+
 class CoreUpstream : public core::ListNode<HungryTag> {
  public:
   CoreUpstream(ConnectionPermits& permits, uint16_t label) : permits_(permits), label_(label) {}
@@ -56,7 +65,7 @@ class CoreUpstream : public core::ListNode<HungryTag> {
     connecting,    // a new one; on_connection() or on_connect_failed() follows
     queued,        // on_pool_ready() follows when there may be one
     busy,          // the bound and the queue are full
-    failed,        // no descriptor for a new one
+    failed,        // no descriptor or memory for a new one: our own lack
     none_healthy,  // nobody to send it to
     circuit_open,
   };
@@ -71,21 +80,38 @@ class CoreUpstream : public core::ListNode<HungryTag> {
   // Somebody else needs a permit more than we need an idle connection.
   void share_permits(Worker& worker, UpstreamPlan& plan);
 
+  // --- its share of the core: bulkheads ------------------------------------------------------
+  // One request more. False: it has all that it may, or the client's address has its part of that.
+  [[nodiscard]] bool take_place(Worker& worker, const Room& room, Exchange& exchange);
+  void give_place_back() { places.subtract(); }
+  void note_tunnel() { ++tunnels_; }
+  void note_tunnel_end() { --tunnels_; }
+  [[nodiscard]] bool has_room_for_tunnel(const Room& room) const { return tunnels_ < room.tunnels; }
+  // Those of its requests that only wait for their clients; longest first.
+  [[nodiscard]] core::IntrusiveList<Exchange, ClientWaitTag>& stalled() { return stalled_; }
+  // Somebody waits, and a connection could be made for them now.
+  [[nodiscard]] bool could_serve(Worker& worker);
+  // Why there was no socket, after Acquired::failed.
+  [[nodiscard]] core::Error lack() const { return lack_; }
+
   // At most a share of the requests is tried again, and always three a second.
   void note_request(Worker& worker);
   [[nodiscard]] bool may_retry(Worker& worker, const config::UpstreamConfig& config);
 
   [[nodiscard]] CircuitBreaker& circuit() { return circuit_; }
   [[nodiscard]] const CircuitBreaker& circuit() const { return circuit_; }
-  [[nodiscard]] bool has_waiting() const { return !waiting_.empty(); }
+  [[nodiscard]] bool has_waiting() const { return waiting_count_ > 0; }
   [[nodiscard]] uint16_t label() const { return label_; }
   // --- read by others
   metrics::Histogram duration;  // from the last byte of a request to its response head
   core::Counter waiting_now;
-  core::Counter refused;  // by the bound, the circuit, or because nobody was healthy
+  core::Counter refused;        // by the bound, the circuit, or because nobody was healthy
+  core::Counter places;         // requests that it has now, waiting ones too
+  core::Counter refused_share;  // by its share of the core
 
  private:
   [[nodiscard]] Acquired open(Worker& worker, CoreEndpoint& endpoint, Exchange& exchange);
+  [[nodiscard]] bool may_open(Worker& worker, const Exchange& exchange) const;
   [[nodiscard]] Acquired enqueue(Worker& worker, const config::UpstreamConfig& config,
                                  Exchange& exchange);
   void roll_budget(Worker& worker);
@@ -93,8 +119,16 @@ class CoreUpstream : public core::ListNode<HungryTag> {
   ConnectionPermits& permits_;
   uint16_t label_;
   CircuitBreaker circuit_;
-  core::IntrusiveList<Exchange, WaitingTag> waiting_;
+  [[nodiscard]] Exchange* next_waiting();
+  void note_starving(Worker& worker);
+
+  core::IntrusiveList<Exchange, WaitingTag> newcomers_;  // whose address has no connection yet
+  core::IntrusiveList<Exchange, WaitingTag> waiting_;    // others, after them
+  core::IntrusiveList<Exchange, ClientWaitTag> stalled_;
   uint32_t waiting_count_ = 0;
+  uint32_t connections_ = 0;  // open, idle ones too
+  uint32_t tunnels_ = 0;
+  core::Error lack_ = core::Error::none;
   bool is_starving_ = false;  // counted in the permits
   int64_t budget_second_ = 0;
   uint32_t requests_this_second_ = 0;
@@ -110,6 +144,9 @@ class UpstreamPlan {
   void add(CoreEndpoint& endpoint, const config::EndpointConfig& config);
   // After the last add().
   void complete();
+  void set_room(const Room& room) { room_ = room; }
+  [[nodiscard]] const Room& room() const { return room_; }
+  [[nodiscard]] size_t endpoints() const { return choices_.size(); }
 
   [[nodiscard]] const config::UpstreamConfig& config() const { return *config_; }
   [[nodiscard]] CoreUpstream& upstream() { return *upstream_; }
@@ -146,6 +183,7 @@ class UpstreamPlan {
 
   const config::UpstreamConfig* config_;
   CoreUpstream* upstream_;
+  Room room_;
   std::vector<Choice> choices_;
   std::vector<Point> points_;  // of Balance::hash, sorted
 };

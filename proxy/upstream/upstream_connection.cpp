@@ -30,10 +30,10 @@ void UpstreamConnection::on_completion(Worker& worker, Operation operation,
   }
 }
 
-bool UpstreamConnection::open(Worker& worker, Exchange& exchange, CoreEndpoint& endpoint) {
+core::Error UpstreamConnection::open(Worker& worker, Exchange& exchange, CoreEndpoint& endpoint) {
   const core::Destination& destination = endpoint.destination();
   const auto socket = worker.kernel().open_socket(destination.family());
-  if (!socket) return false;
+  if (!socket) return socket.error();
   socket_ = socket.value();
   exchange_ = &exchange;
   endpoint_ = &endpoint;
@@ -44,7 +44,7 @@ bool UpstreamConnection::open(Worker& worker, Exchange& exchange, CoreEndpoint& 
   worker.counters().upstream_connects.add();
   in_flight_.begin(Op::connect);
   worker.kernel().connect(worker.token(Operation::upstream_connect, *this), socket_, destination);
-  return true;
+  return core::Error::none;
 }
 
 void UpstreamConnection::on_connect(Worker& worker, const core::Completion& completion) {

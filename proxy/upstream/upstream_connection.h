@@ -37,9 +37,8 @@ class UpstreamConnection : public Connection,
     closing,     // shut down, waiting for what is in flight
   };
 
-  // Begins to connect; the exchange is told of the outcome. False if there is no descriptor to be
-  // had.
-  [[nodiscard]] bool open(Worker& worker, Exchange& exchange, CoreEndpoint& endpoint);
+  // Begins to connect; the exchange is told of the outcome. An error: no socket is to be had.
+  [[nodiscard]] core::Error open(Worker& worker, Exchange& exchange, CoreEndpoint& endpoint);
   [[nodiscard]] CoreEndpoint& endpoint() const { return *endpoint_; }
 
   // --- for the pool --------------------------------------------------------------------------

@@ -178,10 +178,39 @@ void Client::add_rude_request() {
 
 void Client::add_local_request() {
   constexpr std::array targets = {"/health", "/metrics", "/demo/work?ms=0"};
-  out_ += std::string{"GET "} + targets[world_.random().below(targets.size())] +
+  const uint64_t target = world_.random().below(targets.size());
+  out_ += std::string{"GET "} + targets[target] +
           " HTTP/1.1\r\nHost: sluice.test\r\nAuthorization: Bearer " + options_.token + "\r\n\r\n";
-  expected_.push_back({.is_local = true, .asked_at = world_.now()});
+  expected_.push_back({.is_local = true, .has_reserve = target == 0, .asked_at = world_.now()});
   ++sent_requests_;
+}
+
+// What the gateway has to end by itself.
+void Client::add_unanswered_request() {
+  ++sent_requests_;
+  switch (options_.mood) {
+    case Mood::trickling:
+      out_ += "GET / HTTP/1.1\r\nHost: sluice.test\r\nX-Slow: ";
+      stalled_ = true;
+      trickle();
+      break;
+    case Mood::withholding:
+      out_ += "POST /denied HTTP/1.1\r\nHost: sluice.test\r\nContent-Length: 500\r\n\r\nabc";
+      expected_.push_back({.is_refused = true, .asked_at = world_.now()});
+      stalled_ = true;
+      break;
+    case Mood::waiting:
+      out_ += "GET /hanging HTTP/1.1\r\nHost: sluice.test\r\n\r\n";
+      expected_.push_back({.is_refused = true, .asked_at = world_.now()});
+      break;
+    default: break;
+  }
+}
+
+void Client::trickle() {
+  if (done_) return;
+  world_.send(socket_, "a");
+  world_.after(std::chrono::milliseconds{500}, [this] { trickle(); });
 }
 
 void Client::write_more() {
@@ -198,6 +227,9 @@ void Client::write_more() {
         add_rude_request();
       else if (options_.mood == Mood::nosy)
         add_local_request();
+      else if (options_.mood == Mood::trickling || options_.mood == Mood::withholding ||
+               options_.mood == Mood::waiting)
+        add_unanswered_request();
       else
         add_request();
     }
@@ -235,6 +267,15 @@ void Client::write_more() {
 void Client::on_socket(SocketId socket) {
   if (done_) return;
   World::Socket& state = world_.socket(socket);
+  if (options_.mood == Mood::deaf) {
+    expected_.clear();
+    stalled_ = true;  // it must be closed, and no more
+    if (state.fin_received || state.reset) {
+      world_.close(socket);
+      finish();
+    }
+    return;
+  }
   if (!state.received.empty()) {
     last_news_ = world_.now();
     // A slow reader takes a little at a time.
@@ -265,7 +306,7 @@ void Client::on_socket(SocketId socket) {
   const bool reason = told_to_close_ || excused_ || left_ || !world_is_calm() || stalled_ ||
                       options_.mood == Mood::half_closing || options_.mood == Mood::rude ||
                       state.reset || refused_with_body_ || waited_for_a_buffer ||
-                      options_.play_count > harmless_plays;
+                      options_.play_count > harmless_plays || tally_.shed;
   if (!expected_.empty() && !reason) world_.violation("closed without an answer: " + describe());
   finish();
 }
@@ -374,6 +415,9 @@ bool Client::check(const Message& answer, unsigned status) {
   if (answer.count("x-request-id") != 1) return fail("an answer without a request id");
   if (answer.field("x-hop") != nullptr) return fail("a hop-by-hop field was passed on");
   if (expected.is_local) {
+    if (expected.has_reserve && status == 503 &&
+        answer.field("proxy-status")->find("\"overload\"") != std::string::npos)
+      return fail("no place is kept for our own answers");
     const bool is_unknown = status == 401 && options_.may_be_unknown;
     if (tag != nullptr || (status != 200 && status != 503 && status != 429 && !is_unknown))
       return fail("a local route went elsewhere");
@@ -392,7 +436,9 @@ bool Client::check(const Message& answer, unsigned status) {
       // Few connections and slow answers make a long queue.
       const bool queued =
           status == 504 && answer.field("proxy-status")->find("\"deadline\"") != std::string::npos;
-      if (harmless && status != 429 && status != 503 && status != 401 && !unlucky && !queued)
+      const bool was_shed = status == 408 && tally_.shed;
+      if (harmless && status != 429 && status != 503 && status != 401 && !unlucky && !queued &&
+          !was_shed)
         return fail("a failure in a calm world");
       return true;
     }

@@ -23,10 +23,14 @@ enum class Mood : uint8_t {
   expecting,      // Expect: 100-continue
   nosy,           // asks for /metrics, /health and /demo/work
   tokenless,
-  forging,    // its token is signed by nobody
-  tunneling,  // asks for a tunnel, and says a lot in it
+  forging,      // its token is signed by nobody
+  tunneling,    // asks for a tunnel, and says a lot in it
+  trickling,    // a head that never ends, byte by byte
+  deaf,         // asks, and reads nothing
+  waiting,      // asks the upstream that never answers
+  withholding,  // is refused, and never sends the body
 };
-inline constexpr unsigned moods = 14;
+inline constexpr unsigned moods = 18;
 
 struct ClientOptions {
   uint32_t first_number = 0;  // tags are numbered from here
@@ -47,6 +51,7 @@ struct Tally {
   uint64_t answered = 0;
   std::map<unsigned, uint64_t> by_status;
   std::map<uint32_t, bool> idempotent;  // by tag
+  bool shed = false;                    // somebody was, because others needed the room
   bool poisoned =
       false;  // an endpoint's surplus answer was taken for one: its connections are a step behind
 };
@@ -68,14 +73,17 @@ class Client : public Actor {
     Tag tag;
     bool is_head = false;
     bool has_body = false;
-    bool is_local = false;    // one of the gateway's own routes
-    bool is_refused = false;  // rude or without a token
+    bool is_local = false;     // one of the gateway's own routes
+    bool has_reserve = false;  // as well, and nobody is asked for the answer
+    bool is_refused = false;   // rude or without a token
     core::Instant asked_at{};
   };
   void write_more();
   void add_request();
   void add_rude_request();
   void add_local_request();
+  void add_unanswered_request();
+  void trickle();
   void read_answers(bool closed);
   bool check(const Message& answer, unsigned status);
   void begin_tunnel(const Tag& tag);

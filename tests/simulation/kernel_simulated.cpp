@@ -151,6 +151,10 @@ bool Kernel::State::execute(Operation& operation) {
     case Type::accept: return execute_accept(operation);
     case Type::connect:
       if (!socket.connected && !socket.connecting && !socket.reset) {
+        if (world.happens(world.faults().no_ports)) {
+          complete(operation, Error::address_in_use, 0);
+          return true;
+        }
         world.connect_kernel(operation.socket, operation.port);
         return false;
       }

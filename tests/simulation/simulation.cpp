@@ -19,6 +19,7 @@ namespace {
 
 constexpr uint16_t gateway_port = 8000;
 constexpr uint16_t origin_port = 9001;
+constexpr uint16_t hanging_port = 9011;
 
 Faults choose_faults(core::Random& random) {
   Faults faults;
@@ -35,6 +36,7 @@ Faults choose_faults(core::Random& random) {
   faults.reset = static_cast<unsigned>(random.below(3));
   faults.connect_fails = static_cast<unsigned>(random.below(20));
   faults.no_sockets = static_cast<unsigned>(random.below(10));
+  faults.no_ports = static_cast<unsigned>(random.below(5));
   faults.no_memory = static_cast<unsigned>(random.below(3));
   faults.long_stall = static_cast<unsigned>(random.below(10));
   faults.wall_jumps = static_cast<unsigned>(random.below(10));
@@ -42,6 +44,13 @@ Faults choose_faults(core::Random& random) {
 }
 
 void add_limit(config::Config& config, core::Random& random, uint64_t number);
+
+// Takes every request, and answers none.
+struct HangingOrigin : Actor {
+  HangingOrigin(World& in, uint16_t port) : world(in) { world.listen(port, this); }
+  void on_socket(SocketId socket) override { static_cast<void>(world.take(socket, SIZE_MAX)); }
+  World& world;
+};
 
 // Small enough that the bounds are met. Endpoints beside the first are other ports of the same
 // origin, or nobody.
@@ -52,6 +61,7 @@ void choose_upstream(config::UpstreamConfig& upstream, core::Random& random) {
                        .deadline = std::chrono::seconds{10},
                        .tunnel = std::chrono::seconds{5},
                        .idle = std::chrono::seconds{3}};
+  upstream.share_percent = 20 + static_cast<uint32_t>(random.below(81));
   upstream.queue = static_cast<uint32_t>(random.below(40));
   if (random.chance(30)) upstream.queue_wait = std::chrono::milliseconds{100 + random.below(3000)};
   if (random.chance(50)) return;
@@ -100,6 +110,10 @@ config::Config choose_config(core::Random& random) {
                      .linger = std::chrono::seconds{1},
                      .drain = std::chrono::seconds{20}};
   choose_upstream(config.upstreams.front(), random);
+  config::add_upstream(config, "hanging", core::SocketAddress::ipv4(0x7f000001, hanging_port),
+                       "127.0.0.1:9011");
+  config.upstreams.back().timeouts = config.upstreams.front().timeouts;
+  config.upstreams.back().share_percent = 20 + static_cast<uint32_t>(random.below(81));
   // Small enough that the bounds are met.
   config.bounds = {.connections = static_cast<uint32_t>(300 + random.below(100)),
                    .exchanges = static_cast<uint32_t>(8 + random.below(60)),
@@ -128,6 +142,14 @@ config::Config choose_config(core::Random& random) {
     const uint64_t count = 1 + random.below(random.chance(50) ? 1 : 5);
     for (uint64_t number = 0; number < count; ++number) add_limit(config, random, number);
   }
+  config::Route hanging{.name = "hanging", .auth = config::AuthMode::none};
+  hanging.match.path = "/hanging";
+  hanging.to.parts.push_back({.upstream = 1});
+  config.routes.push_back(std::move(hanging));
+  config::Route denied{.name = "denied", .auth = config::AuthMode::none};
+  denied.match.path = "/denied";
+  denied.addresses.allow.push_back(*core::Cidr::parse("192.0.2.1"));
+  config.routes.push_back(std::move(denied));
   config::complete(config);
   return config;
 }
@@ -170,6 +192,7 @@ class Run {
         world_(seed, choose_faults(choice_)),
         config_(choose_config(choice_)),
         origin_(world_, origin_port),
+        hanging_(world_, hanging_port),
         seed_(seed) {
     if (choice_.chance(40)) reload_percent_ = 1 + static_cast<unsigned>(choice_.below(20));
     world_.tracing = tracing == Tracing::on;
@@ -382,6 +405,7 @@ class Run {
       if (!piece.empty()) world_.trace(std::string{piece.data(), piece.size()});
       logs_[index]->consume(piece.size());
     }
+    check_room(index);
     if (worker.is_stopped()) return;
     timeouts_[index] = worker.begin_turn();
     if (timeouts_[index] > core::Duration{0} && worker.can_feed_the_starved()) {
@@ -389,6 +413,34 @@ class Run {
                        " sleeps, has buffers, and lets connections starve");
     }
     submit(*kernels_[index], timeouts_[index]);
+  }
+
+  // Nobody has more of the room than the bounds say.
+  void check_room(uint32_t index) {
+    const proxy::Worker& worker = *workers_[index];
+    const proxy::Counters& counters = worker.counters();
+    const config::Bounds& bounds = config_.bounds;
+    const auto want = [&](bool fine, const char* what) {
+      if (!fine) world_.violation("worker " + std::to_string(index) + ": " + what);
+    };
+    tally_.shed |= counters.heads_shed.get() + counters.exchanges_shed.get() > 0;
+    want(counters.heads_gathering.get() <= bounds.half_heads(), "too many half heads");
+    want(worker.exchanges_taken() <= bounds.request_buffers(), "too many exchanges");
+    want(counters.tunnels_open.get() <=
+             std::max(1U, std::min(bounds.exchanges, bounds.upstream_connections) / 2),
+         "too many tunnels");
+    if (reloads_ > 0) return;
+    uint16_t upstream = 0;
+    for (const config::UpstreamConfig& config : config_.upstreams) {
+      const proxy::UpstreamPlan& plan = control_->newest().core(index).upstream(upstream++);
+      control_->registry().for_each_upstream([&](const gateway::Upstream& record) {
+        if (record.name != config.name) return;
+        want(record.cores[index]->places.get() <= plan.room().requests,
+             "an upstream has more requests than its share");
+        want(record.permits.taken() <= plan.room().connections * workers_.size(),
+             "an upstream has more connections than its share");
+      });
+    }
   }
 
   // --- reload: what the control thread does --------------------------------------------------
@@ -469,8 +521,7 @@ class Run {
   void check_sleeper(uint32_t index) {
     if (is_asleep(*kernels_[index])) {
       control_->registry().for_each_upstream([&](const gateway::Upstream& record) {
-        const bool has_room = record.permits.has_room() && !workers_[index]->upstreams().full();
-        if (record.cores[index]->has_waiting() && has_room)
+        if (record.cores[index]->could_serve(*workers_[index]))
           world_.violation("worker " + std::to_string(index) +
                            " sleeps, and somebody waits for a connection that it might make");
       });
@@ -539,6 +590,8 @@ class Run {
            "upstream connections are still counted");
       want(worker.pipes().taken() == 0, "pipes are missing");
       want(counters.tunnels_open.get() == 0, "tunnels are still counted");
+      want(counters.heads_gathering.get() == 0, "half heads are still counted");
+      want(worker.addresses_known() == 0, "somebody's address is still known");
       want(counters.buffers_starved.get() == 0, "starved connections are still counted");
     }
     control_->sweep();
@@ -547,8 +600,11 @@ class Run {
     control_->registry().for_each_upstream([&](const gateway::Upstream& record) {
       want(record.permits.taken() == 0, "permits for connections are missing");
       want(record.permits.starving.load() == 0, "somebody still waits for permits");
-      for (const auto& core : record.cores)
+      for (const auto& core : record.cores) {
         want(!core->has_waiting(), "somebody still waits for a connection");
+        want(core->places.get() == 0, "an upstream's places are still taken");
+        want(core->has_room_for_tunnel({.tunnels = 1}), "an upstream's tunnels are still counted");
+      }
     });
     check_limits(want);
     for (const auto& [number, times] : origin_.arrivals()) {
@@ -588,6 +644,7 @@ class Run {
   World world_;
   config::Config config_;
   Origin origin_;
+  HangingOrigin hanging_;
   Tally tally_;
   std::unique_ptr<Control> control_;
   std::vector<int> listeners_;

@@ -27,6 +27,7 @@ struct Faults {
   unsigned cancel_misses = 0;
   unsigned stall = 0;       // a worker that could run does not, for a while
   unsigned no_sockets = 0;  // EMFILE
+  unsigned no_ports = 0;    // EADDRNOTAVAIL of a connect
   unsigned no_memory = 0;   // ENOMEM: of a send at once it is a reason to wait, of an operation the
                             // end of the connection
   unsigned long_stall = 0;  // a worker stands still for seconds, in a thousandth of its turns

@@ -1,7 +1,12 @@
 // What stands between a gateway and its operator: addresses as they are written, PROXY headers that
 // go out, the watchdog, the names of what is counted.
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "core/cgroup.h"
 #include "core/destination.h"
 #include "gateway/host_settings.h"
 #include "gateway/service_manager.h"
@@ -64,6 +69,71 @@ TEST(HostSettings, each_bound_that_is_in_the_way_is_named_and_no_other) {
   host = enough;
   host.huge_pages = HugePages::never;
   EXPECT_NE(only(host).find("transparent_hugepage"), std::string::npos);
+}
+
+TEST(HostSettings, memory_of_the_control_group_below_the_bound_is_said) {
+  gateway::HostSettings host;
+  EXPECT_EQ(gateway::memory_warning(500 << 20, host), "") << "no control group says anything";
+  host.memory_max_bytes = 500 << 20;
+  EXPECT_EQ(gateway::memory_warning(500 << 20, host), "");
+  host.memory_max_bytes -= 1 << 20;
+  EXPECT_NE(
+      gateway::memory_warning(500 << 20, host).find("allows 499 MiB of memory, and at most 500"),
+      std::string::npos);
+}
+
+class Cgroup : public testing::Test {
+ protected:
+  Cgroup() : folder_(std::filesystem::temp_directory_path() / "sluice-cgroup-XXXXXX") {
+    std::string name = folder_.string();
+    folder_ = ::mkdtemp(name.data());
+  }
+  ~Cgroup() override { std::filesystem::remove_all(folder_); }
+  void write(const std::string& path, const std::string& text) {
+    const std::filesystem::path file = folder_ / path;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream{file} << text;
+  }
+  core::CgroupBounds read(const std::string& membership) {
+    write("membership", membership);
+    return core::read_cgroup_bounds(folder_, folder_ / "membership");
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_F(Cgroup, tightest_bound_on_the_way_to_the_root_counts) {
+  write("a/cpu.max", "150000 100000\n");
+  write("a/memory.max", "1073741824\n");
+  write("a/b/cpu.max", "max 100000\n");
+  write("a/b/memory.max", "2147483648\n");
+  const core::CgroupBounds bounds = read("0::/a/b\n");
+  EXPECT_EQ(bounds.cpus, 2U) << "one and a half, rounded up";
+  EXPECT_EQ(bounds.memory_bytes, uint64_t{1} << 30);
+}
+
+TEST_F(Cgroup, version_1_is_read_too) {
+  write("cpu,cpuacct/x/cpu.cfs_quota_us", "50000\n");
+  write("cpu,cpuacct/x/cpu.cfs_period_us", "100000\n");
+  write("cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+  write("memory/x/memory.limit_in_bytes", "9223372036854771712\n");
+  write("memory/memory.limit_in_bytes", "1000000\n");
+  const core::CgroupBounds bounds = read("4:memory:/x\n3:cpu,cpuacct:/x\n2:pids:/x\n0::/\n");
+  EXPECT_EQ(bounds.cpus, 1U);
+  EXPECT_EQ(bounds.memory_bytes, 1'000'000U);
+}
+
+TEST_F(Cgroup, container_that_sees_only_its_own_group_is_bounded_by_it) {
+  write("cpu.max", "300000 100000\n");
+  EXPECT_EQ(read("0::/not/mounted/here\n").cpus, 3U);
+}
+
+TEST_F(Cgroup, nothing_said_is_no_bound) {
+  write("a/cpu.max", "max 100000\n");
+  write("a/memory.max", "max\n");
+  const core::CgroupBounds bounds = read("0::/a\n");
+  EXPECT_EQ(bounds.cpus, 0U);
+  EXPECT_EQ(bounds.memory_bytes, 0U);
+  EXPECT_EQ(read("nonsense").cpus, 0U);
 }
 
 TEST(HostSettings, are_read_from_this_host) {
