@@ -5,6 +5,7 @@
 #include "config/sections.h"
 #include "http/field.h"
 #include "http/hygiene.h"
+#include "http/host.h"
 #include "http/uri.h"
 
 namespace sluice::config {
@@ -325,6 +326,7 @@ void read_route_actions(Document& document, Config& config, const Section& secti
     if (headers.has("response"))
       read_edits(document, headers.get("response"), "headers.response", route.response_edits);
   }
+  if (section.has("path")) read_path_rules(document, section.get("path"), route.path);
   if (section.has("rewrite"))
     read_rewrite(document, section.get("rewrite"), route.match, route.rewrite);
   read_host_mode(document, section, route);

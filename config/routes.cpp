@@ -1,11 +1,13 @@
 // routes: of the configuration file.
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <tuple>
 
 #include "config/route_table.h"
 #include "config/sections.h"
+#include "http/host.h"
 #include "http/uri.h"
 
 namespace sluice::config {
@@ -22,8 +24,14 @@ std::string lower(std::string text) {
   return text;
 }
 
-// The path that requests are matched by is normalised; a rule that is not would never match.
+std::string matched_form(std::string_view path) {
+  std::string memory(3 * path.size(), '\0');
+  return std::string{http::matched_path(path, memory)};
+}
+
 }  // namespace
+
+// The path that requests are matched by is normalised; a rule that is not would never match.
 
 void read_path(Document& document, const YAML::Node& node, std::string& into) {
   const auto text = document.text(node, "a path like /orders");
@@ -34,11 +42,11 @@ void read_path(Document& document, const YAML::Node& node, std::string& into) {
   if (text->empty() || text->front() != '/' || target.rule != http::Rule::none ||
       !target.query.empty() || text->find('?') != std::string::npos) {
     document.complain(node, "\"" + *text + "\" is no path; write for example /orders");
-  } else if (target.path != *text) {
+  } else if (const std::string matched = matched_form(target.path); matched != *text) {
     document.complain(
         node, "\"" + *text +
                   "\" would never match: requests are matched by their normal form; write " +
-                  std::string{target.path});
+                  matched);
   } else if (text->find_first_of("\"\\") != std::string::npos) {
     document.complain(node,
                       "\"" + *text + "\" has a quote or a backslash; write them percent-encoded");
@@ -63,7 +71,9 @@ std::optional<std::string> read_host_name(Document& document, const YAML::Node& 
                                 "all below it, without a port");
     return std::nullopt;
   }
-  return lower(*text);
+  std::array<char, http::host_bytes_max> memory;
+  const std::string canonical{http::canonical_host(name, memory)};
+  return text->starts_with("*.") ? "*." + canonical : canonical;
 }
 
 namespace {
@@ -323,7 +333,7 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
       node,
       "a route",
       {"name", "match", "auth", "require", "limits", "upgrade", "upstream", "redirect", "respond",
-       "rewrite", "headers", "host", "allow", "deny", "max_body", "cors"}};
+       "path", "rewrite", "headers", "host", "allow", "deny", "max_body", "cors"}};
   Route route;
   const size_t complaints = document.complaints().size();
   if (section.has("match")) read_match(document, section.get("match"), route.match);
@@ -393,6 +403,7 @@ void read_routes(std::span<const Sourced> lists, Config& config, const RouteName
                   "there are no routes; write a list of them, for example\n  routes:\n    - { "
                   "auth: main, upstream: NAME }");
   check_circles(main, config, nodes);
+  check_reach(main, config, nodes);
 }
 
 }  // namespace sluice::config

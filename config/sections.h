@@ -44,6 +44,11 @@ void read_routes(std::span<const Sourced> lists, Config& config, const RouteName
 void read_path(Document& document, const YAML::Node& node, std::string& into);
 [[nodiscard]] std::optional<std::string> read_host_name(Document& document, const YAML::Node& node);
 
+// config/route_access.cpp
+void read_path_rules(Document& document, const YAML::Node& node, PathRules& rules);
+// Warns of routes whose paths an endpoint may take for those of a stricter route.
+void check_reach(Document& document, const Config& config, const std::vector<YAML::Node>& nodes);
+
 // config/route_actions.cpp
 void read_route_actions(Document& document, Config& config, const Section& section, Route& route);
 

@@ -14,6 +14,9 @@ std::string_view reason_code(Rule rule) {
     case Rule::version: return "http.version";
     case Rule::target: return "http.target";
     case Rule::target_encoding: return "http.target_encoding";
+    case Rule::dot_segments: return "http.dot_segments";
+    case Rule::encoded_separator: return "http.encoded_separator";
+    case Rule::path_parameters: return "http.path_parameters";
     case Rule::target_too_long: return "http.target_too_long";
     case Rule::head_too_large: return "http.head_too_large";
     case Rule::too_many_fields: return "http.too_many_fields";
@@ -22,6 +25,7 @@ std::string_view reason_code(Rule rule) {
     case Rule::bare_cr: return "http.bare_cr";
     case Rule::bare_lf: return "http.bare_lf";
     case Rule::control_byte: return "http.control_byte";
+    case Rule::list_options: return "http.list_options";
     case Rule::host_missing: return "http.host_missing";
     case Rule::host_duplicate: return "http.host_duplicate";
     case Rule::host_invalid: return "http.host_invalid";

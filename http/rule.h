@@ -16,7 +16,10 @@ enum class Rule : uint8_t {
   method,           // a method nobody knows
   version,          // neither HTTP/1.0 nor HTTP/1.1
   target,           // form does not fit the method, or a byte that no target has (RFC 9112 3.2)
-  target_encoding,  // a bad percent-encoding, or %00
+  target_encoding,  // a bad percent-encoding, %00, or overlong UTF-8
+  dot_segments,     // ".." above the root, or dots with parameters ("..;x")
+  encoded_separator,  // %2F or %5C in the path of a route that does not keep them
+  path_parameters,    // with what follows a ';' the path is of another route than without it
   target_too_long,
   head_too_large,
   too_many_fields,
@@ -25,6 +28,7 @@ enum class Rule : uint8_t {
   bare_cr,     // RFC 9112 2.2
   bare_lf,     // RFC 9112 2.2; llhttp agrees only in strict mode
   control_byte,
+  list_options,         // more than 32 options of Connection, TE or Upgrade: nobody has so many
   host_missing,         // RFC 9112 3.2
   host_duplicate,       // RFC 9112 3.2
   host_invalid,         // userinfo, a bad port, a byte that no authority has (RFC 9110 4.2.4, 7.2)

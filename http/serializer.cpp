@@ -86,6 +86,7 @@ void write_response_head(Writer& writer, const ResponseHead& head,
                          const ResponseAdditions& additions) {
   put_status_line(writer, head.status);
   put_kept_fields(writer, head.fields);
+  if (!additions.date.empty()) writer.field("Date", additions.date);
   writer.put("Via: 1.1 sluice\r\n").field("X-Request-Id", additions.request_id);
   for (const AddedField& field : additions.more) writer.field(field.name, field.value);
   // A bodiless answer (HEAD, 304) keeps the length that its fields speak of.

@@ -74,6 +74,7 @@ struct ResponseAdditions {
   Persistence persistence = Persistence::keep_alive;
   Version client_version = Version::http_1_1;
   std::string_view request_id;
+  std::string_view date;  // IMF-fixdate, where the answer has none; empty: it has
   std::span<const AddedField> more;
 };
 void write_response_head(Writer& writer, const ResponseHead& head,

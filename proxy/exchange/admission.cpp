@@ -118,8 +118,11 @@ void Exchange::admit(Worker& worker) {
     return;
   }
   if (answer_preflight(worker)) return;
-  const config::Found found = generation_->routes().find(
-      request_.method, request_.authority, request_.path, request_.query, request_.fields);
+  const auto [found, rule] = choose_route(request_.method);
+  if (rule != http::Rule::none) {
+    reply_error(worker, http::status_of(rule), rule, http::Persistence::close);
+    return;
+  }
   if (found.route == config::no_route) {
     if (found.methods != 0) {
       refuse_method(worker, found.methods);
@@ -130,6 +133,7 @@ void Exchange::admit(Worker& worker) {
   }
   route_ = found.route;
   route_label_ = route().label;
+  settle_path();
   if (!route().addresses.empty() && !admits_address()) {
     reply_error(worker, 403, Failure::address_denied);
     return;

@@ -127,6 +127,12 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void read_head(Worker& worker);
   void on_head(Worker& worker, uint32_t begin, uint32_t end);
   void admit(Worker& worker);
+  struct RouteChoice {
+    config::Found found;
+    http::Rule rule = http::Rule::none;
+  };
+  [[nodiscard]] RouteChoice choose_route(http::Method method) const;
+  void settle_path();
   void refuse_method(Worker& worker, uint16_t allowed);
   void proceed(Worker& worker);
   void serve_demo_work(Worker& worker);
@@ -185,6 +191,8 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   // exchange_response.cpp: the response's way down
   void read_response_head(Worker& worker);
   void fail_as_malformed(Worker& worker);
+  [[nodiscard]] bool lacks_date() const;
+  void note_repairs(Worker& worker);
   void on_informational(Worker& worker, uint32_t end);
   void start_response(Worker& worker, uint32_t head_end);
   void relay_response_body(Worker& worker, uint32_t size);
@@ -220,6 +228,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   [[nodiscard]] bool admits_address() const;
   [[nodiscard]] bool answer_preflight(Worker& worker);
   void redirect(Worker& worker);
+  [[nodiscard]] static bool edits(const config::HeaderEdits& edits, std::string_view name);
   static void drop_edited(http::Fields& fields, const config::HeaderEdits& edits);
   void edit_response();
   [[nodiscard]] std::string_view rewritten_target(std::span<char> memory) const;
@@ -234,6 +243,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
 
   // exchange_end.cpp: answers of our own, and the end
   void reply(Worker& worker, const LocalReply& local);
+  [[nodiscard]] http::Method answered_method() const;
   void reply_error(Worker& worker, uint16_t status, Reason reason,
                    http::Persistence persistence = http::Persistence::keep_alive);
   void after_answer(Worker& worker);
@@ -289,6 +299,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   core::Buffer response_buffer_;
   uint32_t response_received_ = 0;
   uint8_t informational_ = 0;
+  uint32_t repairs_noted_ = 0;
   bool upstream_reusable_ = false;
   http::Framing response_framing_ = http::Framing::none;  // towards the client
   http::Persistence persistence_ = http::Persistence::keep_alive;

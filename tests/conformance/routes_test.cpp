@@ -80,7 +80,10 @@ TEST_F(Routes, paths_are_rewritten_by_whole_segments_and_the_query_stays) {
       {"GET /strip?a=1", "GET /?a=1 HTTP/1.1"},
       {"GET /strip/", "GET / HTTP/1.1"},
       {"GET /strip/x/y?b", "GET /x/y?b HTTP/1.1"},
-      {"GET /strip//x", "GET //x HTTP/1.1"},
+      {"GET /strip//x", "GET /x HTTP/1.1"},
+      {"GET //strip//x", "GET /x HTTP/1.1"},
+      {"GET /%73trip/x", "GET /x HTTP/1.1"},
+      {"GET /add//x", "GET /base/add/x HTTP/1.1"},
       {"GET /deep/er/x", "GET /v2/er/x HTTP/1.1"},
       {"GET /whole?q=%20", "GET /other/place?q=%20 HTTP/1.1"},
       {"GET /add/x", "GET /base/add/x HTTP/1.1"},
@@ -92,6 +95,121 @@ TEST_F(Routes, paths_are_rewritten_by_whole_segments_and_the_query_stays) {
   }
   ask("GET /stripped");
   EXPECT_EQ(last_, "404 route.none");
+}
+
+// What endpoints understand of a path, routes are matched by (CWE-22, CWE-288).
+TEST_F(Routes, paths_that_endpoints_read_otherwise_reach_no_other_route) {
+  start(R"(routes:
+  - { match: { path_prefix: /public }, auth: none, upstream: one }
+  - { match: { path_prefix: /admin }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { match: { path_prefix: "/a@b" }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { match: { path: /health2 }, auth: none, deny: [0.0.0.0/0], upstream: one }
+  - { auth: none, upstream: one }
+)");
+  const std::pair<const char*, const char*> table[] = {
+      {"GET //admin/x", "403 "},
+      {"GET /%61dmin//x", "403 "},
+      {"GET /public/%2e%2e//admin/x", "403 "},
+      {"GET /public//../admin/x", "403 "},
+      {"GET /a%40b/c", "403 "},
+      {"GET /admin%2fx", "400 http.encoded_separator"},
+      {"GET /public/..%2fadmin/x", "400 http.encoded_separator"},
+      {"GET /public/..%5cadmin/x", "400 http.encoded_separator"},
+      {"GET /public/..;/admin/x", "400 http.dot_segments"},
+      {"GET /../admin", "400 http.dot_segments"},
+      {"GET /health2;x", "400 http.path_parameters"},
+      {"GET /;x/health2", "400 http.path_parameters"},
+      {"GET http://api.test//admin/x", "403 "},
+  };
+  for (const auto& [asked, wanted] : table) {
+    ask(asked);
+    EXPECT_TRUE(last_.starts_with(wanted)) << asked << ": " << last_;
+    EXPECT_EQ(went_up(), "(nothing)") << asked;
+  }
+  ask("GET /public/a;v=1/b");
+  EXPECT_EQ(went_up(), "GET /public/a;v=1/b HTTP/1.1");
+}
+
+TEST_F(Routes, routes_may_keep_what_their_endpoint_tells_apart) {
+  start(R"(routes:
+  - { match: { path_prefix: /objects }, auth: none, path: { encoded_slash: keep, merge_slashes: false }, upstream: one }
+  - { match: { path_prefix: /cut }, auth: none, path: { encoded_slash: keep, merge_slashes: false }, rewrite: { strip_prefix: /cut }, upstream: one }
+)");
+  const std::pair<const char*, const char*> table[] = {
+      {"GET /objects/a%2fb//c?d=//", "GET /objects/a%2Fb//c?d=// HTTP/1.1"},
+      {"GET //objects/a%5cb", "GET //objects/a%5Cb HTTP/1.1"},
+      {"GET //cut//evil.test//x%2Fy", "GET /evil.test//x%2Fy HTTP/1.1"},
+      {"GET /objects/..%2fcut", "(nothing)"},
+      {"GET /objects%2fa", "(nothing)"},
+  };
+  for (const auto& [asked, wanted] : table) {
+    ask(asked);
+    EXPECT_EQ(went_up(), wanted) << asked;
+  }
+}
+
+TEST_F(Routes, spellings_of_a_host_are_one_host) {
+  start(R"(routes:
+  - { match: { host: admin.test }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { match: { host: "*.Inner.test." }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { match: { host: "[2001:db8:0::1]" }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { auth: none, upstream: one }
+)");
+  for (const char* host : {"admin.test", "ADMIN.test:80", "admin.test.", "Admin.test.:8080", "a.inner.test",
+                           "a.INNER.test.", "[2001:DB8::1]", "[2001:db8:0:0:0:0:0:1]:80"}) {
+    ask(std::string{"GET http://"} + host + "/x");
+    EXPECT_TRUE(last_.starts_with("403 ")) << host << ": " << last_;
+  }
+  ask("GET http://other.test/x");
+  EXPECT_EQ(went_up(), "GET /x HTTP/1.1");
+}
+
+TEST_F(Routes, destinations_are_joined_without_leaving_their_host) {
+  start(R"(routes:
+  - { match: { path_prefix: /old }, auth: none, redirect: { to: /, rest: keep } }
+  - { match: { path_prefix: /kept }, auth: none, path: { encoded_slash: keep, merge_slashes: false }, redirect: { to: /, rest: keep } }
+  - { match: { path_prefix: /away }, auth: none, path: { merge_slashes: false }, redirect: { to: "https://new.test", rest: keep } }
+)");
+  const std::pair<const char*, const char*> table[] = {
+      {"GET /old//evil.test/x", "/evil.test/x"},
+      {"GET //old///evil.test", "/evil.test"},
+      {"GET /old", "/"},
+      {"GET /old/", "/"},
+      {"GET /kept//evil.test//x?y", "/evil.test//x?y"},
+      {"GET //kept///evil.test", "/evil.test"},
+      {"GET /kept/%5cevil.test", "/%5Cevil.test"},
+      {"GET /kept/%2fevil.test", "/%2Fevil.test"},
+      {"GET /away//evil.test", "https://new.test/evil.test"},
+      {"GET /away", "https://new.test"},
+      {"GET /away/@evil.test", "https://new.test/@evil.test"},
+  };
+  for (const auto& [asked, wanted] : table) EXPECT_EQ(field(ask(asked), "location"), wanted) << asked;
+}
+
+TEST_F(Routes, answers_to_head_have_no_content_whatever_they_say) {
+  start("routes:\n  - { match: { path_prefix: /a }, auth: none, upstream: one }\n");
+  for (const char* fields : {"", "Bad Name: x\r\n", "Content-Length: x\r\n"}) {
+    RawClient client{world_};
+    client.send(std::string{"HEAD /none HTTP/1.1\r\nHost: api.test\r\n"} + fields + "\r\n");
+    gateway_->run_for(milliseconds{200});
+    const std::string bytes = client.text();
+    ASSERT_NE(bytes.find("\r\n\r\n"), std::string::npos) << fields;
+    EXPECT_TRUE(bytes.ends_with("\r\n\r\n")) << bytes;
+    EXPECT_NE(bytes.find("Content-Length: "), std::string::npos) << bytes;
+  }
+}
+
+TEST_F(Routes, answers_get_a_date_where_they_have_none) {
+  start(R"(routes:
+  - { match: { path: /bare }, auth: none, headers: { response: { remove: [Date] } }, upstream: one }
+  - { auth: none, upstream: one }
+)");
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}});
+  EXPECT_TRUE(field(ask("GET /a"), "date").ends_with(" GMT"));
+  EXPECT_EQ(ask("GET /bare").field("date"), nullptr);
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 0\r\n\r\n"}});
+  EXPECT_EQ(ask("GET /a").values("date"), (std::vector<std::string>{"then"}));
+  EXPECT_EQ(ask("GET /bare").field("date"), nullptr);
 }
 
 TEST_F(Routes, fields_are_set_added_and_removed_in_every_spelling) {
