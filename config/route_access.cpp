@@ -1,6 +1,7 @@
-// What a route asks of those who call, compared with another's, and what its paths may turn into
-// behind it.
+// What a route asks of those who call, compared with another's; what its paths may turn into behind
+// it; what its endpoint is told.
 #include <algorithm>
+#include <set>
 
 #include "config/route_table.h"
 #include "config/sections.h"
@@ -53,6 +54,57 @@ void read_path_rules(Document& document, const YAML::Node& node, PathRules& rule
   bool merges = rules.slashes == PathRules::Slashes::merge;
   section.read_switch("merge_slashes", merges);
   rules.slashes = merges ? PathRules::Slashes::merge : PathRules::Slashes::keep;
+}
+
+void read_forwarding(Document& document, const Section& section, Route& route) {
+  if (section.has("underscores")) {
+    const auto word = document.word(section.get("underscores"), {"drop", "pass", "refuse"});
+    if (word)
+      route.underscores = *word == "pass"     ? http::Underscores::pass
+                          : *word == "refuse" ? http::Underscores::refuse
+                                              : http::Underscores::drop;
+  }
+  if (section.has("forwarded")) {
+    const auto word = document.word(section.get("forwarded"), {"x", "rfc7239", "both", "none"});
+    if (word)
+      route.forwarded = *word == "rfc7239" ? http::ForwardedForm::rfc7239
+                        : *word == "both"  ? http::ForwardedForm::both
+                        : *word == "none"  ? http::ForwardedForm::none
+                                           : http::ForwardedForm::x;
+  }
+  bool sends_via = false;
+  section.read_switch("via", sends_via);
+  route.via = sends_via ? RequestVia::send : RequestVia::none;
+}
+
+// none, or { sampled: 10% }
+void read_tracing(Document& document, Config& config, const YAML::Node& node) {
+  if (node.IsScalar() && node.Scalar() == "none") return;
+  const Section section{document, node, "tracing", {"sampled"}};
+  config.tracing.begins = Tracing::Begins::traces;
+  section.read_percent("sampled", config.tracing.sampled_percent, 0, 100);
+}
+
+void check_circles(Document& document, const Config& config, const std::vector<YAML::Node>& nodes) {
+  const RouteTable table{config.routes};
+  for (size_t begin = 0; begin < config.routes.size(); ++begin) {
+    const Route* route = &config.routes[begin];
+    std::string way;
+    std::set<const Route*> passed;
+    while (route->kind == RouteKind::redirect && route->redirect.to.starts_with('/') &&
+           passed.insert(route).second) {
+      way += route->name + " -> ";
+      const std::string path = route->redirect.to.substr(0, route->redirect.to.find('?'));
+      const Found found =
+          table.find(http::Method::get, route->match.host, path, "", http::Fields{});
+      if (found.route == no_route) break;
+      route = &config.routes[found.route];
+      if (route == &config.routes[begin]) {
+        document.complain(nodes[begin], "these redirects lead in a circle: " + way + route->name);
+        break;
+      }
+    }
+  }
 }
 
 void check_reach(Document& document, const Config& config, const std::vector<YAML::Node>& nodes) {

@@ -329,11 +329,10 @@ void check_place(Document& document, const YAML::Node& node, const Config& confi
 void read_route(Document& document, Config& config, const YAML::Node& node, const RouteNames& names,
                 Seen& seen) {
   const Section section{
-      document,
-      node,
-      "a route",
-      {"name", "match", "auth", "require", "limits", "upgrade", "upstream", "redirect", "respond",
-       "path", "rewrite", "headers", "host", "allow", "deny", "max_body", "cors"}};
+      document, node, "a route", {"name",        "match",     "auth",     "require",  "limits",
+                                  "upgrade",     "upstream",  "redirect", "respond",  "path",
+                                  "underscores", "forwarded", "via",      "rewrite",  "headers",
+                                  "host",        "allow",     "deny",     "max_body", "cors"}};
   Route route;
   const size_t complaints = document.complaints().size();
   if (section.has("match")) read_match(document, section.get("match"), route.match);
@@ -350,29 +349,6 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
   check_name(document, section.has("name") ? section.get("name") : node, config, route, seen);
   if (is_understood) check_place(document, node, config, route, seen);
   config.routes.push_back(std::move(route));
-}
-
-// A redirect to where this gateway redirects again, and so on for ever.
-void check_circles(Document& document, const Config& config, const std::vector<YAML::Node>& nodes) {
-  const RouteTable table{config.routes};
-  for (size_t begin = 0; begin < config.routes.size(); ++begin) {
-    const Route* route = &config.routes[begin];
-    std::string way;
-    std::set<const Route*> passed;
-    while (route->kind == RouteKind::redirect && route->redirect.to.starts_with('/') &&
-           passed.insert(route).second) {
-      way += route->name + " -> ";
-      const std::string path = route->redirect.to.substr(0, route->redirect.to.find('?'));
-      const Found found =
-          table.find(http::Method::get, route->match.host, path, "", http::Fields{});
-      if (found.route == no_route) break;
-      route = &config.routes[found.route];
-      if (route == &config.routes[begin]) {
-        document.complain(nodes[begin], "these redirects lead in a circle: " + way + route->name);
-        break;
-      }
-    }
-  }
 }
 
 }  // namespace

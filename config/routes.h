@@ -13,6 +13,7 @@
 #include "config/key_part.h"
 #include "core/cidr.h"
 #include "core/clock.h"
+#include "http/hygiene.h"
 #include "http/message.h"
 
 namespace sluice::config {
@@ -69,7 +70,11 @@ struct HeaderEdits {
   [[nodiscard]] bool empty() const { return remove.empty() && set.empty() && add.empty(); }
 };
 
-// What may stand in a path beside names: some endpoints take it for other segments than Sluice does.
+// Whether the endpoint is told that there is a proxy; some stop compressing when they see it.
+enum class RequestVia : uint8_t { none, send };
+
+// What may stand in a path beside names: some endpoints take it for other segments than Sluice
+// does.
 struct PathRules {
   enum class EncodedSlash : uint8_t { refuse, keep };  // %2F and %5C
   enum class Slashes : uint8_t { merge, keep };        // runs of them, in what is forwarded
@@ -157,6 +162,9 @@ struct Route {
   std::optional<Cors> cors;
   TrafficSplit to;  // of RouteKind::upstream
   PathRules path;
+  http::Underscores underscores = http::Underscores::drop;
+  http::ForwardedForm forwarded = http::ForwardedForm::x;
+  RequestVia via = RequestVia::none;
   Rewrite rewrite;
   HeaderEdits request_edits, response_edits;
   HostMode host_mode = HostMode::preserve;
@@ -166,8 +174,8 @@ struct Route {
   uint16_t label = 0;  // by the generation
 };
 
-// Whether some request that `lax` lets pass may be refused by `strict`: by token, requirement, address
-// or limit.
+// Whether some request that `lax` lets pass may be refused by `strict`: by token, requirement,
+// address or limit.
 [[nodiscard]] bool asks_more(const Route& strict, const Route& lax);
 
 }  // namespace sluice::config

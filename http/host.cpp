@@ -42,7 +42,9 @@ bool is_name(std::string_view name) {
   return !name.empty();
 }
 
-bool is_port(std::string_view port) {
+}  // namespace
+
+bool is_valid_port(std::string_view port) {
   if (port.size() > 5) return false;
   unsigned number = 0;
   for (const char c : port) {
@@ -51,8 +53,6 @@ bool is_port(std::string_view port) {
   }
   return number > 0 && number <= 65535;
 }
-
-}  // namespace
 
 bool is_valid_authority(std::string_view authority) {
   if (authority.empty() || authority.size() > 261) return false;
@@ -69,7 +69,19 @@ bool is_valid_authority(std::string_view authority) {
   if (end == authority.size()) return true;
   if (authority[end] != ':') return false;
   // "host:" is the default port (RFC 3986 3.2.3).
-  return end + 1 == authority.size() || is_port(authority.substr(end + 1));
+  return end + 1 == authority.size() || is_valid_port(authority.substr(end + 1));
+}
+
+bool is_same_authority(std::string_view a, std::string_view b) {
+  if (!is_valid_authority(a) || !is_valid_authority(b)) return false;
+  const auto port = [](std::string_view authority) {
+    const size_t colon = authority.rfind(':');
+    const bool has_port = colon != std::string_view::npos && !authority.ends_with(']');
+    const std::string_view text = has_port ? authority.substr(colon + 1) : std::string_view{};
+    return text.empty() ? std::string_view{"80"} : text;
+  };
+  std::array<char, host_bytes_max> one, other;
+  return port(a) == port(b) && canonical_host(a, one) == canonical_host(b, other);
 }
 
 std::string_view canonical_host(std::string_view authority, std::span<char> memory) {

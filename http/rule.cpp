@@ -21,6 +21,8 @@ std::string_view reason_code(Rule rule) {
     case Rule::head_too_large: return "http.head_too_large";
     case Rule::too_many_fields: return "http.too_many_fields";
     case Rule::field_name: return "http.field_name";
+    case Rule::underscore: return "http.underscore";
+    case Rule::max_forwards: return "http.max_forwards";
     case Rule::obs_fold: return "http.obs_fold";
     case Rule::bare_cr: return "http.bare_cr";
     case Rule::bare_lf: return "http.bare_lf";

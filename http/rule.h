@@ -24,6 +24,7 @@ enum class Rule : uint8_t {
   head_too_large,
   too_many_fields,
   field_name,  // not a token, or blanks before the colon (RFC 9112 5.1)
+  underscore,  // a '_' in a name, on a route that refuses those
   obs_fold,    // a folded line (RFC 9112 5.2)
   bare_cr,     // RFC 9112 2.2
   bare_lf,     // RFC 9112 2.2; llhttp agrees only in strict mode
@@ -38,6 +39,7 @@ enum class Rule : uint8_t {
   chunk_size,           // RFC 9112 7.1
   chunk_extension,      // more than 256 bytes of them in a message
   trailer,              // malformed, or more than 8 KiB
+  max_forwards,         // of OPTIONS: no number, or given twice (RFC 9110 7.6.2)
   expectation,          // an Expect other than 100-continue (RFC 9110 10.1.1)
   body_too_large,
 };

@@ -53,7 +53,7 @@ void Exchange::reply(Worker& worker, const LocalReply& local) {
   const size_t size = write_local_reply(reply_, answer,
                                         {.method = method,
                                          .version = request_.version,
-                                         .request_id = {request_id_.data(), request_id_.size()},
+                                         .request_id = request_id(),
                                          .date = worker.http_date(),
                                          .more = more});
   to_downstream_.add({reply_.data(), size});
@@ -301,7 +301,7 @@ void Exchange::record(Worker& worker) {
     return from == core::Instant{} || to < from ? core::Duration{0} : to - from;
   };
   std::array<char, core::SocketAddress::address_text_max> client;
-  worker.log({.request_id = {request_id_.data(), request_id_.size()},
+  worker.log({.request_id = request_id(),
               .method = understood ? request_.method_text : std::string_view{"-"},
               .path = understood ? request_.path : std::string_view{"-"},
               .status = response_status_,

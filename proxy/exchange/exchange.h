@@ -177,6 +177,7 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void on_upstream_silent(Worker& worker);
   void drop_upstream(Worker& worker);
   void release_generation();
+  void note_underscored(Worker& worker, uint32_t count);
 
   // exchange_request.cpp: the request's way up
   void build_first_flight(Worker& worker);
@@ -233,10 +234,15 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void edit_response();
   [[nodiscard]] std::string_view rewritten_target(std::span<char> memory) const;
   [[nodiscard]] std::string_view host_for_endpoint() const;
+  // exchange_additions.cpp: what is added on the way
+  [[nodiscard]] static size_t without_edited(std::span<http::AddedField> added,
+                                             const config::HeaderEdits& of_route);
+  [[nodiscard]] std::string_view mapped_location(std::span<char> memory);
+  [[nodiscard]] bool count_hop(Worker& worker);
   [[nodiscard]] std::span<const http::AddedField> added_upstream(
       std::span<http::AddedField> memory) const;
   [[nodiscard]] std::span<const http::AddedField> added_downstream(
-      std::span<http::AddedField> memory) const;
+      std::span<http::AddedField> memory, std::string_view location) const;
   [[nodiscard]] std::span<const http::AddedField> added_to_reply(std::span<http::AddedField> memory,
                                                                  const LocalReply& answer) const;
   [[nodiscard]] size_t add_cors(std::span<http::AddedField> memory) const;
@@ -254,6 +260,9 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   void record(Worker& worker);
 
   [[nodiscard]] std::span<std::byte> request_area() const { return request_buffer_.receive_area(); }
+  [[nodiscard]] std::string_view request_id() const {
+    return taken_id_.empty() ? std::string_view{made_id_.data(), made_id_.size()} : taken_id_;
+  }
   [[nodiscard]] bool response_begun() const { return response_status_ != 0; }
   [[nodiscard]] const config::Config& config() const { return generation_->config(); }
   [[nodiscard]] const config::Route& route() const { return config().routes[route_]; }
@@ -335,7 +344,10 @@ class Exchange : public core::ListNode<WaitingTag>, public core::ListNode<KeyWai
   auth::Attempt attempt_;
   uint16_t would_refuse_ = limiter::no_limit;  // a limit in dry run, in Labels::limits
   core::SocketAddress client_;
-  std::array<char, 32> request_id_;
+  std::array<char, 32> made_id_;
+  std::string_view taken_id_;  // of a trusted peer, in its place
+  http::Trust trust_ = http::Trust::none;
+  std::optional<uint32_t> hops_left_;  // Max-Forwards of what is forwarded
   uint64_t body_bytes_ = 0;
   uint64_t sent_before_ = 0;
   uint64_t bytes_out_ = 0;

@@ -150,15 +150,17 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
   http::drop_response_fields(response_, response_framing_);
   edit_response();
   note_repairs(worker);
+  std::array<char, limits::target_bytes_max + config::rewrite_bytes_max> place;
+  const std::string_view location = mapped_location(place);
   http::Writer writer{piece.complete ? response_buffer_.send_area_behind(response_received_)
                                      : response_buffer_.send_area()};
   http::write_response_head(writer, response_,
                             {.framing = response_framing_,
                              .persistence = persistence_,
                              .client_version = request_.version,
-                             .request_id = {request_id_.data(), request_id_.size()},
+                             .request_id = request_id(),
                              .date = lacks_date() ? worker.http_date() : std::string_view{},
-                             .more = added_downstream(worker.added_fields())});
+                             .more = added_downstream(worker.added_fields(), location)});
   if (request_side_ == RequestSide::done) release_generation();
 
   down_.is_bulk = true;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "proxy/exchange/exchange.h"
+#include "proxy/exchange/joined.h"
 #include "proxy/worker.h"
 
 namespace sluice::proxy {
@@ -154,22 +155,6 @@ std::span<const http::AddedField> Exchange::added_to_reply(std::span<http::Added
   return memory.first(count);
 }
 
-// --- joined together -------------------------------------------------------------------------
-
-namespace {
-
-// A prefix and what remains of a path: one slash between them where something remains. What begins
-// with two would be a host for those who follow it (RFC 3986 4.2, CWE-601).
-void put_joined(http::Writer& writer, std::string_view prefix, std::string_view rest) {
-  const bool has_slash = rest.starts_with('/');
-  while (rest.starts_with('/')) rest.remove_prefix(1);
-  writer.put(prefix);
-  if (has_slash && !prefix.ends_with('/')) writer.put("/");
-  writer.put(rest);
-}
-
-}  // namespace
-
 // --- answers ---------------------------------------------------------------------------------
 
 // The query is passed on unless the destination has one of its own.
@@ -240,31 +225,6 @@ std::string_view Exchange::host_for_endpoint() const {
     case config::HostMode::name: return route().host;
   }
   SLUICE_UNREACHABLE();
-}
-
-namespace {
-
-size_t add_edits(const config::HeaderEdits& edits, std::span<http::AddedField> memory) {
-  size_t count = 0;
-  for (const auto* list : {&edits.set, &edits.add}) {
-    for (const config::HeaderEdits::NamedValue& field : *list)
-      memory[count++] = {field.name, field.value};
-  }
-  return count;
-}
-
-}  // namespace
-
-std::span<const http::AddedField> Exchange::added_upstream(
-    std::span<http::AddedField> memory) const {
-  const size_t identity = add_identity(memory);
-  return memory.first(identity + add_edits(route().request_edits, memory.subspan(identity)));
-}
-
-std::span<const http::AddedField> Exchange::added_downstream(
-    std::span<http::AddedField> memory) const {
-  const size_t edits = add_edits(route().response_edits, memory);
-  return memory.first(edits + (route().cors ? add_cors(memory.subspan(edits)) : 0));
 }
 
 }  // namespace sluice::proxy

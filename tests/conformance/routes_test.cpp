@@ -155,8 +155,9 @@ TEST_F(Routes, spellings_of_a_host_are_one_host) {
   - { match: { host: "[2001:db8:0::1]" }, auth: none, respond: { status: 403, body: "guarded" } }
   - { auth: none, upstream: one }
 )");
-  for (const char* host : {"admin.test", "ADMIN.test:80", "admin.test.", "Admin.test.:8080", "a.inner.test",
-                           "a.INNER.test.", "[2001:DB8::1]", "[2001:db8:0:0:0:0:0:1]:80"}) {
+  for (const char* host :
+       {"admin.test", "ADMIN.test:80", "admin.test.", "Admin.test.:8080", "a.inner.test",
+        "a.INNER.test.", "[2001:DB8::1]", "[2001:db8:0:0:0:0:0:1]:80"}) {
     ask(std::string{"GET http://"} + host + "/x");
     EXPECT_TRUE(last_.starts_with("403 ")) << host << ": " << last_;
   }
@@ -183,7 +184,8 @@ TEST_F(Routes, destinations_are_joined_without_leaving_their_host) {
       {"GET /away", "https://new.test"},
       {"GET /away/@evil.test", "https://new.test/@evil.test"},
   };
-  for (const auto& [asked, wanted] : table) EXPECT_EQ(field(ask(asked), "location"), wanted) << asked;
+  for (const auto& [asked, wanted] : table)
+    EXPECT_EQ(field(ask(asked), "location"), wanted) << asked;
 }
 
 TEST_F(Routes, answers_to_head_have_no_content_whatever_they_say) {
@@ -210,6 +212,116 @@ TEST_F(Routes, answers_get_a_date_where_they_have_none) {
   origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 0\r\n\r\n"}});
   EXPECT_EQ(ask("GET /a").values("date"), (std::vector<std::string>{"then"}));
   EXPECT_EQ(ask("GET /bare").field("date"), nullptr);
+}
+
+TEST_F(Routes, applications_learn_how_they_were_reached) {
+  start(R"(trusted: [10.0.0.0/24]
+routes:
+  - { match: { path_prefix: /shop }, auth: none, rewrite: { strip_prefix: /shop, add_prefix: /app }, via: true, upstream: one }
+  - { match: { path_prefix: /none }, auth: none, forwarded: none, upstream: one }
+  - { auth: none, upstream: one }
+)");
+  ask("GET /shop/x",
+      "X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.test\r\nX-Request-Id: "
+      "abc\r\nX-Forwarded-Ssl: on\r\n");
+  const Message up = origin_.messages().back();
+  EXPECT_EQ(field(up, "x-forwarded-proto"), "https");
+  EXPECT_EQ(field(up, "x-forwarded-host"), "shop.test");
+  EXPECT_EQ(field(up, "x-forwarded-port"), "443");
+  EXPECT_EQ(field(up, "x-forwarded-prefix"), "/shop");
+  EXPECT_EQ(field(up, "x-forwarded-ssl"), "on");
+  EXPECT_EQ(field(up, "x-request-id"), "abc");
+  EXPECT_EQ(field(up, "via"), "1.1 sluice");
+  EXPECT_EQ(up.field("traceparent"), nullptr);
+  ask("GET /none", "X-Forwarded-Proto: https\r\nForwarded: for=x\r\n");
+  for (const char* name : {"x-forwarded-for", "x-forwarded-proto", "forwarded", "via"})
+    EXPECT_EQ(origin_.messages().back().field(name), nullptr) << name;
+}
+
+TEST_F(Routes, places_that_an_endpoint_names_are_mapped_back) {
+  start(R"(routes:
+  - { match: { path_prefix: /shop }, auth: none, rewrite: { strip_prefix: /shop, add_prefix: /app }, upstream: one }
+  - { auth: none, upstream: one }
+)");
+  const std::pair<const char*, const char*> table[] = {
+      {"/login", "/shop/login"},
+      {"/app/login?a=1", "/shop/login?a=1"},
+      {"/", "/shop/"},
+      {"/shop/login", "/shop/login"},
+      {"http://127.0.0.1:9001/login", "/shop/login"},
+      {"http://127.0.0.1:9001", "/shop/"},
+      {"//127.0.0.1:9001//evil.test", "/shop/evil.test"},
+      {"http://127.0.0.1:9001/shop/x", "/shop/x"},
+      {"https://other.test/login", "https://other.test/login"},
+      {"//evil.test", "//evil.test"},
+      {"login", "login"},
+  };
+  for (const auto& [said, wanted] : table) {
+    origin_.answer_with({.pieces = {std::string{"HTTP/1.1 302 Found\r\nLocation: "} + said +
+                                    "\r\nContent-Length: 0\r\n\r\n"}});
+    EXPECT_EQ(ask("GET /shop/x").values("location"), (std::vector<std::string>{wanted})) << said;
+    EXPECT_EQ(field(ask("GET /x"), "location"), said);
+  }
+}
+
+TEST_F(Routes, options_go_through_as_many_as_they_say) {
+  start(
+      "routes:\n  - { match: { path_prefix: /, methods: [GET, OPTIONS] }, auth: none, upstream: "
+      "one }\n");
+  const Message answer = ask("OPTIONS /a", "Max-Forwards: 0\r\n");
+  EXPECT_EQ(last_, "204");
+  EXPECT_EQ(field(answer, "allow"), "GET, OPTIONS");
+  EXPECT_EQ(went_up(), "(nothing)");
+  ask("OPTIONS /a", "Max-Forwards: 5\r\n");
+  EXPECT_EQ(origin_.messages().back().values("max-forwards"), (std::vector<std::string>{"4"}));
+  ask("GET /a", "Max-Forwards: 0\r\n");
+  EXPECT_EQ(origin_.messages().back().values("max-forwards"), (std::vector<std::string>{"0"}));
+  origin_.forget();
+  for (const char* bad :
+       {"Max-Forwards: x\r\n", "Max-Forwards: \r\n", "Max-Forwards: 1\r\nMax-Forwards: 2\r\n"}) {
+    ask("OPTIONS /a", bad);
+    EXPECT_EQ(last_, "400 http.max_forwards") << bad;
+  }
+  EXPECT_EQ(went_up(), "(nothing)");
+}
+
+TEST_F(Routes, fields_with_underscores_are_dropped_passed_or_refused) {
+  start(R"(routes:
+  - { match: { path_prefix: /pass }, auth: none, underscores: pass, upstream: one }
+  - { match: { path_prefix: /refuse }, auth: none, underscores: refuse, upstream: one }
+  - { auth: none, upstream: one }
+)");
+  const std::string fields = "api_key: k\r\nX_Forwarded_For: 1.1.1.1\r\nContent_Length: 5\r\n";
+  ask("GET /a", fields);
+  EXPECT_EQ(origin_.messages().back().field("api_key"), nullptr);
+  ask("GET /pass", fields);
+  EXPECT_EQ(field(origin_.messages().back(), "api_key"), "k");
+  EXPECT_EQ(origin_.messages().back().field("x_forwarded_for"), nullptr);
+  EXPECT_EQ(origin_.messages().back().field("content_length"), nullptr);
+  ask("GET /refuse", fields);
+  EXPECT_EQ(last_, "400 http.underscore");
+}
+
+TEST_F(Routes, traces_begin_where_they_are_asked_for) {
+  for (const auto& [tracing, wanted] :
+       {std::pair{"none", "(none)"}, std::pair{"{ sampled: 100% }", "-01"},
+        std::pair{"{ sampled: 0% }", "-00"}}) {
+    const std::string text = std::string{"tracing: "} + tracing + R"(
+routes:
+  - { match: { path_prefix: /r }, auth: none, headers: { request: { remove: [Traceparent] } }, upstream: one }
+  - { auth: none, upstream: one }
+)";
+    if (gateway_ == nullptr)
+      start(text);
+    else
+      gateway_->reload(read(text));
+    ask("GET /a");
+    EXPECT_TRUE(field(origin_.messages().back(), "traceparent").ends_with(wanted)) << tracing;
+    ask("GET /r");
+    EXPECT_EQ(origin_.messages().back().field("traceparent"), nullptr) << tracing;
+    ask("GET /a", "traceparent: theirs\r\n");
+    EXPECT_EQ(field(origin_.messages().back(), "traceparent"), "theirs") << tracing;
+  }
 }
 
 TEST_F(Routes, fields_are_set_added_and_removed_in_every_spelling) {

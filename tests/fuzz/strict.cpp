@@ -67,7 +67,7 @@ bool is_host(std::string_view host) {
   if (host == "." || host.front() == '.' || host.find("..") != std::string_view::npos) return false;
   for (size_t i = 0; i < host.size(); ++i) {
     if (std::isalnum(static_cast<unsigned char>(host[i])) == 0 &&
-               std::string_view{"-._~!$&'()*+,;="}.find(host[i]) == std::string_view::npos) {
+        std::string_view{"-._~!$&'()*+,;="}.find(host[i]) == std::string_view::npos) {
       return false;
     }
   }
@@ -109,7 +109,8 @@ std::optional<std::string> decoded(std::string_view segment) {
     if (value == 0) return std::nullopt;
     // Overlong forms of UTF-8.
     const auto after = [&] {
-      if (i + 5 >= segment.size() || segment[i + 3] != '%' || !is_hex(segment[i + 4]) || !is_hex(segment[i + 5]))
+      if (i + 5 >= segment.size() || segment[i + 3] != '%' || !is_hex(segment[i + 4]) ||
+          !is_hex(segment[i + 5]))
         return 0UL;
       return std::strtoul(std::string{segment.substr(i + 4, 2)}.c_str(), nullptr, 16);
     }();

@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "core/random.h"
-#include "http/host.h"
+#include "http/forwarded.h"
 #include "http/head_scanner.h"
+#include "http/host.h"
 #include "http/hygiene.h"
 #include "http/parser.h"
 #include "http/serializer.h"
@@ -200,7 +201,7 @@ TEST(Target, paths_have_one_form) {
       {"/a//../b", "/b"},
       {"/a/b//../c", "/a/c"},
       {"/%61", "/a"},
-      {"/%2e%2E/a", "/a"},
+      {"/%2e%2E/a", "refused"},
       {"/a%2fb", "/a%2Fb"},
       {"/a%5cb", "/a%5Cb"},
       {"/%7Ea", "/~a"},
@@ -271,9 +272,11 @@ TEST(Host, one_host_has_one_form) {
       {"", ""},
   };
   std::array<char, host_bytes_max> memory;
-  for (const auto& [given, wanted] : table) EXPECT_EQ(canonical_host(given, memory), wanted) << given;
-  for (const char* bad : {"[:::::]", "[1.2.3.4]", "[::1", "[::1]x", "[fe80::1%25eth0]", "[v1.x]", "[]",
-                          ".", "..", ".a", "a..b", "a..", "%61.example", "a:0", "a:65536", "a@b", ""})
+  for (const auto& [given, wanted] : table)
+    EXPECT_EQ(canonical_host(given, memory), wanted) << given;
+  for (const char* bad :
+       {"[:::::]", "[1.2.3.4]", "[::1", "[::1]x", "[fe80::1%25eth0]", "[v1.x]", "[]", ".", "..",
+        ".a", "a..b", "a..", "%61.example", "a:0", "a:65536", "a@b", ""})
     EXPECT_FALSE(is_valid_authority(bad)) << bad;
   for (const char* good : {"a.example.", "a:", "a_b", "[::1]:80", "[::ffff:1.2.3.4]"})
     EXPECT_TRUE(is_valid_authority(good)) << good;
@@ -439,12 +442,22 @@ TEST(Hygiene, what_is_for_this_hop_or_ours_to_set_is_dropped) {
   RequestHead head;
   Parser parser;
   ASSERT_EQ(parser.parse_request({bytes.data(), bytes.size()}, head), Rule::none);
-  drop_request_fields(head);
-  std::string kept;
-  for (const Field& field : head.fields) {
-    if (field.disposition == Disposition::keep) kept += std::string{head.fields.name(field)} + ";";
-  }
-  EXPECT_EQ(kept, "Authorization;Accept;accept;");
+  EXPECT_EQ(drop_request_fields(head, {}), 1U);
+  const auto kept = [&] {
+    std::string names;
+    for (Field& field : head.fields) {
+      if (field.disposition == Disposition::keep)
+        names += std::string{head.fields.name(field)} + ";";
+      field.disposition = Disposition::keep;
+    }
+    return names;
+  };
+  EXPECT_EQ(kept(), "Authorization;Accept;accept;");
+  // What is known by another spelling is dropped even where '_' may pass.
+  EXPECT_EQ(drop_request_fields(head, {.underscores = Underscores::pass}), 1U);
+  EXPECT_EQ(kept(), "Authorization;Accept;accept;");
+  EXPECT_EQ(drop_request_fields(head, {.trust = Trust::peer}), 1U);
+  EXPECT_EQ(kept(), "Authorization;Forwarded;X-Real-IP;Accept;accept;");
 }
 
 TEST(Serializer, request_is_built_anew) {
@@ -454,11 +467,11 @@ TEST(Serializer, request_is_built_anew) {
   RequestHead head;
   Parser parser;
   ASSERT_EQ(parser.parse_request({bytes.data(), bytes.size()}, head), Rule::none);
-  drop_request_fields(head);
+  EXPECT_EQ(drop_request_fields(head, {}), 0U);
   std::array<std::byte, 1024> memory;
   Writer writer{memory};
   write_request_head(writer, head,
-                     {.client_address = "10.0.0.1",
+                     {.forwarding = {.peer = "10.0.0.1"},
                       .default_host = "unused",
                       .request_id = "id",
                       .traceparent = "tp"});
@@ -466,8 +479,48 @@ TEST(Serializer, request_is_built_anew) {
   EXPECT_EQ((std::string{reinterpret_cast<const char*>(written.data()), written.size()}),
             "POST /b?c HTTP/1.1\r\nHost: api.test\r\nX-A: b\r\nX-Forwarded-For: "
             "10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
-            "X-Forwarded-Host: api.test\r\nX-Request-Id: id\r\ntraceparent: tp\r\nContent-Length: "
+            "X-Forwarded-Host: api.test\r\nX-Forwarded-Port: 80\r\nX-Request-Id: "
+            "id\r\ntraceparent: tp\r\nContent-Length: "
             "5\r\n\r\n");
+}
+
+TEST(Forwarding, what_a_trusted_peer_says_is_taken_if_it_is_well_formed) {
+  const auto written = [](const std::string& fields, Forwarding ours) {
+    std::string bytes = with(fields);
+    RequestHead head;
+    Parser parser;
+    if (parser.parse_request({bytes.data(), bytes.size()}, head) != Rule::none)
+      return std::string{"refused"};
+    std::array<std::byte, 4096> memory;
+    Writer writer{memory};
+    ours.peer = "10.0.0.1";
+    ours.host = "api.test:8000";
+    write_forwarding(writer, head.fields, read_forwarding(head.fields, ours));
+    return std::string{reinterpret_cast<const char*>(memory.data()), writer.size()};
+  };
+  const std::string said =
+      "X-Forwarded-Proto: https, http\r\nX-Forwarded-Host: shop.test\r\nX-Forwarded-For: "
+      "192.0.2.1\r\n"
+      "X-Forwarded-Prefix: /outer/\r\nForwarded: for=192.0.2.1\r\n";
+  EXPECT_EQ(written(said, {.trust = Trust::peer, .prefix = "/shop"}),
+            "X-Forwarded-For: 192.0.2.1, 10.0.0.1\r\nX-Forwarded-Proto: https\r\n"
+            "X-Forwarded-Host: shop.test\r\nX-Forwarded-Port: 443\r\nX-Forwarded-Prefix: "
+            "/outer/shop\r\n");
+  EXPECT_EQ(
+      written(said, {.prefix = "/shop"}),
+      "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
+      "X-Forwarded-Host: api.test:8000\r\nX-Forwarded-Port: 8000\r\nX-Forwarded-Prefix: /shop\r\n");
+  EXPECT_EQ(written(said, {.form = ForwardedForm::rfc7239, .trust = Trust::peer}),
+            "Forwarded: for=192.0.2.1, for=10.0.0.1;proto=https;host=\"shop.test\"\r\n");
+  EXPECT_EQ(written(said, {.form = ForwardedForm::rfc7239}),
+            "Forwarded: for=10.0.0.1;proto=http;host=\"api.test:8000\"\r\n");
+  const std::string ours = written("", {.trust = Trust::peer});
+  for (const char* bad :
+       {"X-Forwarded-Proto: ftp\r\n", "X-Forwarded-Host: a b\r\n", "X-Forwarded-Host: a@b\r\n",
+        "X-Forwarded-Port: 0\r\n", "X-Forwarded-Port: 65536\r\n", "X-Forwarded-Port: -1\r\n",
+        "X-Forwarded-Prefix: //evil.test\r\n", "X-Forwarded-Prefix: /a/../b\r\n",
+        "X-Forwarded-Prefix: x\r\n"})
+    EXPECT_EQ(written(bad, {.trust = Trust::peer}), ours) << bad;
 }
 
 TEST(Serializer, chunk_is_framed_where_it_lies) {
