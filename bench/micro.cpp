@@ -49,7 +49,7 @@ void request_head_from_bytes_to_upstream_head(benchmark::State& state) {
     const auto outcome = scanner.scan(bytes);
     http::Parser parser;
     benchmark::DoNotOptimize(parser.parse_request({bytes.data(), outcome.end}, *head));
-    http::drop_request_fields(*head);
+    http::drop_request_fields(*head, {});
     http::Writer writer{out};
     http::write_request_head(writer, *head,
                              {.client_address = "10.1.2.3",

@@ -159,6 +159,13 @@ enum class Sandbox : uint8_t { off, on };
 // Whether whoever connects to a unix socket is trusted like a peer of Config::trusted.
 enum class TrustUnix : uint8_t { no, yes };
 
+// Whether a trace begins with a request that brings none (W3C Trace Context).
+struct Tracing {
+  enum class Begins : uint8_t { none, traces };
+  Begins begins = Begins::none;
+  uint32_t sampled_percent = 100;
+};
+
 // Immutable once it is published, and shared by all cores. Made by the command line or
 // read_config(); complete() derives what follows from the rest.
 struct Config {
@@ -192,6 +199,7 @@ struct Config {
   Sandbox sandbox = Sandbox::on;
   DemoRoutes demo_routes = DemoRoutes::off;
   std::vector<Route> routes;  // most specific first, once complete
+  Tracing tracing;
   Timeouts timeouts;
   Bounds bounds;
 

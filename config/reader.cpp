@@ -180,9 +180,9 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
       roots.emplace_back(
           *document, document->root(), "the configuration",
           std::initializer_list<std::string_view>{
-              "listen", "workers", "trusted", "auth", "revoked", "failed_tokens", "limits",
-              "limiter", "upstreams", "routes", "log", "user", "sandbox", "include", "timeouts",
-              "drain", "resolver", "control", "reload_on_change"});
+              "listen", "workers", "trusted", "auth", "revoked", "tracing", "failed_tokens",
+              "limits", "limiter", "upstreams", "routes", "log", "user", "sandbox", "include",
+              "timeouts", "drain", "resolver", "control", "reload_on_change"});
     } else {
       roots.emplace_back(
           *document, document->root(), "an included file",
@@ -214,6 +214,7 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
   if (root.has("resolver")) read_resolver(main, config, root.get("resolver"));
   each("auth", read_auth);
   if (root.has("revoked")) read_revoked(main, config, root.get("revoked"));
+  if (root.has("tracing")) read_tracing(main, config, root.get("tracing"));
   if (root.has("failed_tokens")) read_failed_tokens(main, config, root.get("failed_tokens"));
   RouteNames names;
   for (const AuthConfig& entry : config.auth) names.auth.push_back(entry.provider.name);

@@ -5,6 +5,7 @@
 #include "config/sections.h"
 #include "http/field.h"
 #include "http/hygiene.h"
+#include "http/host.h"
 #include "http/uri.h"
 
 namespace sluice::config {
@@ -119,7 +120,8 @@ void read_rewrite(Document& document, const YAML::Node& node, const RouteMatch& 
                                                        rewrite.strip_prefix + "; its path is " +
                                                        match.path);
   }
-  if (std::max(rewrite.add_prefix.size(), rewrite.path.size()) > rewrite_bytes_max)
+  if (std::max({rewrite.strip_prefix.size(), rewrite.add_prefix.size(), rewrite.path.size()}) >
+      rewrite_bytes_max)
     document.complain(node,
                       "a new path has at most " + std::to_string(rewrite_bytes_max) + " bytes");
 }
@@ -325,6 +327,8 @@ void read_route_actions(Document& document, Config& config, const Section& secti
     if (headers.has("response"))
       read_edits(document, headers.get("response"), "headers.response", route.response_edits);
   }
+  read_forwarding(document, section, route);
+  if (section.has("path")) read_path_rules(document, section.get("path"), route.path);
   if (section.has("rewrite"))
     read_rewrite(document, section.get("rewrite"), route.match, route.rewrite);
   read_host_mode(document, section, route);
@@ -346,7 +350,7 @@ void read_route_actions(Document& document, Config& config, const Section& secti
     read_destinations(document, config, section.get("upstream"), route.to);
   }
   if (route.kind == RouteKind::upstream) return;
-  for (const std::string_view key : {"rewrite", "upgrade", "host"}) {
+  for (const std::string_view key : {"rewrite", "upgrade", "host", "forwarded", "via"}) {
     if (section.has(key))
       document.complain(section.get(key),
                         std::string{key} + " means nothing where no upstream gets the request");

@@ -9,13 +9,13 @@
 #include <tuple>
 
 #include "http/field.h"
+#include "http/host.h"
 #include "http/uri.h"
 
 namespace sluice::config {
 
 namespace {
 
-constexpr size_t host_bytes_max = 255;
 constexpr size_t depth_bound = 64;  // deeper prefixes are refused with the configuration
 constexpr uint32_t any_host = 1;
 
@@ -26,12 +26,6 @@ uint64_t hash_of(std::string_view text, uint64_t seed) {
 }
 uint64_t place_seed(uint32_t host, Path kind) {
   return uint64_t{host} << 1 | static_cast<uint64_t>(kind);
-}
-
-std::string_view without_port(std::string_view authority) {
-  if (!authority.empty() && authority.front() == '[')
-    return authority.substr(0, authority.find(']') + 1);
-  return authority.substr(0, authority.find(':'));
 }
 
 size_t depth_of(std::string_view path) {
@@ -89,8 +83,10 @@ RouteTable::RouteTable(const std::vector<Route>& routes) : routes_(routes) {
         numbers.emplace(route.match.host, static_cast<uint32_t>(numbers.size()) + 1).first->second;
     has_exact_ |= route.match.path_kind == Path::exact;
     has_suffixes_ |= route.match.host.starts_with("*.");
-    if (route.match.path_kind == Path::prefix)
+    if (route.match.path_kind == Path::prefix) {
       depth_max_ = std::max(depth_max_, depth_of(route.match.path));
+      prefix_bytes_max_ = std::max(prefix_bytes_max_, route.match.path.size());
+    }
     groups[{host, route.match.path_kind, route.match.path}].push_back(index);
   }
   roots_.resize(numbers.size() + 1);
@@ -167,6 +163,7 @@ bool RouteTable::ask_host(uint32_t number, const Request& request, Found& found)
       ask_place(hash(request.path, Path::exact), Path::exact, request.path, request, found))
     return true;
   for (size_t depth = request.depth; depth > 0; --depth) {
+    if (request.cuts[depth] > prefix_bytes_max_) continue;
     const std::string_view prefix = request.path.substr(0, request.cuts[depth]);
     if (ask_place(hash(prefix, Path::prefix), Path::prefix, prefix, request, found)) return true;
   }
@@ -191,12 +188,9 @@ Found RouteTable::find(http::Method method, std::string_view host, std::string_v
   if (request.depth < depth_max_ && path.size() > 1 && path.front() == '/')
     request.cuts[++request.depth] = static_cast<uint16_t>(path.size());
 
-  host = without_port(host);
-  std::array<char, host_bytes_max + 1> lower;
-  if (hosts_.size() > 2 && !host.empty() && host.size() < lower.size()) {
-    std::transform(host.begin(), host.end(), lower.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
-    std::string_view name{lower.data(), host.size()};
+  std::array<char, http::host_bytes_max> lower;
+  if (hosts_.size() > 2 && !host.empty()) {
+    std::string_view name = http::canonical_host(host, lower);
     if (const uint32_t number = host_number(name); number != 0 && ask_host(number, request, found))
       return found;
     // "*.example" for "a.example": the label before the dot makes room for the star.

@@ -34,7 +34,7 @@ class RouteTable {
  public:
   // `routes` outlive the table.
   explicit RouteTable(const std::vector<Route>& routes);
-  // `host` may carry a port, in any case; `path` is normalised.
+  // `host` as http::canonical_host() takes it; `path` as http::matched_path() makes it.
   [[nodiscard]] Found find(http::Method method, std::string_view host, std::string_view path,
                            std::string_view query, const http::Fields& fields) const;
   // Whether the first is asked before the other where both fit.
@@ -68,7 +68,8 @@ class RouteTable {
   std::vector<Place> roots_;  // of "/", by host number
   bool has_suffixes_ = false;
   bool has_exact_ = false;
-  size_t depth_max_ = 0;  // segments of the deepest prefix
+  size_t depth_max_ = 0;         // segments of the deepest prefix
+  size_t prefix_bytes_max_ = 0;  // of the longest prefix
 };
 
 }  // namespace sluice::config

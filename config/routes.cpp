@@ -2,12 +2,14 @@
 #include "config/routes.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <tuple>
 
 #include "config/route_table.h"
 #include "config/sections.h"
+#include "http/host.h"
 #include "http/uri.h"
 
 namespace sluice::config {
@@ -24,8 +26,14 @@ std::string lower(std::string text) {
   return text;
 }
 
-// The path that requests are matched by is normalised; a rule that is not would never match.
+std::string matched_form(std::string_view path) {
+  std::string memory(3 * path.size(), '\0');
+  return std::string{http::matched_path(path, memory)};
+}
+
 }  // namespace
+
+// The path that requests are matched by is normalised; a rule that is not would never match.
 
 void read_path(Document& document, const YAML::Node& node, std::string& into) {
   const auto text = document.text(node, "a path like /orders");
@@ -36,11 +44,11 @@ void read_path(Document& document, const YAML::Node& node, std::string& into) {
   if (text->empty() || text->front() != '/' || target.rule != http::Rule::none ||
       !target.query.empty() || text->find('?') != std::string::npos) {
     document.complain(node, "\"" + *text + "\" is no path; write for example /orders");
-  } else if (target.path != *text) {
+  } else if (const std::string matched = matched_form(target.path); matched != *text) {
     document.complain(
         node, "\"" + *text +
                   "\" would never match: requests are matched by their normal form; write " +
-                  std::string{target.path});
+                  matched);
   } else if (text->find_first_of("\"\\") != std::string::npos) {
     document.complain(node,
                       "\"" + *text + "\" has a quote or a backslash; write them percent-encoded");
@@ -65,7 +73,9 @@ std::optional<std::string> read_host_name(Document& document, const YAML::Node& 
                                 "all below it, without a port");
     return std::nullopt;
   }
-  return lower(*text);
+  std::array<char, http::host_bytes_max> memory;
+  const std::string canonical{http::canonical_host(name, memory)};
+  return text->starts_with("*.") ? "*." + canonical : canonical;
 }
 
 namespace {
@@ -321,11 +331,10 @@ void check_place(Document& document, const YAML::Node& node, const Config& confi
 void read_route(Document& document, Config& config, const YAML::Node& node, const RouteNames& names,
                 Seen& seen) {
   const Section section{
-      document,
-      node,
-      "a route",
-      {"name", "match", "auth", "require", "limits", "upgrade", "upstream", "redirect", "respond",
-       "rewrite", "headers", "host", "allow", "deny", "max_body", "cors"}};
+      document, node, "a route", {"name",        "match",     "auth",     "require",  "limits",
+                                  "upgrade",     "upstream",  "redirect", "respond",  "path",
+                                  "underscores", "forwarded", "via",      "rewrite",  "headers",
+                                  "host",        "allow",     "deny",     "max_body", "cors"}};
   Route route;
   const size_t complaints = document.complaints().size();
   if (section.has("match")) read_match(document, section.get("match"), route.match);
@@ -342,29 +351,6 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
   check_name(document, section.has("name") ? section.get("name") : node, config, route, seen);
   if (is_understood) check_place(document, node, config, route, seen);
   config.routes.push_back(std::move(route));
-}
-
-// A redirect to where this gateway redirects again, and so on for ever.
-void check_circles(Document& document, const Config& config, const std::vector<YAML::Node>& nodes) {
-  const RouteTable table{config.routes};
-  for (size_t begin = 0; begin < config.routes.size(); ++begin) {
-    const Route* route = &config.routes[begin];
-    std::string way;
-    std::set<const Route*> passed;
-    while (route->kind == RouteKind::redirect && route->redirect.to.starts_with('/') &&
-           passed.insert(route).second) {
-      way += route->name + " -> ";
-      const std::string path = route->redirect.to.substr(0, route->redirect.to.find('?'));
-      const Found found =
-          table.find(http::Method::get, route->match.host, path, "", http::Fields{});
-      if (found.route == no_route) break;
-      route = &config.routes[found.route];
-      if (route == &config.routes[begin]) {
-        document.complain(nodes[begin], "these redirects lead in a circle: " + way + route->name);
-        break;
-      }
-    }
-  }
 }
 
 }  // namespace
@@ -395,6 +381,7 @@ void read_routes(std::span<const Sourced> lists, Config& config, const RouteName
                   "there are no routes; write a list of them, for example\n  routes:\n    - { "
                   "auth: main, upstream: NAME }");
   check_circles(main, config, nodes);
+  check_reach(main, config, nodes);
 }
 
 }  // namespace sluice::config

@@ -13,6 +13,7 @@
 #include "config/key_part.h"
 #include "core/cidr.h"
 #include "core/clock.h"
+#include "http/hygiene.h"
 #include "http/message.h"
 
 namespace sluice::config {
@@ -69,6 +70,18 @@ struct HeaderEdits {
   [[nodiscard]] bool empty() const { return remove.empty() && set.empty() && add.empty(); }
 };
 
+// Whether the endpoint is told that there is a proxy; some stop compressing when they see it.
+enum class RequestVia : uint8_t { none, send };
+
+// What may stand in a path beside names: some endpoints take it for other segments than Sluice
+// does.
+struct PathRules {
+  enum class EncodedSlash : uint8_t { refuse, keep };  // %2F and %5C
+  enum class Slashes : uint8_t { merge, keep };        // runs of them, in what is forwarded
+  EncodedSlash encoded_slash = EncodedSlash::refuse;
+  Slashes slashes = Slashes::merge;
+};
+
 // Of the path, before it goes upstream. Empty: nothing.
 struct Rewrite {
   std::string strip_prefix;  // whole segments
@@ -116,6 +129,7 @@ struct AddressRules {
   std::vector<core::Cidr> allow;  // empty: everybody
   std::vector<core::Cidr> deny;
   [[nodiscard]] bool empty() const { return allow.empty() && deny.empty(); }
+  bool operator==(const AddressRules&) const = default;
 };
 
 // A share of the requests, in parts of the sum of all.
@@ -147,6 +161,10 @@ struct Route {
   std::optional<uint64_t> body_bytes;  // at most; 0: no bound. Otherwise that of Bounds
   std::optional<Cors> cors;
   TrafficSplit to;  // of RouteKind::upstream
+  PathRules path;
+  http::Underscores underscores = http::Underscores::drop;
+  http::ForwardedForm forwarded = http::ForwardedForm::x;
+  RequestVia via = RequestVia::none;
   Rewrite rewrite;
   HeaderEdits request_edits, response_edits;
   HostMode host_mode = HostMode::preserve;
@@ -155,5 +173,9 @@ struct Route {
   Respond respond;
   uint16_t label = 0;  // by the generation
 };
+
+// Whether some request that `lax` lets pass may be refused by `strict`: by token, requirement,
+// address or limit.
+[[nodiscard]] bool asks_more(const Route& strict, const Route& lax);
 
 }  // namespace sluice::config

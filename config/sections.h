@@ -44,6 +44,16 @@ void read_routes(std::span<const Sourced> lists, Config& config, const RouteName
 void read_path(Document& document, const YAML::Node& node, std::string& into);
 [[nodiscard]] std::optional<std::string> read_host_name(Document& document, const YAML::Node& node);
 
+// config/route_access.cpp
+void read_path_rules(Document& document, const YAML::Node& node, PathRules& rules);
+// underscores, forwarded and via of a route.
+void read_forwarding(Document& document, const Section& section, Route& route);
+void read_tracing(Document& document, Config& config, const YAML::Node& node);
+// A redirect to where this gateway redirects again, and so on for ever.
+void check_circles(Document& document, const Config& config, const std::vector<YAML::Node>& nodes);
+// Warns of routes whose paths an endpoint may take for those of a stricter route.
+void check_reach(Document& document, const Config& config, const std::vector<YAML::Node>& nodes);
+
 // config/route_actions.cpp
 void read_route_actions(Document& document, Config& config, const Section& section, Route& route);
 

@@ -11,7 +11,7 @@
 #include "core/affinity.h"
 #include "core/cgroup.h"
 #include "core/limits.h"
-#include "http/uri.h"
+#include "http/host.h"
 #include "metrics/log_target.h"
 
 namespace sluice::config {

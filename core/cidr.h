@@ -16,6 +16,7 @@ class Cidr {
   // behind its prefix.
   static std::optional<Cidr> parse(std::string_view text);
   [[nodiscard]] bool contains(const SocketAddress& address) const;
+  bool operator==(const Cidr&) const = default;
 
  private:
   using Bytes = std::array<uint8_t, 16>;  // IPv4 as mapped addresses

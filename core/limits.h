@@ -32,6 +32,7 @@ inline constexpr uint32_t buffer_stride = (buffer_bytes / 128 + 1) * 128 + 64;
 
 inline constexpr uint32_t head_bytes_max = 32 * 1024;
 inline constexpr uint32_t head_fields_max = 100;
+inline constexpr uint32_t list_options_max = 32;  // of Connection, and of TE and Upgrade
 inline constexpr uint32_t target_bytes_max = 8 * 1024;
 inline constexpr uint32_t informational_responses_max = 16;
 inline constexpr uint32_t chunk_extension_bytes_max = 256;

@@ -42,6 +42,11 @@ std::vector<std::string> Gateway::take_notices() {
     for (std::string& notice : parts_->log_writer->take_notices(std::chrono::steady_clock::now()))
       all.push_back(std::move(notice));
   }
+  for (const auto& worker : parts_->workers) {
+    if (const auto name = worker->dropped_field().take())
+      all.push_back("a field with a '_' in its name was dropped, for example " + *name +
+                    "; underscores: pass in the route lets such fields through");
+  }
   return all;
 }
 

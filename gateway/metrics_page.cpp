@@ -86,6 +86,12 @@ void put_connections(Exposition& out, const MetricsSources& sources) {
   out.family("gateway_proxy_headers_refused_total", Kind::counter,
              "Connections closed for want of a good PROXY protocol header.");
   out.sample({}, total(&proxy::Counters::proxy_headers_refused));
+  out.family("gateway_endpoint_repairs_total", Kind::counter,
+             "Lines of answers that had blanks before a colon or around a chunk size.");
+  out.sample({}, total(&proxy::Counters::endpoint_repairs));
+  out.family("gateway_dropped_fields_total", Kind::counter,
+             "Fields of requests that were dropped for the underscore in their name.");
+  out.sample({}, total(&proxy::Counters::fields_underscored));
   out.family("gateway_spliced_bytes_total", Kind::counter,
              "Bytes of bodies and tunnels that were not copied.");
   out.sample({}, total(&proxy::Counters::spliced_bytes));

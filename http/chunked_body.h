@@ -1,10 +1,11 @@
-// What llhttp leaves open of a chunked body (RFC 9112 7.1): how long a chunk-size line and a
-// trailer section may be, counted exactly wherever the pieces were cut, and which trailer fields
-// are kept for the other side.
+// A chunked body (RFC 9112 7.1), taken apart in place, byte for byte as the grammar has it: every
+// bound is exact wherever the pieces were cut. Of endpoints, whose answers somebody waits for,
+// blanks where none belong are passed over and counted; no byte of them is passed on.
 //
-// Embedded in a Parser, which calls it from llhttp's callbacks.
+// Embedded in a Parser.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -14,8 +15,22 @@
 
 namespace sluice::http {
 
+// What a piece of a body came to.
+struct BodyPiece {
+  Rule rule = Rule::none;
+  size_t consumed = 0;  // of the input; what follows belongs to the next message
+  size_t produced = 0;  // payload bytes, moved together at `out`
+  bool complete = false;
+};
+
+// Whose bytes are read.
+enum class Sender : uint8_t { client, endpoint };
+
 class ChunkedBody {
  public:
+  ChunkedBody() = default;
+  explicit ChunkedBody(Sender sender) : sender_(sender) {}
+
   // Kept trailer fields go to `memory`, at least limits::trailer_memory_bytes; without it they are
   // checked and dropped.
   void keep_trailers(std::span<char> memory) { trailers_ = memory.data(); }
@@ -23,42 +38,61 @@ class ChunkedBody {
   [[nodiscard]] std::string_view trailers() const { return {trailers_, trailers_size_}; }
   // Takes a kept field out again, whatever its case.
   void drop_trailer(std::string_view name);
+  // Lines with blanks where none belong.
+  [[nodiscard]] uint32_t repairs() const { return repairs_; }
 
-  // A piece begins; its payload goes to `out`, which may lie in it or before it.
-  void begin_piece(std::span<const char> in, char* out);
-  // Its first `consumed` bytes were read: whether what is not complete yet is already too long.
-  [[nodiscard]] Rule end_piece(size_t consumed);
-  [[nodiscard]] size_t produced() const { return static_cast<size_t>(out_ - out_begin_); }
-
-  // llhttp's events.
-  [[nodiscard]] Rule on_data(std::string_view bytes);
-  [[nodiscard]] Rule on_extension(size_t size);
-  void on_chunk_complete();
-  [[nodiscard]] Rule on_trailer_name(std::string_view part);
-  [[nodiscard]] Rule on_trailer_value(std::string_view part);
-  [[nodiscard]] Rule on_trailer_complete();
+  // The payload goes to `out`, which may lie in `in` or before it.
+  [[nodiscard]] BodyPiece take(std::span<const char> in, char* out);
 
  private:
-  enum class Place : uint8_t { size_line, data, trailer_name, trailer_value };
+  enum class Place : uint8_t {
+    size_begin,   // before the first digit
+    size,         // behind one
+    size_blank,   // behind blanks that follow it
+    name_begin,   // behind the ';' of an extension
+    name,         // of an extension
+    name_blank,   // behind blanks that follow it
+    value_begin,  // behind the '=' of an extension
+    value,        // of an extension, a token
+    quoted,       // of an extension, a quoted string
+    escaped,      // behind its backslash
+    value_end,    // behind its second quote
+    value_blank,  // behind blanks that follow a value
+    size_lf,      // behind the CR of the line
+    data,
+    data_cr,  // behind the data
+    data_lf,
+    line_begin,  // of a trailer, or of the empty line
+    trailer_name,
+    trailer_name_blank,
+    trailer_value_begin,
+    trailer_value,
+    trailer_lf,
+    end_lf,
+    done,
+  };
 
-  [[nodiscard]] uint64_t offset(const char* at) const {
-    return piece_offset_ + static_cast<uint64_t>(at - piece_);
-  }
-  [[nodiscard]] Rule too_long(uint64_t end) const;
+  [[nodiscard]] Rule step(char c);
+  [[nodiscard]] Rule step_size(char c);
+  [[nodiscard]] Rule step_extension(char c);
+  [[nodiscard]] Rule step_value(char c);
+  [[nodiscard]] Rule step_trailer(char c);
+  [[nodiscard]] Rule end_line(char c);
+  [[nodiscard]] Rule begin_chunk();
+  [[nodiscard]] Rule end_trailer();
+  [[nodiscard]] Rule go(Place place);
+  [[nodiscard]] Rule repair(Place place, Rule rule);
   void put(std::string_view text);
 
-  Place place_ = Place::size_line;
+  Place place_ = Place::size_begin;
+  Sender sender_ = Sender::client;
   uint8_t trailer_count_ = 0;
-  uint16_t extension_bytes_ = 0;
-  uint16_t trailers_size_ = 0;  // kept for good
-  uint16_t trailer_end_ = 0;    // of what was written
-  uint64_t section_begin_ = 0;  // of the size line, or of the trailer section: offset in the body
-  uint64_t data_end_ = 0;
-  uint64_t piece_offset_ = 0;
-  // During a piece only.
-  const char* piece_ = nullptr;
-  char* out_begin_ = nullptr;
-  char* out_ = nullptr;
+  uint16_t line_bytes_ = 0;       // of the size line, or of the trailer section
+  uint16_t extension_bytes_ = 0;  // of the message
+  uint16_t trailers_size_ = 0;    // kept for good
+  uint16_t trailer_end_ = 0;      // of what was written
+  uint32_t repairs_ = 0;
+  uint64_t left_ = 0;  // of the chunk
   // For as long as the exchange says.
   char* trailers_ = nullptr;
 };

@@ -46,10 +46,13 @@ FieldName recognize_field(std::string_view name) {
     case 'c':
       return try_two("connection", FieldName::connection, "content-length",
                      FieldName::content_length);
+    case 'd': return if_matches(name, "date", FieldName::date);
     case 'e': return if_matches(name, "expect", FieldName::expect);
     case 'f': return if_matches(name, "forwarded", FieldName::forwarded);
     case 'h': return if_matches(name, "host", FieldName::host);
     case 'k': return if_matches(name, "keep-alive", FieldName::keep_alive);
+    case 'l': return if_matches(name, "location", FieldName::location);
+    case 'm': return if_matches(name, "max-forwards", FieldName::max_forwards);
     case 'p':
       if (const auto found = if_matches(name, "proxy-connection", FieldName::proxy_connection);
           found != FieldName::other)

@@ -74,27 +74,52 @@ bool is_ambiguous(std::string_view name) {
   return std::memchr(name.data(), '_', name.size()) != nullptr;
 }
 
+// What a server takes for a field that decides something.
+bool is_known_otherwise(std::string_view name) {
+  std::array<char, 64> dashed;
+  if (name.size() > dashed.size()) return false;
+  std::transform(name.begin(), name.end(), dashed.begin(),
+                 [](char c) { return c == '_' ? '-' : c; });
+  const std::string_view other{dashed.data(), name.size()};
+  return recognize_field(other) != FieldName::other || equals_ignoring_case(other, "cookie");
+}
+
 }  // namespace
 
-void drop_request_fields(RequestHead& head) {
+const Field* find_underscored(const Fields& fields) {
+  for (const Field& field : fields) {
+    if (field.id == FieldName::other && is_ambiguous(fields.name(field))) return &field;
+  }
+  return nullptr;
+}
+
+uint32_t drop_request_fields(RequestHead& head, const RequestHygiene& hygiene) {
+  uint32_t underscored = 0;
   for (Field& field : head.fields) {
     bool drops = false;
     switch (field.id) {
-      case FieldName::other:
-        drops = is_ambiguous(head.fields.name(field));
-        break;  // the names known by an id have no '_'
+      case FieldName::other:  // the names known by an id have no '_'
+        drops =
+            is_ambiguous(head.fields.name(field)) && (hygiene.underscores != Underscores::pass ||
+                                                      is_known_otherwise(head.fields.name(field)));
+        underscored += static_cast<uint32_t>(drops);
+        break;
       case FieldName::expect:
-      case FieldName::forwarded:
       case FieldName::host:
+      case FieldName::x_request_id: drops = true; break;  // ours to set
+      case FieldName::forwarded:
       case FieldName::x_forwarded:
       case FieldName::x_real_ip:
-      case FieldName::x_request_id: drops = true; break;  // ours to set
+        drops = !keeps_forwarded(head.fields, field, hygiene.forwarded, hygiene.trust);
+        break;
+      case FieldName::max_forwards: drops = head.method == Method::options; break;  // counted down
       case FieldName::trailer: drops = head.framing != Framing::chunked; break;
       default: drops = is_hop_by_hop(field.id); break;
     }
     if (drops) field.disposition = Disposition::drop;
   }
   if (head.connection_names_fields) drop_named_by_connection(head.fields);
+  return underscored;
 }
 
 void drop_response_fields(ResponseHead& head, Framing towards_client) {

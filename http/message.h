@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "http/field.h"
+#include "http/path.h"
 
 namespace sluice::http {
 
@@ -47,9 +48,11 @@ struct RequestHead {
   std::string_view method_text;
   std::string_view
       target;  // as it is forwarded: the normalised path, and the query as it came; or "*"
-  std::string_view path;       // normalised; "*" for that target
-  std::string_view query;      // without '?'; empty if there is none
-  std::string_view authority;  // of an absolute target, else Host; empty only in HTTP/1.0
+  std::string_view path;  // normalised; "*" for that target
+  PathForm path_form = PathForm::plain;
+  bool has_encoded_separator = false;  // in the path: %2F or %5C
+  std::string_view query;              // without '?'; empty if there is none
+  std::string_view authority;          // of an absolute target, else Host; empty only in HTTP/1.0
   Fields fields;
 };
 

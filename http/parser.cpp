@@ -1,17 +1,16 @@
 #include "http/parser.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/assert.h"
+#include "http/host.h"
+#include "http/token.h"
 #include "http/uri.h"
 
 namespace sluice::http {
 
 namespace limits = core::limits;
-
-namespace {
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-}  // namespace
 
 // llhttp's events. A head's spans arrive whole, because a head is handed over whole.
 struct Parser::Callbacks {
@@ -20,13 +19,8 @@ struct Parser::Callbacks {
     self(llhttp).rule_ = rule;
     return HPE_USER;
   }
-  static int judge(llhttp_t* llhttp, Rule rule) {
-    return rule == Rule::none ? 0 : fail(llhttp, rule);
-  }
-
   static int on_field(llhttp_t* llhttp, const char* at, size_t size) {
     Parser& parser = self(llhttp);
-    if (parser.fields_ == nullptr) return judge(llhttp, parser.body_.on_trailer_name({at, size}));
     if (parser.name_size_ == 0) parser.name_begin_ = static_cast<uint16_t>(at - parser.base_);
     parser.name_size_ = static_cast<uint16_t>(parser.name_size_ + size);
     return 0;
@@ -34,7 +28,6 @@ struct Parser::Callbacks {
 
   static int on_value(llhttp_t* llhttp, const char* at, size_t size) {
     Parser& parser = self(llhttp);
-    if (parser.fields_ == nullptr) return judge(llhttp, parser.body_.on_trailer_value({at, size}));
     if (parser.value_size_ == 0) parser.value_begin_ = static_cast<uint16_t>(at - parser.base_);
     parser.value_size_ = static_cast<uint16_t>(parser.value_size_ + size);
     return 0;
@@ -42,7 +35,6 @@ struct Parser::Callbacks {
 
   static int on_value_complete(llhttp_t* llhttp) {
     Parser& parser = self(llhttp);
-    if (parser.fields_ == nullptr) return judge(llhttp, parser.body_.on_trailer_complete());
     if (parser.fields_->full()) return fail(llhttp, Rule::too_many_fields);
     Field& field = parser.fields_->add();
     field.name_begin = parser.name_begin_;
@@ -63,26 +55,6 @@ struct Parser::Callbacks {
     return HPE_PAUSED;
   }
 
-  static int on_body(llhttp_t* llhttp, const char* at, size_t size) {
-    return judge(llhttp, self(llhttp).body_.on_data({at, size}));
-  }
-
-  static int on_chunk_extension(llhttp_t* llhttp, const char*, size_t size) {
-    return judge(llhttp, self(llhttp).body_.on_extension(size));
-  }
-
-  static int on_chunk_complete(llhttp_t* llhttp) {
-    self(llhttp).body_.on_chunk_complete();
-    return 0;
-  }
-
-  // Nothing of the next message is touched before it is asked for.
-  static int on_message_complete(llhttp_t* llhttp) {
-    self(llhttp).complete_ = true;
-    llhttp->upgrade = 0;
-    return HPE_PAUSED;
-  }
-
   static const llhttp_settings_t& settings() {
     static const llhttp_settings_t instance = [] {
       llhttp_settings_t s;
@@ -91,11 +63,6 @@ struct Parser::Callbacks {
       s.on_header_value = on_value;
       s.on_header_value_complete = on_value_complete;
       s.on_headers_complete = on_headers_complete;
-      s.on_body = on_body;
-      s.on_chunk_extension_name = on_chunk_extension;
-      s.on_chunk_extension_value = on_chunk_extension;
-      s.on_chunk_complete = on_chunk_complete;
-      s.on_message_complete = on_message_complete;
       return s;
     }();
     return instance;
@@ -120,7 +87,6 @@ Rule rule_of(llhttp_errno_t error, llhttp_type_t type, unsigned flags) {
                                                               : Rule::content_length;
     case HPE_INVALID_TRANSFER_ENCODING:
       return (flags & F_CONTENT_LENGTH) != 0 ? Rule::length_and_encoding : Rule::transfer_encoding;
-    case HPE_INVALID_CHUNK_SIZE: return Rule::chunk_size;
     case HPE_LF_EXPECTED:
     case HPE_CR_EXPECTED: return Rule::bare_cr;
     case HPE_PAUSED_H2_UPGRADE: return Rule::version;
@@ -154,6 +120,47 @@ bool is_http_method(uint8_t number) {
     return true;
     default: return false;
   }
+}
+
+// What a list costs grows with it; its length is known before any of it is looked at.
+size_t count_options(std::string_view list) {
+  return static_cast<size_t>(std::count(list.begin(), list.end(), ',')) + 1;
+}
+
+// OWS behind a value is SP or HTAB (RFC 9110 5.5). True if there was a HTAB.
+bool blank_tabs_at_ends(std::span<char> head) {
+  bool found = false;
+  bool at_end = false;
+  for (size_t at = head.size(); at-- > 0;) {
+    if (head[at] == '\r')
+      at_end = true;
+    else if (head[at] != ' ' && head[at] != '\t')
+      at_end = false;
+    if (!at_end || head[at] != '\t') continue;
+    head[at] = ' ';
+    found = true;
+  }
+  return found;
+}
+
+// "Name : value" becomes "Name:  value"; returns for how many fields.
+uint32_t move_blanks_behind_colons(std::span<char> head) {
+  uint32_t count = 0;
+  std::string_view rest{head.data(), head.size()};
+  rest.remove_prefix(std::min(rest.find('\n') + 1, rest.size()));  // the start line
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n') + 1);
+    rest.remove_prefix(line.size());
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos || colon == 0 || !is_blank(line[colon - 1])) continue;
+    char* begin = head.data() + (line.data() - head.data());
+    size_t name = colon;
+    while (name > 0 && is_blank(begin[name - 1])) --name;
+    begin[colon] = ' ';
+    begin[name] = ':';
+    ++count;
+  }
+  return count;
 }
 
 // Digits only, at most 2^63 - 1.
@@ -191,6 +198,30 @@ Rule Parser::run_head(std::span<char> head, llhttp_type_t type, Fields& fields) 
   return Rule::none;
 }
 
+Rule Parser::read_head(std::span<char> head, llhttp_type_t type, Fields& fields) {
+  head_repairs_ = 0;
+  Rule rule = run_head(head, type, fields);
+  // At most once for each kind.
+  for (int kind = 0; kind < 2 && rule != Rule::none && repair(head, type, rule); ++kind)
+    rule = run_head(head, type, fields);
+  return rule;
+}
+
+// What was refused and need not be, in a form that llhttp knows; the head keeps its length. True if
+// there was something.
+bool Parser::repair(std::span<char> head, llhttp_type_t type, Rule rule) {
+  switch (rule) {
+    case Rule::content_length:
+    case Rule::transfer_encoding:
+    case Rule::length_and_encoding: return blank_tabs_at_ends(head);
+    case Rule::field_name:
+      if (type == HTTP_REQUEST) return false;
+      head_repairs_ = move_blanks_behind_colons(head);
+      return head_repairs_ > 0;
+    default: return false;
+  }
+}
+
 // What both directions have in common: framing (RFC 9112 6.3), Connection, Upgrade.
 template <typename Head>
 Rule Parser::finish_fields(Head& head) {
@@ -204,6 +235,7 @@ Rule Parser::finish_fields(Head& head) {
   bool says_close = false;
   bool says_upgrade = false;
   unsigned upgrades = 0;
+  size_t options = 0;
   for (const Field& field : head.fields) {
     if (field.id == FieldName::other) continue;
     switch (field.id) {
@@ -221,6 +253,8 @@ Rule Parser::finish_fields(Head& head) {
         has_encoding = true;
         break;
       case FieldName::connection:
+        options += count_options(head.fields.value(field));
+        if (options > limits::list_options_max) return Rule::list_options;
         for_each_option(head.fields.value(field), [&](std::string_view option) {
           if (equals_ignoring_case(option, "close"))
             says_close = true;
@@ -233,6 +267,8 @@ Rule Parser::finish_fields(Head& head) {
         });
         break;
       case FieldName::upgrade:
+        if (count_options(head.fields.value(field)) > limits::list_options_max)
+          return Rule::list_options;
         ++upgrades;
         head.upgrade = head.fields.value(field);
         break;
@@ -248,15 +284,15 @@ Rule Parser::finish_fields(Head& head) {
   return Rule::none;
 }
 
-void Parser::expect_body(Framing framing, uint64_t length) {
+void Parser::expect_body(Framing framing, uint64_t length, Sender sender) {
   framing_ = framing;
-  if (framing == Framing::chunked) body_ = {};
+  body_ = ChunkedBody{sender};
   remaining_ = framing == Framing::length ? length : 0;
   complete_ = framing == Framing::none;
 }
 
 Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
-  if (const Rule rule = run_head(head, HTTP_REQUEST, out.fields); rule != Rule::none) return rule;
+  if (const Rule rule = read_head(head, HTTP_REQUEST, out.fields); rule != Rule::none) return rule;
   if (!is_http_method(llhttp_.method)) return Rule::method;
   out.method = method_of(llhttp_.method);
   out.version = llhttp_.http_minor == 0 ? Version::http_1_0 : Version::http_1_1;
@@ -275,6 +311,8 @@ Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
       if (!equals_ignoring_case(out.fields.value(field), "100-continue")) return Rule::expectation;
       out.expectation = Expectation::continue_100;
     } else if (field.id == FieldName::te) {
+      if (count_options(out.fields.value(field)) > limits::list_options_max)
+        return Rule::list_options;
       for_each_option(out.fields.value(field), [&](std::string_view option) {
         if (equals_ignoring_case(option, "trailers")) out.accepts_trailers = true;
       });
@@ -300,14 +338,16 @@ Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
   if (target.rule != Rule::none) return target.rule;
   out.target = target.text;
   out.path = target.path;
+  out.path_form = target.path_form;
+  out.has_encoded_separator = target.has_encoded_separator;
   out.query = target.query;
   if (!target.authority.empty()) out.authority = target.authority;
-  expect_body(out.framing, out.content_length);
+  expect_body(out.framing, out.content_length, Sender::client);
   return Rule::none;
 }
 
 Rule Parser::parse_response(std::span<char> head, Method request, ResponseHead& out) {
-  if (const Rule rule = run_head(head, HTTP_RESPONSE, out.fields); rule != Rule::none) return rule;
+  if (const Rule rule = read_head(head, HTTP_RESPONSE, out.fields); rule != Rule::none) return rule;
   out.status = llhttp_.status_code;
   out.version = llhttp_.http_minor == 0 ? Version::http_1_0 : Version::http_1_1;
   if (const Rule rule = finish_fields(out); rule != Rule::none) return rule;
@@ -319,13 +359,17 @@ Rule Parser::parse_response(std::span<char> head, Method request, ResponseHead& 
     out.framing = Framing::until_close;
   }
   if (out.framing == Framing::until_close) out.persistence = Persistence::close;
-  expect_body(out.framing, out.content_length);
+  expect_body(out.framing, out.content_length, Sender::endpoint);
   return Rule::none;
 }
 
 BodyPiece Parser::take_body(std::span<const char> in, char* out) {
   if (complete_) return {.complete = true};
-  if (framing_ == Framing::chunked) return take_chunked(in, out);
+  if (framing_ == Framing::chunked) {
+    const BodyPiece piece = body_.take(in, out);
+    complete_ = piece.complete;
+    return piece;
+  }
   size_t size = in.size();
   if (framing_ == Framing::length) {
     if (size > remaining_) size = static_cast<size_t>(remaining_);
@@ -334,28 +378,6 @@ BodyPiece Parser::take_body(std::span<const char> in, char* out) {
   }
   if (out != in.data()) std::memmove(out, in.data(), size);
   return {.consumed = size, .produced = size, .complete = complete_};
-}
-
-BodyPiece Parser::take_chunked(std::span<const char> in, char* out) {
-  rule_ = Rule::none;
-  body_.begin_piece(in, out);
-  llhttp_.data = this;
-  llhttp_resume(&llhttp_);
-  const llhttp_errno_t error = llhttp_execute(&llhttp_, in.data(), in.size());
-  BodyPiece piece{.consumed = in.size(), .produced = body_.produced()};
-  if (error == HPE_PAUSED && complete_) {
-    piece.consumed = static_cast<size_t>(llhttp_get_error_pos(&llhttp_) - in.data());
-    piece.complete = true;
-  } else if (error != HPE_OK) {
-    piece.rule = rule_ != Rule::none ? rule_ : rule_of(error, HTTP_REQUEST, llhttp_.flags);
-    if (piece.rule == Rule::request_line || piece.rule == Rule::bare_cr)
-      piece.rule = Rule::chunk_size;
-    if (piece.rule == Rule::field_name) piece.rule = Rule::trailer;
-    piece.consumed = 0;
-    return piece;
-  }
-  piece.rule = body_.end_piece(piece.consumed);
-  return piece;
 }
 
 }  // namespace sluice::http

@@ -1,6 +1,9 @@
-// Bytes -> messages. llhttp reads, in strict mode; what it still lets through is refused here (each
-// rule has its code in rule.h). A head is parsed in one piece, once HeadScanner has found its end;
-// a body is taken apart in place, as it comes.
+// Bytes -> messages. llhttp reads heads, in strict mode; what it still lets through is refused here
+// (each rule has its code in rule.h). A head is parsed in one piece, once HeadScanner has found its
+// end; a body is taken apart in place, as it comes.
+//
+// Blanks (RFC 9110 5.6.3) that llhttp does not know are rewritten where they stand, and the head is
+// read again: tabs behind a value, and of endpoints blanks before a colon.
 //
 // One Parser a direction, embedded in its exchange; it allocates nothing and keeps no pointer to
 // bytes between calls.
@@ -17,14 +20,6 @@
 #include "http/rule.h"
 
 namespace sluice::http {
-
-// What a piece of a body came to.
-struct BodyPiece {
-  Rule rule = Rule::none;
-  size_t consumed = 0;  // of the input; what follows belongs to the next message
-  size_t produced = 0;  // payload bytes, moved together at `out`
-  bool complete = false;
-};
 
 class Parser {
  public:
@@ -53,6 +48,8 @@ class Parser {
   void keep_trailers(std::span<char> memory) { body_.keep_trailers(memory); }
   [[nodiscard]] std::string_view trailers() const { return body_.trailers(); }
   void drop_trailer(std::string_view name) { body_.drop_trailer(name); }
+  // Of an endpoint: lines with blanks where none belong, which were passed over (RFC 9112 5.1).
+  [[nodiscard]] uint32_t repairs() const { return head_repairs_ + body_.repairs(); }
   // Bytes still to come where the length is known.
   [[nodiscard]] uint64_t remaining() const { return remaining_; }
 
@@ -62,8 +59,9 @@ class Parser {
   Rule run_head(std::span<char> head, llhttp_type_t type, Fields& fields);
   template <typename Head>
   static Rule finish_fields(Head& head);
-  BodyPiece take_chunked(std::span<const char> in, char* out);
-  void expect_body(Framing framing, uint64_t length);
+  Rule read_head(std::span<char> head, llhttp_type_t type, Fields& fields);
+  bool repair(std::span<char> head, llhttp_type_t type, Rule rule);
+  void expect_body(Framing framing, uint64_t length, Sender sender);
 
   llhttp_t llhttp_;
   // During a call only.
@@ -74,6 +72,7 @@ class Parser {
   // Between calls.
   Framing framing_ = Framing::none;
   bool complete_ = true;
+  uint32_t head_repairs_ = 0;
   uint64_t remaining_ = 0;
   ChunkedBody body_;
 };

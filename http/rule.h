@@ -16,15 +16,20 @@ enum class Rule : uint8_t {
   method,           // a method nobody knows
   version,          // neither HTTP/1.0 nor HTTP/1.1
   target,           // form does not fit the method, or a byte that no target has (RFC 9112 3.2)
-  target_encoding,  // a bad percent-encoding, or %00
+  target_encoding,  // a bad percent-encoding, %00, or overlong UTF-8
+  dot_segments,     // ".." above the root, or dots with parameters ("..;x")
+  encoded_separator,  // %2F or %5C in the path of a route that does not keep them
+  path_parameters,    // with what follows a ';' the path is of another route than without it
   target_too_long,
   head_too_large,
   too_many_fields,
   field_name,  // not a token, or blanks before the colon (RFC 9112 5.1)
+  underscore,  // a '_' in a name, on a route that refuses those
   obs_fold,    // a folded line (RFC 9112 5.2)
   bare_cr,     // RFC 9112 2.2
   bare_lf,     // RFC 9112 2.2; llhttp agrees only in strict mode
   control_byte,
+  list_options,         // more than 32 options of Connection, TE or Upgrade: nobody has so many
   host_missing,         // RFC 9112 3.2
   host_duplicate,       // RFC 9112 3.2
   host_invalid,         // userinfo, a bad port, a byte that no authority has (RFC 9110 4.2.4, 7.2)
@@ -34,6 +39,7 @@ enum class Rule : uint8_t {
   chunk_size,           // RFC 9112 7.1
   chunk_extension,      // more than 256 bytes of them in a message
   trailer,              // malformed, or more than 8 KiB
+  max_forwards,         // of OPTIONS: no number, or given twice (RFC 9110 7.6.2)
   expectation,          // an Expect other than 100-continue (RFC 9110 10.1.1)
   body_too_large,
 };

@@ -26,19 +26,6 @@ void put_status_line(Writer& writer, uint16_t status) {
   writer.put("HTTP/1.1 ").number(status).put(" ").put(reason_phrase(status)).put("\r\n");
 }
 
-// Several fields of a name are one list (RFC 9110 5.3).
-void put_forwarded_for(Writer& writer, const Fields& fields, const RequestAdditions& additions) {
-  writer.put("X-Forwarded-For: ");
-  for (const Field& field : fields) {
-    if (additions.forwarded_for == ForwardedFor::replace) break;
-    if (field.id != FieldName::x_forwarded ||
-        !equals_ignoring_case(fields.name(field), "x-forwarded-for"))
-      continue;
-    if (field.value_size > 0) writer.put(fields.value(field)).put(", ");
-  }
-  writer.put(additions.client_address).put("\r\n");
-}
-
 }  // namespace
 
 Writer& Writer::number(uint64_t value) {
@@ -57,11 +44,15 @@ void write_request_head(Writer& writer, const RequestHead& head,
       .put(" HTTP/1.1\r\n")
       .field("Host", additions.host.empty() ? asked : additions.host);
   put_kept_fields(writer, head.fields);
-  put_forwarded_for(writer, head.fields, additions);
-  writer.put("X-Forwarded-Proto: http\r\n").field("X-Forwarded-Host", asked);
+  Forwarding forwarding = additions.forwarding;
+  forwarding.host = asked;
+  if (forwarding.form != ForwardedForm::none)
+    write_forwarding(writer, head.fields, read_forwarding(head.fields, forwarding));
   writer.field("X-Request-Id", additions.request_id);
   if (!additions.traceparent.empty()) writer.field("traceparent", additions.traceparent);
   for (const AddedField& field : additions.more) writer.field(field.name, field.value);
+  if (additions.hops_left) writer.put("Max-Forwards: ").number(*additions.hops_left).put("\r\n");
+  if (!additions.via.empty()) writer.put("Via: ").put(additions.via).put(" sluice\r\n");
   // Both are for the next hop, and Connection says so (RFC 9110 7.8, 10.1.4).
   if (!additions.upgrade.empty()) {
     writer.put("Connection: Upgrade\r\n").field("Upgrade", additions.upgrade);
@@ -86,6 +77,7 @@ void write_response_head(Writer& writer, const ResponseHead& head,
                          const ResponseAdditions& additions) {
   put_status_line(writer, head.status);
   put_kept_fields(writer, head.fields);
+  if (!additions.date.empty()) writer.field("Date", additions.date);
   writer.put("Via: 1.1 sluice\r\n").field("X-Request-Id", additions.request_id);
   for (const AddedField& field : additions.more) writer.field(field.name, field.value);
   // A bodiless answer (HEAD, 304) keeps the length that its fields speak of.

@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "core/assert.h"
+#include "http/forwarded.h"
 #include "http/message.h"
 
 namespace sluice::http {
@@ -45,10 +47,6 @@ class Writer {
   char* end_;
 };
 
-// Whether what the request says of X-Forwarded-For is believed, and the peer's address is added to
-// it.
-enum class ForwardedFor : uint8_t { replace, append };
-
 struct AddedField {
   std::string_view name;
   std::string_view value;
@@ -56,14 +54,15 @@ struct AddedField {
 
 // What Sluice adds to a request on its way upstream.
 struct RequestAdditions {
-  std::string_view client_address;  // X-Forwarded-For: the peer of the connection
-  ForwardedFor forwarded_for = ForwardedFor::replace;
+  Forwarding forwarding;          // its host is that of the request where it has none
   std::string_view default_host;  // Host, when the request brought none (HTTP/1.0)
   std::string_view host;          // Host in place of the request's; empty: that
   std::string_view target;        // in place of the request's; empty: that
   std::string_view request_id;
-  std::string_view traceparent;  // empty: the client's own is passed on
-  std::string_view upgrade;      // the protocol asked for, or empty
+  std::string_view traceparent;       // empty: the client's own is passed on
+  std::string_view upgrade;           // the protocol asked for, or empty
+  std::string_view via;               // the version that came, or empty: no Via
+  std::optional<uint32_t> hops_left;  // Max-Forwards
   std::span<const AddedField> more;
 };
 void write_request_head(Writer& writer, const RequestHead& head, const RequestAdditions& additions);
@@ -74,6 +73,7 @@ struct ResponseAdditions {
   Persistence persistence = Persistence::keep_alive;
   Version client_version = Version::http_1_1;
   std::string_view request_id;
+  std::string_view date;  // IMF-fixdate, where the answer has none; empty: it has
   std::span<const AddedField> more;
 };
 void write_response_head(Writer& writer, const ResponseHead& head,

@@ -15,6 +15,9 @@ inline constexpr std::array<bool, 256> token_characters = [] {
   return table;
 }();
 
+// OWS and BWS (RFC 9110 5.6.3).
+[[nodiscard]] inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
 [[nodiscard]] inline bool is_token(std::string_view text) {
   for (const char c : text) {
     if (!token_characters[static_cast<unsigned char>(c)]) return false;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "http/message.h"
+#include "http/path.h"
 #include "http/rule.h"
 
 namespace sluice::http {
@@ -17,15 +18,14 @@ struct Target {
   std::string_view path;  // normalised
   std::string_view query;
   std::string_view authority;  // of the absolute form, else empty
+  PathForm path_form = PathForm::plain;
+  bool has_encoded_separator = false;
 };
 
 // Normalises in place: the result is never longer. [begin, begin + size) must be writable and live
 // as long as the views.
-//  - percent-encodings are checked, %00 refused, unreserved characters decoded, hex digits made
-//  upper case;
-//  - dot segments are removed, empty segments kept; %2F and %5C stay encoded and separate nothing;
-//  - '#', spaces, control bytes and bytes above 0x7e are refused; |[]{}^" pass, as browsers send
-//  them.
+// The path as normalize_path() says; the query stays as it came, with its percent-encodings
+// checked, and |[]{}^"\` in it, as browsers send them.
 [[nodiscard]] Target normalize_target(Method method, char* begin, size_t size);
 
 // The value of the first parameter of this name, as it came; nothing if there is none. A name alone
@@ -36,8 +36,5 @@ struct Target {
 // Takes every parameter of this name out of the query, and out of the target that is forwarded.
 // `bytes` is the writable memory that the head's views point into.
 void remove_parameter(RequestHead& head, char* bytes, std::string_view name);
-
-// uri-host [ ":" port ] without userinfo (RFC 9110 7.2); at most 261 bytes.
-[[nodiscard]] bool is_valid_authority(std::string_view authority);
 
 }  // namespace sluice::http

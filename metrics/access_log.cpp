@@ -25,7 +25,7 @@ bool needs_escape(uint64_t eight) {
 }
 // Every byte of what a client chose may become six; the rest of the line is our own names and
 // numbers.
-static_assert((path_bytes_logged_max + text_bytes_max) * 6 + 6 * 300 + 640 < line_bytes_max);
+static_assert((path_bytes_logged_max + text_bytes_max) * 6 + 6 * 300 + 736 < line_bytes_max);
 
 // A cursor over memory that is known to be large enough.
 class Line {

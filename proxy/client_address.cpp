@@ -18,6 +18,9 @@ std::optional<core::SocketAddress> parse_hop(std::string_view text) {
   return core::SocketAddress::parse_host(text.substr(0, colon), 0);
 }
 
+// No chain of proxies is longer; behind it, the last hop that is known is the client.
+constexpr size_t hops_max = 32;
+
 }  // namespace
 
 bool is_trusted(const config::Config& config, const core::SocketAddress& address) {
@@ -29,6 +32,7 @@ bool is_trusted(const config::Config& config, const core::SocketAddress& address
 core::SocketAddress client_address(const config::Config& config, const core::SocketAddress& peer,
                                    const http::Fields& fields) {
   core::SocketAddress client = peer;
+  size_t hops = hops_max;
   if (!is_trusted(config, peer)) return client;
   for (uint32_t index = fields.size(); index-- > 0;) {
     const http::Field& field = fields[index];
@@ -36,7 +40,7 @@ core::SocketAddress client_address(const config::Config& config, const core::Soc
         !http::equals_ignoring_case(fields.name(field), "x-forwarded-for"))
       continue;
     std::string_view list = fields.value(field);
-    while (!list.empty()) {
+    while (!list.empty() && hops-- > 0) {
       const auto comma = list.rfind(',');
       const auto hop = parse_hop(comma == std::string_view::npos ? list : list.substr(comma + 1));
       if (!hop) return client;

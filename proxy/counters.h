@@ -48,6 +48,8 @@ struct Counters {
   core::Counter upstream_reuses;
   core::Counter upstream_stale;       // pooled connections that turned out to be closed
   core::Counter upstream_stale_lost;  // of those, requests that could not be sent again
+  core::Counter endpoint_repairs;     // lines of answers with blanks where none belong
+  core::Counter fields_underscored;   // dropped for the '_' in their name
   core::Counter retries;
   core::Counter retries_refused;  // by the budget
 

@@ -111,7 +111,7 @@ size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply,
   if (reply.reason == auth::Refusal::forbidden)
     head.put("WWW-Authenticate: Bearer realm=\"sluice\", error=\"insufficient_scope\"\r\n");
   if (reply.status == 401) write_challenge(head, reply.reason, reply.code);
-  if (reply.status == 405) write_allow(head, reply.allowed_methods);
+  if (reply.status == 405 || reply.allowed_methods != 0) write_allow(head, reply.allowed_methods);
   if (reply.retry_after > core::Duration{0})
     head.put("Retry-After: ").number(whole_seconds(reply.retry_after)).put("\r\n");
   if (reply.limit != nullptr && reply.limit->kind == limiter::Limit::Kind::bucket)

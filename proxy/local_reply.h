@@ -31,7 +31,7 @@ struct LocalReply {
   core::Duration retry_after{};  // 429 and 503: Retry-After, rounded up to seconds
   const limiter::Limit* limit = nullptr;  // 429: RateLimit and RateLimit-Policy, if it is a bucket
   std::string_view limit_name;
-  uint16_t allowed_methods = 0;  // 405: Allow
+  uint16_t allowed_methods = 0;  // 405, and OPTIONS that ends here: Allow
 };
 
 struct ReplyContext {

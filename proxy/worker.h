@@ -16,6 +16,7 @@
 #include "core/kernel.h"
 #include "core/loop.h"
 #include "core/pipe_pool.h"
+#include "core/name_note.h"
 #include "core/random.h"
 #include "core/slab.h"
 #include "limiter/owner.h"
@@ -196,6 +197,9 @@ class Worker {
   void make_request_id(std::array<char, 32>& out);
   void make_traceparent(std::array<char, traceparent_bytes>& out);
   [[nodiscard]] std::string_view http_date();
+  // A field that was dropped for its name; the control thread says so.
+  void note_dropped_field(std::string_view name) { dropped_field_.note(name, now()); }
+  [[nodiscard]] core::NameNote& dropped_field() { return dropped_field_; }
   // Memory for the fields that a head gets, until the head is written.
   [[nodiscard]] std::span<http::AddedField> added_fields() { return added_fields_; }
 
@@ -304,6 +308,7 @@ class Worker {
   std::array<http::AddedField,
              auth::claims_max + 1 + config::header_edits_max + config::cors_fields_max>
       added_fields_;
+  core::NameNote dropped_field_;
   int64_t date_second_ = -1;
   std::array<char, 32> date_{};
 };

@@ -65,7 +65,7 @@ void Exchange::set_up(Worker& worker, DownstreamConnection& downstream, const Ar
   head_at_ = worker.now();
   message_.exchange = this;
   timer_.bind(worker.token(Operation::exchange_timer, *this));
-  worker.make_request_id(request_id_);
+  worker.make_request_id(made_id_);
   worker.counters().exchanges.add();
 }
 
@@ -130,14 +130,21 @@ void Exchange::note_request_received(Worker& worker) {
 
 // Route, limit, authenticate, limit: synchronous verdicts, but for limits that another core keeps.
 void Exchange::admit(Worker& worker) {
-  client_ = client_address(config(), client_, request_.fields);
+  if (is_trusted(config(), client_)) {
+    trust_ = http::Trust::peer;
+    taken_id_ = http::read_request_id(request_.fields);
+    client_ = client_address(config(), client_, request_.fields);
+  }
   if (request_.method == http::Method::connect || request_.method == http::Method::trace) {
     refuse_method(worker, config::method_bit(http::Method::connect) - 1);
     return;
   }
   if (answer_preflight(worker)) return;
-  const config::Found found = generation_->routes().find(
-      request_.method, request_.authority, request_.path, request_.query, request_.fields);
+  const auto [found, rule] = choose_route(request_.method);
+  if (rule != http::Rule::none) {
+    reply_error(worker, http::status_of(rule), rule, http::Persistence::close);
+    return;
+  }
   if (found.route == config::no_route) {
     if (found.methods != 0) {
       refuse_method(worker, found.methods);
@@ -148,6 +155,12 @@ void Exchange::admit(Worker& worker) {
   }
   route_ = found.route;
   route_label_ = route().label;
+  settle_path();
+  if (route().underscores == http::Underscores::refuse &&
+      http::find_underscored(request_.fields) != nullptr) {
+    reply_error(worker, 400, http::Rule::underscore);
+    return;
+  }
   if (!route().addresses.empty() && !admits_address()) {
     reply_error(worker, 403, Failure::address_denied);
     return;
@@ -182,6 +195,7 @@ void Exchange::refuse_method(Worker& worker, uint16_t allowed) {
 void Exchange::proceed(Worker& worker) {
   switch (route().kind) {
     case config::RouteKind::upstream:
+      if (!count_hop(worker)) break;
       protocol_ = choose_protocol();
       if (!protocol_.empty() && !has_room_for_tunnel(worker)) {
         refuse_tunnel(worker);

@@ -18,6 +18,15 @@ void Exchange::reply_error(Worker& worker, uint16_t status, Reason reason,
   reply(worker, {.status = status, .reason = reason, .persistence = persistence_});
 }
 
+// HEAD is answered without content (RFC 9110 9.3.2), even where the rest of its head was not
+// understood or never came.
+http::Method Exchange::answered_method() const {
+  if (head_end_ != 0) return request_.method;
+  std::string_view begin{reinterpret_cast<const char*>(request_area().data()), received_};
+  if (begin.starts_with("\r\n")) begin.remove_prefix(2);
+  return begin.starts_with("HEAD ") ? http::Method::head : http::Method::get;
+}
+
 void Exchange::reply(Worker& worker, const LocalReply& local) {
   SLUICE_ASSERT(!response_begun());
   LocalReply answer = local;
@@ -41,15 +50,15 @@ void Exchange::reply(Worker& worker, const LocalReply& local) {
   response_at_ = worker.now();
   worker.wheel().disarm(timer_);
   const std::span<const http::AddedField> more = added_to_reply(worker.added_fields(), answer);
-  const size_t size =
-      write_local_reply(reply_, answer,
-                        {.method = head_end_ != 0 ? request_.method : http::Method::get,
-                         .version = request_.version,
-                         .request_id = {request_id_.data(), request_id_.size()},
-                         .date = worker.http_date(),
-                         .more = more});
+  const http::Method method = answered_method();
+  const size_t size = write_local_reply(reply_, answer,
+                                        {.method = method,
+                                         .version = request_.version,
+                                         .request_id = request_id(),
+                                         .date = worker.http_date(),
+                                         .more = more});
   to_downstream_.add({reply_.data(), size});
-  if (request_.method != http::Method::head) to_downstream_.add(bytes_of(answer.long_body));
+  if (method != http::Method::head) to_downstream_.add(bytes_of(answer.long_body));
   send_downstream(worker);
 }
 
@@ -308,7 +317,7 @@ void Exchange::record(Worker& worker) {
     return from == core::Instant{} || to < from ? core::Duration{0} : to - from;
   };
   std::array<char, core::SocketAddress::address_text_max> client;
-  worker.log({.request_id = {request_id_.data(), request_id_.size()},
+  worker.log({.request_id = request_id(),
               .method = understood ? request_.method_text : std::string_view{"-"},
               .path = understood ? request_.path : std::string_view{"-"},
               .status = response_status_,

@@ -155,6 +155,12 @@ class Exchange : public core::ListNode<WaitingTag>,
   void set_up(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival);
   void on_head(Worker& worker, uint32_t begin, uint32_t end);
   void admit(Worker& worker);
+  struct RouteChoice {
+    config::Found found;
+    http::Rule rule = http::Rule::none;
+  };
+  [[nodiscard]] RouteChoice choose_route(http::Method method) const;
+  void settle_path();
   void refuse_method(Worker& worker, uint16_t allowed);
   void proceed(Worker& worker);
   void serve_demo_work(Worker& worker);
@@ -201,6 +207,7 @@ class Exchange : public core::ListNode<WaitingTag>,
   void detach();
   void give_up_place();
   void release_generation();
+  void note_underscored(Worker& worker, uint32_t count);
 
   // exchange_request.cpp: the request's way up
   void build_first_flight(Worker& worker);
@@ -215,6 +222,8 @@ class Exchange : public core::ListNode<WaitingTag>,
   // exchange_response.cpp: the response's way down
   void read_response_head(Worker& worker);
   void fail_as_malformed(Worker& worker);
+  [[nodiscard]] bool lacks_date() const;
+  void note_repairs(Worker& worker);
   void on_informational(Worker& worker, uint32_t end);
   void start_response(Worker& worker, uint32_t head_end);
   void relay_response_body(Worker& worker, uint32_t size);
@@ -250,20 +259,27 @@ class Exchange : public core::ListNode<WaitingTag>,
   [[nodiscard]] bool admits_address() const;
   [[nodiscard]] bool answer_preflight(Worker& worker);
   void redirect(Worker& worker);
+  [[nodiscard]] static bool edits(const config::HeaderEdits& edits, std::string_view name);
   static void drop_edited(http::Fields& fields, const config::HeaderEdits& edits);
   void edit_response();
   [[nodiscard]] std::string_view rewritten_target(std::span<char> memory) const;
   [[nodiscard]] std::string_view host_for_endpoint() const;
+  // exchange_additions.cpp: what is added on the way
+  [[nodiscard]] static size_t without_edited(std::span<http::AddedField> added,
+                                             const config::HeaderEdits& of_route);
+  [[nodiscard]] std::string_view mapped_location(std::span<char> memory);
+  [[nodiscard]] bool count_hop(Worker& worker);
   [[nodiscard]] std::span<const http::AddedField> added_upstream(
       std::span<http::AddedField> memory) const;
   [[nodiscard]] std::span<const http::AddedField> added_downstream(
-      std::span<http::AddedField> memory) const;
+      std::span<http::AddedField> memory, std::string_view location) const;
   [[nodiscard]] std::span<const http::AddedField> added_to_reply(std::span<http::AddedField> memory,
                                                                  const LocalReply& answer) const;
   [[nodiscard]] size_t add_cors(std::span<http::AddedField> memory) const;
 
   // exchange_end.cpp: answers of our own, and the end
   void reply(Worker& worker, const LocalReply& local);
+  [[nodiscard]] http::Method answered_method() const;
   void reply_error(Worker& worker, uint16_t status, Reason reason,
                    http::Persistence persistence = http::Persistence::keep_alive);
   void after_answer(Worker& worker);
@@ -274,6 +290,9 @@ class Exchange : public core::ListNode<WaitingTag>,
   void record(Worker& worker);
 
   [[nodiscard]] std::span<std::byte> request_area() const { return request_buffer_.receive_area(); }
+  [[nodiscard]] std::string_view request_id() const {
+    return taken_id_.empty() ? std::string_view{made_id_.data(), made_id_.size()} : taken_id_;
+  }
   [[nodiscard]] bool response_begun() const { return response_status_ != 0; }
   [[nodiscard]] const config::Config& config() const { return generation_->config(); }
   [[nodiscard]] const config::Route& route() const { return config().routes[route_]; }
@@ -320,6 +339,7 @@ class Exchange : public core::ListNode<WaitingTag>,
   core::Buffer response_buffer_;
   uint32_t response_received_ = 0;
   uint8_t informational_ = 0;
+  uint32_t repairs_noted_ = 0;
   bool upstream_reusable_ = false;
   http::Framing response_framing_ = http::Framing::none;  // towards the client
   http::Persistence persistence_ = http::Persistence::keep_alive;
@@ -357,7 +377,10 @@ class Exchange : public core::ListNode<WaitingTag>,
   auth::Attempt attempt_;
   uint16_t would_refuse_ = limiter::no_limit;  // a limit in dry run, in Labels::limits
   core::SocketAddress client_;
-  std::array<char, 32> request_id_;
+  std::array<char, 32> made_id_;
+  std::string_view taken_id_;  // of a trusted peer, in its place
+  http::Trust trust_ = http::Trust::none;
+  std::optional<uint32_t> hops_left_;  // Max-Forwards of what is forwarded
   uint64_t body_bytes_ = 0;
   uint64_t sent_before_ = 0;
   uint64_t bytes_out_ = 0;

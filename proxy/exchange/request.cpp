@@ -14,8 +14,13 @@ namespace limits = core::limits;
 void Exchange::build_first_flight(Worker& worker) {
   std::array<char, core::SocketAddress::address_text_max> address;
   std::array<char, traceparent_bytes> trace;
-  const bool has_trace = request_.fields.find(http::FieldName::traceparent) != nullptr;
-  if (!has_trace) worker.make_traceparent(trace);
+  const bool begins_trace = config().tracing.begins == config::Tracing::Begins::traces &&
+                            request_.fields.find(http::FieldName::traceparent) == nullptr &&
+                            !edits(route().request_edits, "traceparent");
+  if (begins_trace) {
+    worker.make_traceparent(trace);
+    if (worker.random().below(100) < config().tracing.sampled_percent) trace.back() = '1';
+  }
   const bool complete = request_parser_.body_complete();
   http::Writer writer{complete ? request_buffer_.send_area_behind(received_)
                                : request_buffer_.send_area()};
@@ -23,15 +28,21 @@ void Exchange::build_first_flight(Worker& worker) {
   const core::SocketAddress& peer = downstream_->address();
   http::write_request_head(
       writer, request_,
-      {.client_address = {address.data(), peer.format_address(address.data())},
-       .forwarded_for =
-           is_trusted(config(), peer) ? http::ForwardedFor::append : http::ForwardedFor::replace,
+      {.forwarding = {.form = route().forwarded,
+                      .trust = trust_,
+                      .peer = {address.data(), peer.format_address(address.data())},
+                      .prefix = route().rewrite.strip_prefix},
        .default_host = plan_->config().endpoints.front().authority,
        .host = host_for_endpoint(),
        .target = rewritten_target(target),
-       .request_id = {request_id_.data(), request_id_.size()},
-       .traceparent = has_trace ? std::string_view{} : std::string_view{trace.data(), trace.size()},
+       .request_id = request_id(),
+       .traceparent =
+           begins_trace ? std::string_view{trace.data(), trace.size()} : std::string_view{},
        .upgrade = protocol_,
+       .via = route().via == config::RequestVia::none       ? std::string_view{}
+              : request_.version == http::Version::http_1_1 ? std::string_view{"1.1"}
+                                                            : std::string_view{"1.0"},
+       .hops_left = hops_left_,
        .more = added_upstream(worker.added_fields())});
 
   up_.is_bulk = true;

@@ -76,6 +76,19 @@ void Exchange::read_response_head(Worker& worker) {
   }
 }
 
+// RFC 9110 6.6.1; not where the route says what becomes of it.
+bool Exchange::lacks_date() const {
+  return response_.fields.find(http::FieldName::date) == nullptr &&
+         !edits(route().response_edits, "Date");
+}
+
+// What there was since the last time.
+void Exchange::note_repairs(Worker& worker) {
+  const uint32_t repairs = response_parser_.repairs();
+  if (repairs > repairs_noted_) worker.counters().endpoint_repairs.add(repairs - repairs_noted_);
+  repairs_noted_ = repairs;
+}
+
 void Exchange::fail_as_malformed(Worker& worker) {
   judge_endpoint(worker, Outcome::failure);
   fail_try(worker, 502, Failure::upstream_malformed, TryAgain::never);
@@ -136,14 +149,18 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
     persistence_ = http::Persistence::close;
   http::drop_response_fields(response_, response_framing_);
   edit_response();
+  note_repairs(worker);
+  std::array<char, limits::target_bytes_max + config::rewrite_bytes_max> place;
+  const std::string_view location = mapped_location(place);
   http::Writer writer{piece.complete ? response_buffer_.send_area_behind(response_received_)
                                      : response_buffer_.send_area()};
   http::write_response_head(writer, response_,
                             {.framing = response_framing_,
                              .persistence = persistence_,
                              .client_version = request_.version,
-                             .request_id = {request_id_.data(), request_id_.size()},
-                             .more = added_downstream(worker.added_fields())});
+                             .request_id = request_id(),
+                             .date = lacks_date() ? worker.http_date() : std::string_view{},
+                             .more = added_downstream(worker.added_fields(), location)});
   if (request_side_ == RequestSide::done) release_generation();
 
   down_.is_bulk = true;
@@ -288,6 +305,7 @@ void Exchange::end_response_at_close(Worker& worker) {
 
 // All of the answer is with the client. The request may not be: an early answer ends it.
 void Exchange::finish_response(Worker& worker) {
+  note_repairs(worker);
   response_side_ = ResponseSide::done;
   worker.wheel().disarm(timer_);
   give_up_place();

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "proxy/exchange/exchange.h"
+#include "proxy/exchange/joined.h"
 #include "proxy/worker.h"
 
 namespace sluice::proxy {
@@ -49,6 +50,42 @@ bool allows_all(const config::Cors& cors) {
 
 }  // namespace
 
+// --- which route -----------------------------------------------------------------------------
+
+// A path that endpoints may understand in more than one way has one route in all of them, or routes
+// that ask for the same; or it is refused.
+Exchange::RouteChoice Exchange::choose_route(http::Method method) const {
+  const auto ask = [&](std::string_view path) {
+    return generation_->routes().find(method, request_.authority, path, request_.query,
+                                      request_.fields);
+  };
+  if (request_.path_form == http::PathForm::plain) return {.found = ask(request_.path)};
+  std::array<char, http::matched_path_max> memory;
+  const std::string_view path = http::matched_path(request_.path, memory);
+  const RouteChoice choice{.found = ask(path)};
+  const bool is_known = choice.found.route != config::no_route;
+  if (request_.has_encoded_separator &&
+      (!is_known || config().routes[choice.found.route].path.encoded_slash ==
+                        config::PathRules::EncodedSlash::refuse))
+    return {.rule = http::Rule::encoded_separator};
+  if (path.find(';') == std::string_view::npos) return choice;
+  const config::Found other = ask(http::cut_parameters(path, memory));
+  if (other.route == choice.found.route) return choice;
+  if (!is_known || other.route == config::no_route) return {.rule = http::Rule::path_parameters};
+  const config::Route& one = config().routes[choice.found.route];
+  const config::Route& two = config().routes[other.route];
+  if (config::asks_more(one, two) || config::asks_more(two, one))
+    return {.rule = http::Rule::path_parameters};
+  return choice;
+}
+
+// What is forwarded is what was matched.
+void Exchange::settle_path() {
+  if (request_.path_form == http::PathForm::special &&
+      route().path.slashes == config::PathRules::Slashes::merge)
+    http::merge_slashes(request_, reinterpret_cast<char*>(request_area().data()));
+}
+
 // --- who may come ----------------------------------------------------------------------------
 
 bool Exchange::admits_address() const {
@@ -69,9 +106,10 @@ bool Exchange::answer_preflight(Worker& worker) {
   const std::string_view method = value_of(request_.fields, asked_method_field);
   const std::string_view origin = value_of(request_.fields, origin_field);
   if (method.empty() || origin.empty()) return false;
-  const config::Found found = generation_->routes().find(
-      method_named(method), request_.authority, request_.path, request_.query, request_.fields);
-  if (found.route == config::no_route || !config().routes[found.route].cors) return false;
+  const auto [found, rule] = choose_route(method_named(method));
+  if (rule != http::Rule::none || found.route == config::no_route ||
+      !config().routes[found.route].cors)
+    return false;
   route_ = found.route;
   route_label_ = route().label;
   if (!route().addresses.empty() && !admits_address()) {
@@ -124,12 +162,9 @@ void Exchange::redirect(Worker& worker) {
   const config::Redirect& to = route().redirect;
   std::array<char, core::limits::target_bytes_max + config::rewrite_bytes_max> memory;
   http::Writer location{std::as_writable_bytes(std::span{memory})};
-  location.put(to.to);
+  if (to.rest == config::Redirect::Rest::drop) location.put(to.to);
   if (to.rest == config::Redirect::Rest::keep) {
-    const std::string_view prefix = route().match.path;
-    std::string_view rest = prefix == "/" ? request_.path : request_.path.substr(prefix.size());
-    if (to.to.ends_with('/') && rest.starts_with('/')) rest.remove_prefix(1);
-    location.put(rest);
+    put_joined(location, to.to, http::drop_segments_of(route().match.path, request_.path));
   }
   if (!request_.query.empty() && to.to.find('?') == std::string::npos)
     location.put("?").put(request_.query);
@@ -140,15 +175,18 @@ void Exchange::redirect(Worker& worker) {
 
 // --- on the way ------------------------------------------------------------------------------
 
+// Whether the route says what becomes of what came under this name, in any spelling.
+bool Exchange::edits(const config::HeaderEdits& edits, std::string_view name) {
+  return std::any_of(edits.remove.begin(), edits.remove.end(),
+                     [&](const auto& one) { return is_same_field(one, name); }) ||
+         std::any_of(edits.set.begin(), edits.set.end(),
+                     [&](const auto& one) { return is_same_field(one.name, name); });
+}
+
 void Exchange::drop_edited(http::Fields& fields, const config::HeaderEdits& edits) {
   if (edits.remove.empty() && edits.set.empty()) return;
   for (http::Field& field : fields) {
-    const std::string_view name = fields.name(field);
-    const bool is_removed = std::any_of(edits.remove.begin(), edits.remove.end(),
-                                        [&](const auto& one) { return is_same_field(one, name); });
-    const bool is_set = std::any_of(edits.set.begin(), edits.set.end(),
-                                    [&](const auto& one) { return is_same_field(one.name, name); });
-    if (is_removed || is_set) field.disposition = http::Disposition::drop;
+    if (Exchange::edits(edits, fields.name(field))) field.disposition = http::Disposition::drop;
   }
 }
 
@@ -169,12 +207,13 @@ std::string_view Exchange::rewritten_target(std::span<char> memory) const {
   const config::Rewrite& rewrite = route().rewrite;
   if (rewrite.empty() || request_.path.front() != '/') return {};
   http::Writer target{std::as_writable_bytes(memory)};
-  std::string_view path = rewrite.path.empty() ? request_.path : std::string_view{rewrite.path};
-  if (rewrite.path.empty() && path.starts_with(rewrite.strip_prefix))
-    path.remove_prefix(rewrite.strip_prefix.size());
-  target.put(rewrite.add_prefix);
-  if (!path.starts_with('/') && (!path.empty() || rewrite.add_prefix.empty())) target.put("/");
-  target.put(path);
+  if (rewrite.path.empty()) {
+    put_joined(target, rewrite.add_prefix,
+               http::drop_segments_of(rewrite.strip_prefix, request_.path));
+    if (target.size() == 0) target.put("/");
+  } else {
+    target.put(rewrite.path);
+  }
   if (!request_.query.empty()) target.put("?").put(request_.query);
   return {memory.data(), target.size()};
 }
@@ -186,31 +225,6 @@ std::string_view Exchange::host_for_endpoint() const {
     case config::HostMode::name: return route().host;
   }
   SLUICE_UNREACHABLE();
-}
-
-namespace {
-
-size_t add_edits(const config::HeaderEdits& edits, std::span<http::AddedField> memory) {
-  size_t count = 0;
-  for (const auto* list : {&edits.set, &edits.add}) {
-    for (const config::HeaderEdits::NamedValue& field : *list)
-      memory[count++] = {field.name, field.value};
-  }
-  return count;
-}
-
-}  // namespace
-
-std::span<const http::AddedField> Exchange::added_upstream(
-    std::span<http::AddedField> memory) const {
-  const size_t identity = add_identity(memory);
-  return memory.first(identity + add_edits(route().request_edits, memory.subspan(identity)));
-}
-
-std::span<const http::AddedField> Exchange::added_downstream(
-    std::span<http::AddedField> memory) const {
-  const size_t edits = add_edits(route().response_edits, memory);
-  return memory.first(edits + (route().cors ? add_cors(memory.subspan(edits)) : 0));
 }
 
 }  // namespace sluice::proxy

@@ -66,8 +66,7 @@ void Exchange::start_tunnel(Worker& worker, uint32_t head_end) {
   edit_response();
   release_generation();
   http::Writer writer{response_buffer_.send_area()};
-  http::write_switching_head(writer, response_, protocol_,
-                             {request_id_.data(), request_id_.size()});
+  http::write_switching_head(writer, response_, protocol_, request_id());
   to_downstream_.add(writer.written());
   to_downstream_.add(
       response_buffer_.receive_area().subspan(head_end, response_received_ - head_end));

@@ -50,12 +50,21 @@ void Exchange::go_upstream(Worker& worker) {
   place_ = &plan_->upstream();
   plan_->upstream().note_request(worker);
   if (received_at_ != core::Instant{}) note_request_received(worker);
-  http::drop_request_fields(request_);
+  const http::RequestHygiene hygiene{
+      .underscores = route().underscores, .forwarded = route().forwarded, .trust = trust_};
+  if (const uint32_t dropped = http::drop_request_fields(request_, hygiene); dropped > 0)
+    note_underscored(worker, dropped);
   drop_identity();
   drop_edited(request_.fields, route().request_edits);
   build_first_flight(worker);
   start_flight(worker);
   acquire_connection(worker, Freshness::pooled_will_do);
+}
+
+void Exchange::note_underscored(Worker& worker, uint32_t count) {
+  worker.counters().fields_underscored.add(count);
+  const http::Field* field = http::find_underscored(request_.fields);
+  worker.note_dropped_field(request_.fields.name(*field));
 }
 
 // By weight: by chance, or by a key, so that the same caller meets the same upstream.

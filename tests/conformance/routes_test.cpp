@@ -80,7 +80,10 @@ TEST_F(Routes, paths_are_rewritten_by_whole_segments_and_the_query_stays) {
       {"GET /strip?a=1", "GET /?a=1 HTTP/1.1"},
       {"GET /strip/", "GET / HTTP/1.1"},
       {"GET /strip/x/y?b", "GET /x/y?b HTTP/1.1"},
-      {"GET /strip//x", "GET //x HTTP/1.1"},
+      {"GET /strip//x", "GET /x HTTP/1.1"},
+      {"GET //strip//x", "GET /x HTTP/1.1"},
+      {"GET /%73trip/x", "GET /x HTTP/1.1"},
+      {"GET /add//x", "GET /base/add/x HTTP/1.1"},
       {"GET /deep/er/x", "GET /v2/er/x HTTP/1.1"},
       {"GET /whole?q=%20", "GET /other/place?q=%20 HTTP/1.1"},
       {"GET /add/x", "GET /base/add/x HTTP/1.1"},
@@ -92,6 +95,233 @@ TEST_F(Routes, paths_are_rewritten_by_whole_segments_and_the_query_stays) {
   }
   ask("GET /stripped");
   EXPECT_EQ(last_, "404 route.none");
+}
+
+// What endpoints understand of a path, routes are matched by (CWE-22, CWE-288).
+TEST_F(Routes, paths_that_endpoints_read_otherwise_reach_no_other_route) {
+  start(R"(routes:
+  - { match: { path_prefix: /public }, auth: none, upstream: one }
+  - { match: { path_prefix: /admin }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { match: { path_prefix: "/a@b" }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { match: { path: /health2 }, auth: none, deny: [0.0.0.0/0], upstream: one }
+  - { auth: none, upstream: one }
+)");
+  const std::pair<const char*, const char*> table[] = {
+      {"GET //admin/x", "403 "},
+      {"GET /%61dmin//x", "403 "},
+      {"GET /public/%2e%2e//admin/x", "403 "},
+      {"GET /public//../admin/x", "403 "},
+      {"GET /a%40b/c", "403 "},
+      {"GET /admin%2fx", "400 http.encoded_separator"},
+      {"GET /public/..%2fadmin/x", "400 http.encoded_separator"},
+      {"GET /public/..%5cadmin/x", "400 http.encoded_separator"},
+      {"GET /public/..;/admin/x", "400 http.dot_segments"},
+      {"GET /../admin", "400 http.dot_segments"},
+      {"GET /health2;x", "400 http.path_parameters"},
+      {"GET /;x/health2", "400 http.path_parameters"},
+      {"GET http://api.test//admin/x", "403 "},
+  };
+  for (const auto& [asked, wanted] : table) {
+    ask(asked);
+    EXPECT_TRUE(last_.starts_with(wanted)) << asked << ": " << last_;
+    EXPECT_EQ(went_up(), "(nothing)") << asked;
+  }
+  ask("GET /public/a;v=1/b");
+  EXPECT_EQ(went_up(), "GET /public/a;v=1/b HTTP/1.1");
+}
+
+TEST_F(Routes, routes_may_keep_what_their_endpoint_tells_apart) {
+  start(R"(routes:
+  - { match: { path_prefix: /objects }, auth: none, path: { encoded_slash: keep, merge_slashes: false }, upstream: one }
+  - { match: { path_prefix: /cut }, auth: none, path: { encoded_slash: keep, merge_slashes: false }, rewrite: { strip_prefix: /cut }, upstream: one }
+)");
+  const std::pair<const char*, const char*> table[] = {
+      {"GET /objects/a%2fb//c?d=//", "GET /objects/a%2Fb//c?d=// HTTP/1.1"},
+      {"GET //objects/a%5cb", "GET //objects/a%5Cb HTTP/1.1"},
+      {"GET //cut//evil.test//x%2Fy", "GET /evil.test//x%2Fy HTTP/1.1"},
+      {"GET /objects/..%2fcut", "(nothing)"},
+      {"GET /objects%2fa", "(nothing)"},
+  };
+  for (const auto& [asked, wanted] : table) {
+    ask(asked);
+    EXPECT_EQ(went_up(), wanted) << asked;
+  }
+}
+
+TEST_F(Routes, spellings_of_a_host_are_one_host) {
+  start(R"(routes:
+  - { match: { host: admin.test }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { match: { host: "*.Inner.test." }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { match: { host: "[2001:db8:0::1]" }, auth: none, respond: { status: 403, body: "guarded" } }
+  - { auth: none, upstream: one }
+)");
+  for (const char* host :
+       {"admin.test", "ADMIN.test:80", "admin.test.", "Admin.test.:8080", "a.inner.test",
+        "a.INNER.test.", "[2001:DB8::1]", "[2001:db8:0:0:0:0:0:1]:80"}) {
+    ask(std::string{"GET http://"} + host + "/x");
+    EXPECT_TRUE(last_.starts_with("403 ")) << host << ": " << last_;
+  }
+  ask("GET http://other.test/x");
+  EXPECT_EQ(went_up(), "GET /x HTTP/1.1");
+}
+
+TEST_F(Routes, destinations_are_joined_without_leaving_their_host) {
+  start(R"(routes:
+  - { match: { path_prefix: /old }, auth: none, redirect: { to: /, rest: keep } }
+  - { match: { path_prefix: /kept }, auth: none, path: { encoded_slash: keep, merge_slashes: false }, redirect: { to: /, rest: keep } }
+  - { match: { path_prefix: /away }, auth: none, path: { merge_slashes: false }, redirect: { to: "https://new.test", rest: keep } }
+)");
+  const std::pair<const char*, const char*> table[] = {
+      {"GET /old//evil.test/x", "/evil.test/x"},
+      {"GET //old///evil.test", "/evil.test"},
+      {"GET /old", "/"},
+      {"GET /old/", "/"},
+      {"GET /kept//evil.test//x?y", "/evil.test//x?y"},
+      {"GET //kept///evil.test", "/evil.test"},
+      {"GET /kept/%5cevil.test", "/%5Cevil.test"},
+      {"GET /kept/%2fevil.test", "/%2Fevil.test"},
+      {"GET /away//evil.test", "https://new.test/evil.test"},
+      {"GET /away", "https://new.test"},
+      {"GET /away/@evil.test", "https://new.test/@evil.test"},
+  };
+  for (const auto& [asked, wanted] : table)
+    EXPECT_EQ(field(ask(asked), "location"), wanted) << asked;
+}
+
+TEST_F(Routes, answers_to_head_have_no_content_whatever_they_say) {
+  start("routes:\n  - { match: { path_prefix: /a }, auth: none, upstream: one }\n");
+  for (const char* fields : {"", "Bad Name: x\r\n", "Content-Length: x\r\n"}) {
+    RawClient client{world_};
+    client.send(std::string{"HEAD /none HTTP/1.1\r\nHost: api.test\r\n"} + fields + "\r\n");
+    gateway_->run_for(milliseconds{200});
+    const std::string bytes = client.text();
+    ASSERT_NE(bytes.find("\r\n\r\n"), std::string::npos) << fields;
+    EXPECT_TRUE(bytes.ends_with("\r\n\r\n")) << bytes;
+    EXPECT_NE(bytes.find("Content-Length: "), std::string::npos) << bytes;
+  }
+}
+
+TEST_F(Routes, answers_get_a_date_where_they_have_none) {
+  start(R"(routes:
+  - { match: { path: /bare }, auth: none, headers: { response: { remove: [Date] } }, upstream: one }
+  - { auth: none, upstream: one }
+)");
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}});
+  EXPECT_TRUE(field(ask("GET /a"), "date").ends_with(" GMT"));
+  EXPECT_EQ(ask("GET /bare").field("date"), nullptr);
+  origin_.answer_with({.pieces = {"HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 0\r\n\r\n"}});
+  EXPECT_EQ(ask("GET /a").values("date"), (std::vector<std::string>{"then"}));
+  EXPECT_EQ(ask("GET /bare").field("date"), nullptr);
+}
+
+TEST_F(Routes, applications_learn_how_they_were_reached) {
+  start(R"(trusted: [10.0.0.0/24]
+routes:
+  - { match: { path_prefix: /shop }, auth: none, rewrite: { strip_prefix: /shop, add_prefix: /app }, via: true, upstream: one }
+  - { match: { path_prefix: /none }, auth: none, forwarded: none, upstream: one }
+  - { auth: none, upstream: one }
+)");
+  ask("GET /shop/x",
+      "X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.test\r\nX-Request-Id: "
+      "abc\r\nX-Forwarded-Ssl: on\r\n");
+  const Message up = origin_.messages().back();
+  EXPECT_EQ(field(up, "x-forwarded-proto"), "https");
+  EXPECT_EQ(field(up, "x-forwarded-host"), "shop.test");
+  EXPECT_EQ(field(up, "x-forwarded-port"), "443");
+  EXPECT_EQ(field(up, "x-forwarded-prefix"), "/shop");
+  EXPECT_EQ(field(up, "x-forwarded-ssl"), "on");
+  EXPECT_EQ(field(up, "x-request-id"), "abc");
+  EXPECT_EQ(field(up, "via"), "1.1 sluice");
+  EXPECT_EQ(up.field("traceparent"), nullptr);
+  ask("GET /none", "X-Forwarded-Proto: https\r\nForwarded: for=x\r\n");
+  for (const char* name : {"x-forwarded-for", "x-forwarded-proto", "forwarded", "via"})
+    EXPECT_EQ(origin_.messages().back().field(name), nullptr) << name;
+}
+
+TEST_F(Routes, places_that_an_endpoint_names_are_mapped_back) {
+  start(R"(routes:
+  - { match: { path_prefix: /shop }, auth: none, rewrite: { strip_prefix: /shop, add_prefix: /app }, upstream: one }
+  - { auth: none, upstream: one }
+)");
+  const std::pair<const char*, const char*> table[] = {
+      {"/login", "/shop/login"},
+      {"/app/login?a=1", "/shop/login?a=1"},
+      {"/", "/shop/"},
+      {"/shop/login", "/shop/login"},
+      {"http://127.0.0.1:9001/login", "/shop/login"},
+      {"http://127.0.0.1:9001", "/shop/"},
+      {"//127.0.0.1:9001//evil.test", "/shop/evil.test"},
+      {"http://127.0.0.1:9001/shop/x", "/shop/x"},
+      {"https://other.test/login", "https://other.test/login"},
+      {"//evil.test", "//evil.test"},
+      {"login", "login"},
+  };
+  for (const auto& [said, wanted] : table) {
+    origin_.answer_with({.pieces = {std::string{"HTTP/1.1 302 Found\r\nLocation: "} + said +
+                                    "\r\nContent-Length: 0\r\n\r\n"}});
+    EXPECT_EQ(ask("GET /shop/x").values("location"), (std::vector<std::string>{wanted})) << said;
+    EXPECT_EQ(field(ask("GET /x"), "location"), said);
+  }
+}
+
+TEST_F(Routes, options_go_through_as_many_as_they_say) {
+  start(
+      "routes:\n  - { match: { path_prefix: /, methods: [GET, OPTIONS] }, auth: none, upstream: "
+      "one }\n");
+  const Message answer = ask("OPTIONS /a", "Max-Forwards: 0\r\n");
+  EXPECT_EQ(last_, "204");
+  EXPECT_EQ(field(answer, "allow"), "GET, OPTIONS");
+  EXPECT_EQ(went_up(), "(nothing)");
+  ask("OPTIONS /a", "Max-Forwards: 5\r\n");
+  EXPECT_EQ(origin_.messages().back().values("max-forwards"), (std::vector<std::string>{"4"}));
+  ask("GET /a", "Max-Forwards: 0\r\n");
+  EXPECT_EQ(origin_.messages().back().values("max-forwards"), (std::vector<std::string>{"0"}));
+  origin_.forget();
+  for (const char* bad :
+       {"Max-Forwards: x\r\n", "Max-Forwards: \r\n", "Max-Forwards: 1\r\nMax-Forwards: 2\r\n"}) {
+    ask("OPTIONS /a", bad);
+    EXPECT_EQ(last_, "400 http.max_forwards") << bad;
+  }
+  EXPECT_EQ(went_up(), "(nothing)");
+}
+
+TEST_F(Routes, fields_with_underscores_are_dropped_passed_or_refused) {
+  start(R"(routes:
+  - { match: { path_prefix: /pass }, auth: none, underscores: pass, upstream: one }
+  - { match: { path_prefix: /refuse }, auth: none, underscores: refuse, upstream: one }
+  - { auth: none, upstream: one }
+)");
+  const std::string fields = "api_key: k\r\nX_Forwarded_For: 1.1.1.1\r\nContent_Length: 5\r\n";
+  ask("GET /a", fields);
+  EXPECT_EQ(origin_.messages().back().field("api_key"), nullptr);
+  ask("GET /pass", fields);
+  EXPECT_EQ(field(origin_.messages().back(), "api_key"), "k");
+  EXPECT_EQ(origin_.messages().back().field("x_forwarded_for"), nullptr);
+  EXPECT_EQ(origin_.messages().back().field("content_length"), nullptr);
+  ask("GET /refuse", fields);
+  EXPECT_EQ(last_, "400 http.underscore");
+}
+
+TEST_F(Routes, traces_begin_where_they_are_asked_for) {
+  for (const auto& [tracing, wanted] :
+       {std::pair{"none", "(none)"}, std::pair{"{ sampled: 100% }", "-01"},
+        std::pair{"{ sampled: 0% }", "-00"}}) {
+    const std::string text = std::string{"tracing: "} + tracing + R"(
+routes:
+  - { match: { path_prefix: /r }, auth: none, headers: { request: { remove: [Traceparent] } }, upstream: one }
+  - { auth: none, upstream: one }
+)";
+    if (gateway_ == nullptr)
+      start(text);
+    else
+      gateway_->reload(read(text));
+    ask("GET /a");
+    EXPECT_TRUE(field(origin_.messages().back(), "traceparent").ends_with(wanted)) << tracing;
+    ask("GET /r");
+    EXPECT_EQ(origin_.messages().back().field("traceparent"), nullptr) << tracing;
+    ask("GET /a", "traceparent: theirs\r\n");
+    EXPECT_EQ(field(origin_.messages().back(), "traceparent"), "theirs") << tracing;
+  }
 }
 
 TEST_F(Routes, fields_are_set_added_and_removed_in_every_spelling) {

@@ -76,7 +76,7 @@ void compare(const Read& ours, const RequestHead& head, const strict::Reading& t
 
 // What leaves is the request again, as the second reader sees it.
 void write_and_read(RequestHead& head) {
-  drop_request_fields(head);
+  drop_request_fields(head, {});
   auto memory = std::make_unique<std::array<std::byte, sluice::core::limits::buffer_send_bytes>>();
   Writer writer{*memory};
   write_request_head(writer, head,

@@ -109,7 +109,7 @@ void Client::add_request() {
   const bool chunked = with_body && !is_old && world_.happens(50);
   const std::string body = body_of(tag, false, tag.request_bytes);
   std::string head = name +
-                     (world_.happens(10) ? " http://sluice.test/a/../b"
+                     (world_.happens(10) ? " http://sluice.test//a/..//%62"
                                          : " /things/" + std::to_string(tag.number)) +
                      "?q=1 HTTP/1." + (is_old ? "0" : "1") + "\r\n";
   head += "Host: sluice.test\r\nX-Tag: " + tag.text() + "\r\n";
@@ -130,7 +130,10 @@ void Client::add_request() {
     while (at < body.size()) {
       const size_t size = 1 + world_.random().below(std::min<size_t>(body.size() - at, 9000));
       char line[32];
-      std::snprintf(line, sizeof line, "%zx%s\r\n", size, world_.happens(10) ? ";a=b" : "");
+      std::snprintf(line, sizeof line, "%zx%s\r\n", size,
+                    world_.happens(10)  ? ";a=b"
+                    : world_.happens(5) ? " ;\ta = b"
+                                        : "");
       encoded += line + body.substr(at, size) + "\r\n";
       at += size;
     }

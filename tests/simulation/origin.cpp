@@ -15,7 +15,11 @@ std::string in_chunks(World& world, const Tag& tag, const std::string& body) {
   while (at < body.size()) {
     const size_t size = 1 + world.random().below(std::min<size_t>(body.size() - at, 9000));
     char line[32];
-    std::snprintf(line, sizeof line, "%zx%s\r\n", size, world.happens(20) ? ";name=value" : "");
+    std::snprintf(line, sizeof line, "%zx%s\r\n", size,
+                  world.happens(20)   ? ";name=value"
+                  : world.happens(10) ? " ; name = \"a;b\" "
+                  : world.happens(5)  ? " "
+                                      : "");
     out += line + body.substr(at, size) + "\r\n";
     at += size;
   }
@@ -157,6 +161,8 @@ void Origin::check(const Message& request, const Tag& tag) {
       world_.violation(std::string{"a request arrived with a field that is not passed on: "} +
                        name);
   }
+  if (request.start_line.substr(0, request.start_line.find('?')).find("//") != std::string::npos)
+    world_.violation("a path arrived with slashes that nothing was matched by");
   const std::string* trace = request.field("traceparent");
   const bool well_formed = trace != nullptr && trace->size() == 55 &&
                            trace->compare(0, 3, "00-") == 0 &&

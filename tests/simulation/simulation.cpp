@@ -132,6 +132,7 @@ config::Config choose_config(core::Random& random) {
     config.listeners.front().proxy_protocol = config::ProxyProtocol::required;
     config.trusted.push_back(*core::Cidr::parse("127.0.0.0/8"));
   }
+  config.tracing = {.begins = config::Tracing::Begins::traces, .sampled_percent = 50};
   config.limits_on_full = random.chance(50) ? limiter::OnFull::refuse : limiter::OnFull::admit;
   if (random.chance(40)) {
     config::add_default_routes(

@@ -167,6 +167,17 @@ TEST(ConfigRoutes, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"set: { X-A: b }", "sets: { X-A: b }",
        "unknown key \"sets\" in headers.request; did you mean set?"},
       {"host: endpoint", "host: \"a b\"", "\"a b\" is no host; write preserve, endpoint or a name"},
+      {"path_prefix: /inner }", "path_prefix: /inner }, path: { encoded_slash: yes }",
+       "\"yes\" is not refuse or keep"},
+      {"path_prefix: /inner }", "path_prefix: /inner }, path: { merge_slash: true }",
+       "did you mean merge_slashes?"},
+      {"path_prefix: /inner }", "path_prefix: /inner }, underscores: keep",
+       "\"keep\" is not drop, pass or refuse"},
+      {"path_prefix: /inner }", "path_prefix: /inner }, forwarded: rfc", "did you mean rfc7239?"},
+      {"path_prefix: /inner }", "path_prefix: /inner }, via: 1.1", "is not true or false"},
+      {"log: none", "log: none\ntracing: { sampled: 101% }", "is no share from 0% to 100%"},
+      {"path_prefix: /inner", "path_prefix: /in%40ner", "write /in@ner"},
+      {"path_prefix: /inner", "path_prefix: //inner", "write /inner"},
       {"match: { path: /old }", "match: { path_prefix: /inner }",
        "nothing says which of them wins"},
       {"respond: { body: hello }", "respond: { file: /dev/zero }",
@@ -205,6 +216,33 @@ TEST(ConfigRoutes, what_is_right_and_odd_is_a_warning) {
   EXPECT_NE(warnings(with(good, "routes:", "  spare: { endpoints: [http://10.0.0.7:1] }\nroutes:"))
                 .find("no route uses the upstream spare"),
             std::string::npos);
+}
+
+// A route that keeps what endpoints may decode stands above one that asks for more.
+TEST(ConfigRoutes, paths_that_may_reach_a_stricter_route_are_a_warning) {
+  const auto warned = [](const std::string& routes) {
+    const ConfigReading reading = read_config_text(
+        "sluice.yaml",
+        "upstreams: { one: { endpoints: [http://127.0.0.1:1] } }\nroutes:\n" + routes);
+    for (const auto& complaint : reading.complaints) ADD_FAILURE() << complaint;
+    std::string all;
+    for (const auto& warning : reading.warnings) all += warning;
+    return all.find("may take requests of") != std::string::npos;
+  };
+  const std::string keeps = "path: { encoded_slash: keep }, auth: none, upstream: one }\n";
+  const std::string strict =
+      "  - { match: { path_prefix: /a/b }, auth: none, allow: [10.0.0.0/8], upstream: one }\n";
+  EXPECT_TRUE(warned("  - { match: { path_prefix: /a }, " + keeps + strict));
+  EXPECT_TRUE(
+      warned("  - { match: { path_prefix: /a }, path: { merge_slashes: false }, auth: none, "
+             "upstream: one }\n" +
+             strict));
+  EXPECT_TRUE(warned("  - { " + keeps + strict));
+  EXPECT_FALSE(warned("  - { match: { path_prefix: /ab }, " + keeps + strict));
+  EXPECT_FALSE(warned("  - { match: { host: x.test, path_prefix: /a }, " + keeps +
+                      "  - { match: { host: y.test, path_prefix: /a/b }, auth: none, allow: "
+                      "[10.0.0.0/8], upstream: one }\n"));
+  EXPECT_FALSE(warned("  - { match: { path_prefix: /a }, allow: [10.0.0.0/8], " + keeps + strict));
 }
 
 class ConfigIncludes : public ::testing::Test {

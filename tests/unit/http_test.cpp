@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "core/random.h"
+#include "http/forwarded.h"
 #include "http/head_scanner.h"
+#include "http/host.h"
 #include "http/hygiene.h"
 #include "http/parser.h"
 #include "http/serializer.h"
@@ -187,15 +189,19 @@ TEST(Target, paths_have_one_form) {
       {"/a/b", "/a/b"},
       {"/a/./b", "/a/b"},
       {"/a/../b", "/b"},
-      {"/../a", "/a"},
+      {"/../a", "refused"},
       {"/a/..", "/"},
       {"/a/.", "/a/"},
-      {"/..", "/"},
+      {"/..", "refused"},
+      {"//..", "refused"},
+      {"/./..", "refused"},
+      {"/a/../..", "refused"},
       {"//a", "//a"},
       {"/a//b", "/a//b"},
-      {"/a//../b", "/a/b"},
+      {"/a//../b", "/b"},
+      {"/a/b//../c", "/a/c"},
       {"/%61", "/a"},
-      {"/%2e%2E/a", "/a"},
+      {"/%2e%2E/a", "refused"},
       {"/a%2fb", "/a%2Fb"},
       {"/a%5cb", "/a%5Cb"},
       {"/%7Ea", "/~a"},
@@ -204,11 +210,76 @@ TEST(Target, paths_have_one_form) {
       {"/...", "/..."},
       {"/.a", "/.a"},
       {"/%25%32%65", "/%252e"},
-      {"/a/%2e%2e%2fb", "/a/..%2Fb"},
+      {"/a/%2e%2e%2fb", "refused"},
+      {"/a%2f..", "refused"},
+      {"/a%5c.%5cb", "refused"},
+      {"/a%2fb..", "/a%2Fb.."},
+      {"/a/..;/b", "refused"},
+      {"/a/..;x=1/b", "refused"},
+      {"/a/.%3bx/b", "refused"},
+      {"/a;b/c", "/a;b/c"},
+      {"/a%c0%afb", "refused"},
+      {"/a%e0%80%af", "refused"},
+      {"/a%f0%80%80%af", "refused"},
+      {"/a%c3%a9%e2%82%ac%f0%9f%98%80", "/a%C3%A9%E2%82%AC%F0%9F%98%80"},
+      {"/a%c0", "/a%C0"},
       {"/?", "/?"},
-      {"/a/b/../../../c", "/c"},
+      {"/a/b/../../../c", "refused"},
   };
   for (const auto& [given, wanted] : table) EXPECT_EQ(normalized(given), wanted) << given;
+}
+
+TEST(Target, routes_are_matched_by_what_endpoints_understand) {
+  const std::vector<std::array<const char*, 3>> table = {
+      {"/a/b", "/a/b", "/a/b"},
+      {"//a///b//", "/a/b/", "/a/b/"},
+      {"/a%40b%3Ac", "/a@b:c", "/a@b:c"},
+      {"/a%2Fb", "/a%2Fb", "/a%2Fb"},
+      {"/a|b", "/a%7Cb", "/a%7Cb"},
+      {"/a%20b%252F", "/a%20b%252F", "/a%20b%252F"},
+      {"/a;x=1/b;y", "/a;x=1/b;y", "/a/b"},
+      {"/a%3Bx/b", "/a;x/b", "/a/b"},
+      {"/;x/a", "/;x/a", "/a"},
+      {"/a;", "/a;", "/a"},
+  };
+  for (const auto& [given, matched, without_parameters] : table) {
+    std::array<char, matched_path_max> memory;
+    EXPECT_EQ(matched_path(given, memory), matched) << given;
+    EXPECT_EQ(cut_parameters(matched_path(given, memory), memory), without_parameters) << given;
+  }
+}
+
+TEST(Target, segments_of_a_prefix_are_dropped_however_they_are_written) {
+  EXPECT_EQ(drop_segments_of("/shop", "/shop/x"), "/x");
+  EXPECT_EQ(drop_segments_of("/shop", "//shop//x"), "//x");
+  EXPECT_EQ(drop_segments_of("/a@b/c", "/a%40b//c/d"), "/d");
+  EXPECT_EQ(drop_segments_of("/shop", "/shop"), "");
+  EXPECT_EQ(drop_segments_of("/", "/x"), "/x");
+  EXPECT_EQ(drop_segments_of("", "/x"), "/x");
+}
+
+TEST(Host, one_host_has_one_form) {
+  const std::vector<std::pair<const char*, const char*>> table = {
+      {"a.example", "a.example"},
+      {"A.Example.", "a.example"},
+      {"a.example:80", "a.example"},
+      {"a.example.:8080", "a.example"},
+      {"127.0.0.1:80", "127.0.0.1"},
+      {"[::1]", "[::1]"},
+      {"[0:0:0:0:0:0:0:1]:80", "[::1]"},
+      {"[2001:DB8::0001]", "[2001:db8::1]"},
+      {"[::ffff:7f00:1]", "[::ffff:127.0.0.1]"},
+      {"", ""},
+  };
+  std::array<char, host_bytes_max> memory;
+  for (const auto& [given, wanted] : table)
+    EXPECT_EQ(canonical_host(given, memory), wanted) << given;
+  for (const char* bad :
+       {"[:::::]", "[1.2.3.4]", "[::1", "[::1]x", "[fe80::1%25eth0]", "[v1.x]", "[]", ".", "..",
+        ".a", "a..b", "a..", "%61.example", "a:0", "a:65536", "a@b", ""})
+    EXPECT_FALSE(is_valid_authority(bad)) << bad;
+  for (const char* good : {"a.example.", "a:", "a_b", "[::1]:80", "[::ffff:1.2.3.4]"})
+    EXPECT_TRUE(is_valid_authority(good)) << good;
 }
 
 TEST(Target, fragment_behind_an_authority_is_refused) {  // the fuzzer's find
@@ -267,6 +338,15 @@ TEST(Body, bad_chunks_are_refused) {
       {"5\r\nhelloX\r\n", Rule::chunk_size},
       {"11111111111111111\r\n", Rule::chunk_size},
       {"1;" + std::string(300, 'a') + "\r\n", Rule::chunk_extension},
+      {"1; " + std::string(300, ' ') + "a\r\n", Rule::chunk_extension},
+      {"1;a=\"" + std::string(300, ';') + "\"\r\n", Rule::chunk_extension},
+      {"1;a=\"b\r\n", Rule::chunk_size},
+      {"1;a b\r\n", Rule::chunk_size},
+      {"1;a=b c\r\n", Rule::chunk_size},
+      {"1;\r\n", Rule::chunk_size},
+      {"1;a \r\n", Rule::chunk_size},
+      {" 1\r\n", Rule::chunk_size},
+      {"0\r\nA : b\r\n\r\n", Rule::trailer},
       {"0\r\nA: " + std::string(9000, 'b') + "\r\n\r\n", Rule::trailer},
   };
   for (auto [encoded, rule] : table) {
@@ -277,6 +357,41 @@ TEST(Body, bad_chunks_are_refused) {
     EXPECT_EQ(reason_code(parser.take_body(encoded, encoded.data()).rule), reason_code(rule))
         << encoded.substr(0, 20);
   }
+}
+
+TEST(Body, blanks_of_the_grammar_are_taken_from_everybody) {
+  for (const char* line : {"2; a=b", "2 ;a=b", "2;a = b", "2\t; a\t=\t\"b;\\\"\" ;c"}) {
+    std::string head_bytes = with("Transfer-Encoding: chunked\t\r\n");
+    RequestHead head;
+    Parser parser;
+    ASSERT_EQ(parser.parse_request({head_bytes.data(), head_bytes.size()}, head), Rule::none);
+    std::string encoded = std::string{line} + "\r\nok\r\n0\r\n\r\n";
+    const BodyPiece piece = parser.take_body(encoded, encoded.data());
+    EXPECT_TRUE(piece.complete) << line << ": " << reason_code(piece.rule);
+    EXPECT_EQ(encoded.substr(0, piece.produced), "ok") << line;
+    EXPECT_EQ(parser.repairs(), 0U) << line;
+  }
+}
+
+TEST(Body, blanks_that_endpoints_send_are_passed_over_and_counted) {
+  std::string head_bytes =
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\nX-A \t: b\r\nX-B: c\r\n\r\n";
+  ResponseHead head;
+  Parser parser;
+  ASSERT_EQ(parser.parse_response({head_bytes.data(), head_bytes.size()}, Method::get, head),
+            Rule::none);
+  EXPECT_EQ(head.framing, Framing::chunked);
+  ASSERT_EQ(head.fields.size(), 3U);
+  EXPECT_EQ(head.fields.name(head.fields[1]), "X-A");
+  EXPECT_EQ(head.fields.value(head.fields[1]), "b");
+  std::string trailers(core::limits::trailer_memory_bytes, '\0');
+  parser.keep_trailers(trailers);
+  std::string encoded = " 2 \r\nok\r\n0 \r\nX-Sum : 1\r\nContent-Length: 5\r\n\r\n";
+  const BodyPiece piece = parser.take_body(encoded, encoded.data());
+  EXPECT_TRUE(piece.complete) << reason_code(piece.rule);
+  EXPECT_EQ(encoded.substr(0, piece.produced), "ok");
+  EXPECT_EQ(parser.trailers(), "X-Sum: 1\r\n");
+  EXPECT_EQ(parser.repairs(), 6U);
 }
 
 TEST(Response, framing_follows_the_request_and_the_status) {
@@ -327,12 +442,22 @@ TEST(Hygiene, what_is_for_this_hop_or_ours_to_set_is_dropped) {
   RequestHead head;
   Parser parser;
   ASSERT_EQ(parser.parse_request({bytes.data(), bytes.size()}, head), Rule::none);
-  drop_request_fields(head);
-  std::string kept;
-  for (const Field& field : head.fields) {
-    if (field.disposition == Disposition::keep) kept += std::string{head.fields.name(field)} + ";";
-  }
-  EXPECT_EQ(kept, "Authorization;Accept;accept;");
+  EXPECT_EQ(drop_request_fields(head, {}), 1U);
+  const auto kept = [&] {
+    std::string names;
+    for (Field& field : head.fields) {
+      if (field.disposition == Disposition::keep)
+        names += std::string{head.fields.name(field)} + ";";
+      field.disposition = Disposition::keep;
+    }
+    return names;
+  };
+  EXPECT_EQ(kept(), "Authorization;Accept;accept;");
+  // What is known by another spelling is dropped even where '_' may pass.
+  EXPECT_EQ(drop_request_fields(head, {.underscores = Underscores::pass}), 1U);
+  EXPECT_EQ(kept(), "Authorization;Accept;accept;");
+  EXPECT_EQ(drop_request_fields(head, {.trust = Trust::peer}), 1U);
+  EXPECT_EQ(kept(), "Authorization;Forwarded;X-Real-IP;Accept;accept;");
 }
 
 TEST(Serializer, request_is_built_anew) {
@@ -342,11 +467,11 @@ TEST(Serializer, request_is_built_anew) {
   RequestHead head;
   Parser parser;
   ASSERT_EQ(parser.parse_request({bytes.data(), bytes.size()}, head), Rule::none);
-  drop_request_fields(head);
+  EXPECT_EQ(drop_request_fields(head, {}), 0U);
   std::array<std::byte, 1024> memory;
   Writer writer{memory};
   write_request_head(writer, head,
-                     {.client_address = "10.0.0.1",
+                     {.forwarding = {.peer = "10.0.0.1"},
                       .default_host = "unused",
                       .request_id = "id",
                       .traceparent = "tp"});
@@ -354,8 +479,48 @@ TEST(Serializer, request_is_built_anew) {
   EXPECT_EQ((std::string{reinterpret_cast<const char*>(written.data()), written.size()}),
             "POST /b?c HTTP/1.1\r\nHost: api.test\r\nX-A: b\r\nX-Forwarded-For: "
             "10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
-            "X-Forwarded-Host: api.test\r\nX-Request-Id: id\r\ntraceparent: tp\r\nContent-Length: "
+            "X-Forwarded-Host: api.test\r\nX-Forwarded-Port: 80\r\nX-Request-Id: "
+            "id\r\ntraceparent: tp\r\nContent-Length: "
             "5\r\n\r\n");
+}
+
+TEST(Forwarding, what_a_trusted_peer_says_is_taken_if_it_is_well_formed) {
+  const auto written = [](const std::string& fields, Forwarding ours) {
+    std::string bytes = with(fields);
+    RequestHead head;
+    Parser parser;
+    if (parser.parse_request({bytes.data(), bytes.size()}, head) != Rule::none)
+      return std::string{"refused"};
+    std::array<std::byte, 4096> memory;
+    Writer writer{memory};
+    ours.peer = "10.0.0.1";
+    ours.host = "api.test:8000";
+    write_forwarding(writer, head.fields, read_forwarding(head.fields, ours));
+    return std::string{reinterpret_cast<const char*>(memory.data()), writer.size()};
+  };
+  const std::string said =
+      "X-Forwarded-Proto: https, http\r\nX-Forwarded-Host: shop.test\r\nX-Forwarded-For: "
+      "192.0.2.1\r\n"
+      "X-Forwarded-Prefix: /outer/\r\nForwarded: for=192.0.2.1\r\n";
+  EXPECT_EQ(written(said, {.trust = Trust::peer, .prefix = "/shop"}),
+            "X-Forwarded-For: 192.0.2.1, 10.0.0.1\r\nX-Forwarded-Proto: https\r\n"
+            "X-Forwarded-Host: shop.test\r\nX-Forwarded-Port: 443\r\nX-Forwarded-Prefix: "
+            "/outer/shop\r\n");
+  EXPECT_EQ(
+      written(said, {.prefix = "/shop"}),
+      "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
+      "X-Forwarded-Host: api.test:8000\r\nX-Forwarded-Port: 8000\r\nX-Forwarded-Prefix: /shop\r\n");
+  EXPECT_EQ(written(said, {.form = ForwardedForm::rfc7239, .trust = Trust::peer}),
+            "Forwarded: for=192.0.2.1, for=10.0.0.1;proto=https;host=\"shop.test\"\r\n");
+  EXPECT_EQ(written(said, {.form = ForwardedForm::rfc7239}),
+            "Forwarded: for=10.0.0.1;proto=http;host=\"api.test:8000\"\r\n");
+  const std::string ours = written("", {.trust = Trust::peer});
+  for (const char* bad :
+       {"X-Forwarded-Proto: ftp\r\n", "X-Forwarded-Host: a b\r\n", "X-Forwarded-Host: a@b\r\n",
+        "X-Forwarded-Port: 0\r\n", "X-Forwarded-Port: 65536\r\n", "X-Forwarded-Port: -1\r\n",
+        "X-Forwarded-Prefix: //evil.test\r\n", "X-Forwarded-Prefix: /a/../b\r\n",
+        "X-Forwarded-Prefix: x\r\n"})
+    EXPECT_EQ(written(bad, {.trust = Trust::peer}), ours) << bad;
 }
 
 TEST(Serializer, chunk_is_framed_where_it_lies) {
