@@ -31,6 +31,7 @@ std::optional<Algorithm> parse_algorithm(std::string_view text) {
   for (const AlgorithmTraits& each : all_algorithms()) {
     if (each.name == text) return each.algorithm;
   }
+  if (text == "Ed25519") return Algorithm::eddsa;
   return std::nullopt;
 }
 

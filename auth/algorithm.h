@@ -45,7 +45,8 @@ struct AlgorithmTraits {
   return traits(algorithm).name;
 }
 [[nodiscard]] inline Family family(Algorithm algorithm) { return traits(algorithm).family; }
-// Exactly as written: "hs256" is none.
+// Exactly as written: "hs256" is none. "Ed25519" is EdDSA with the one curve that there is here
+// (RFC 9864 2.2).
 [[nodiscard]] std::optional<Algorithm> parse_algorithm(std::string_view text);
 [[nodiscard]] const std::array<AlgorithmTraits, algorithms>& all_algorithms();
 

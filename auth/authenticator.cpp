@@ -45,7 +45,7 @@ Authenticator::Progress Authenticator::look_up(const Acceptance& acceptance,
   }
   if (const auto known = good_.find(found.token, acceptance.providers, now);
       known.judgement != nullptr) {
-    attempt.examined.principal = *known.principal;
+    attempt.examined.principal.copy(*known.principal);
     attempt.examined.provider = known.judgement->provider;
     return Progress::settled;
   }
@@ -67,25 +67,32 @@ Authenticator::Progress Authenticator::verify(const Acceptance& acceptance, Epoc
     if (verifier_.is_expensive(examined)) return Progress::elsewhere;
     verifier_.check_signature(examined);
   }
-  settle(acceptance, now, attempt);
+  settle(now, attempt);
   return Progress::settled;
 }
 
-void Authenticator::settle(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt) {
-  const Examined& examined = attempt.examined;
+void Authenticator::settle(EpochSeconds now, Attempt& attempt) {
+  Examined& examined = attempt.examined;
+  examined.refusal = unsigned_refusal(examined);
   const bool is_good = examined.refusal == Refusal::none;
+  if (is_good) counters_.claims_omitted.add(examined.claims_omitted);
   // Time makes these good, and load the other.
   if (examined.refusal == Refusal::not_yet || examined.refusal == Refusal::issued_later ||
       examined.refusal == Refusal::busy)
     return;
-  TokenCache::Judgement judgement{.provider = examined.provider, .refusal = examined.refusal};
+  // Keys have changed while another thread looked: that says nothing of what the new ones say.
+  if (examined.epoch != verifier_.epoch()) return;
+  TokenCache::Judgement judgement{.usable_until = examined.usable_until,
+                                  .holders = examined.holders,
+                                  .rivals = examined.rivals,
+                                  .provider = examined.provider,
+                                  .refusal = examined.refusal};
   if (is_good) {
-    judgement.usable_until = examined.usable_until;
-    judgement.providers = ProviderSet{1} << examined.provider;
     good_.remember(attempt.token, judgement, &examined.principal, now);
   } else {
-    judgement.usable_until = now + refused_ttl;
-    judgement.providers = acceptance.providers;
+    // An expired token stays so; any other reason holds until it expires.
+    if (examined.refusal == Refusal::expired) judgement.usable_until = EpochSeconds::max();
+    judgement.usable_until = std::min(judgement.usable_until, now + refused_ttl);
     refused_.remember(attempt.token, judgement, nullptr, now);
   }
 }

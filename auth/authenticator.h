@@ -18,6 +18,7 @@ struct AuthCounters {
   TokenCacheCounters good;
   TokenCacheCounters refused;
   VerifiedCounters verified;
+  core::Counter claims_omitted;  // of good tokens, for want of room
   [[nodiscard]] const core::Counter& of(Algorithm algorithm) const {
     return verified[static_cast<size_t>(algorithm)];
   }
@@ -67,7 +68,7 @@ class Authenticator {
   Progress look_up(const Acceptance& acceptance, const http::Fields& fields, std::string_view query,
                    EpochSeconds now, Attempt& attempt);
   Progress verify(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt);
-  void settle(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt);
+  void settle(EpochSeconds now, Attempt& attempt);
 
   [[nodiscard]] TokenVerifier& verifier() { return verifier_; }
   [[nodiscard]] const TokenVerifier& verifier() const { return verifier_; }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <set>
 
 #include "auth/base64url.h"
@@ -43,9 +44,9 @@ bool is_for_signatures(object entry) {
   });
 }
 
-// The key's own algorithm, or the one of those allowed that fits its kind; or why there is none.
-KeyResult<Algorithm> algorithm_of(object entry, std::string_view type,
-                                  std::span<const Algorithm> allowed) {
+// The key's own algorithm, or those of the allowed ones that fit its kind; or why there is none.
+KeyResult<std::vector<Algorithm>> algorithms_of(object entry, std::string_view type,
+                                                std::span<const Algorithm> allowed) {
   const auto curve = text_of(entry, "crv").value_or("");
   const auto fits = [&](Algorithm algorithm) {
     const AlgorithmTraits& of = traits(algorithm);
@@ -69,47 +70,144 @@ KeyResult<Algorithm> algorithm_of(object entry, std::string_view type,
       return KeyComplaint{"its algorithm " + std::string{*name} +
                           " is not among those that are allowed here"};
     }
-    return *algorithm;
+    return std::vector{*algorithm};
   }
-  const auto found = std::find_if(allowed.begin(), allowed.end(), fits);
-  if (found != allowed.end()) return *found;
+  std::vector<Algorithm> found;
+  std::copy_if(allowed.begin(), allowed.end(), std::back_inserter(found), fits);
+  if (!found.empty()) return found;
   return KeyComplaint{"no algorithm that is allowed here fits its kind (" + std::string{type} +
                       (curve.empty() ? "" : " ") + std::string{curve} + ")"};
 }
 
-KeyResult<SharedKey> read_key(object entry, std::span<const Algorithm> allowed,
-                              KeySetOrigin origin) {
+KeyComplaint missing(const char* what) {
+  return KeyComplaint{std::string{"its "} + what + " is missing or no canonical base64url"};
+}
+
+KeyResult<SharedKeys> read_secret(object entry, std::span<const Algorithm> for_use,
+                                  KeySetOrigin origin, const std::string& kid) {
+  if (origin == KeySetOrigin::url)
+    return KeyComplaint{"a secret, in a set that is fetched; everybody could read it there"};
+  const auto secret = bytes_of(entry, "k");
+  if (!secret) return missing("k");
+  SharedKeys keys;
+  for (const Algorithm algorithm : for_use)
+    keys.push_back(make_secret_key(algorithm, {secret->begin(), secret->end()}, kid));
+  return keys;
+}
+
+KeyResult<SharedKeys> read_key(object entry, std::span<const Algorithm> allowed,
+                               KeySetOrigin origin, const std::string& kid) {
   const auto type = text_of(entry, "kty");
   if (!type) return KeyComplaint{"it has no kty"};
   simdjson::dom::element ignored;
   if (entry.at_key("d").get(ignored) == simdjson::SUCCESS)
     return KeyComplaint{"it is a private key; only its public half belongs here"};
-  const auto chosen = algorithm_of(entry, *type, allowed);
+  const auto chosen = algorithms_of(entry, *type, allowed);
   if (const auto* complaint = std::get_if<KeyComplaint>(&chosen)) return *complaint;
-  const Algorithm algorithm = std::get<Algorithm>(chosen);
-  std::string kid{text_of(entry, "kid").value_or("")};
-  const auto missing = [](const char* what) {
-    return KeyComplaint{std::string{"its "} + what + " is missing or no canonical base64url"};
-  };
-  if (*type == "oct") {
-    if (origin == KeySetOrigin::url)
-      return KeyComplaint{"a secret, in a set that is fetched; everybody could read it there"};
-    const auto secret = bytes_of(entry, "k");
-    if (!secret) return missing("k");
-    return make_secret_key(algorithm, {secret->begin(), secret->end()}, std::move(kid));
-  }
+  const auto& for_use = std::get<std::vector<Algorithm>>(chosen);
+  if (*type == "oct") return read_secret(entry, for_use, origin, kid);
   if (*type == "RSA") {
     const auto modulus = bytes_of(entry, "n"), exponent = bytes_of(entry, "e");
     if (!modulus || !exponent) return missing("n or e");
-    return make_rsa_key(algorithm, *modulus, *exponent, std::move(kid));
+    return make_rsa_keys(for_use, *modulus, *exponent, kid);
   }
   const auto x = bytes_of(entry, "x");
   if (!x) return missing("x");
-  if (*type == "OKP") return make_ed25519_key(*x, std::move(kid));
+  if (*type == "OKP") return make_ed25519_keys(*x, kid);
   const auto y = bytes_of(entry, "y");
   if (!y) return missing("y");
-  return make_ec_key(algorithm, *x, *y, std::move(kid));
+  return make_ec_keys(for_use.front(), *x, *y, kid);
 }
+
+// The key's name; nothing if it is no text. Absent and null are the empty one: any kid will do.
+std::optional<std::string> kid_of(object entry) {
+  simdjson::dom::element element;
+  if (entry.at_key("kid").get(element) != simdjson::SUCCESS || element.is_null())
+    return std::string{};
+  std::string_view text;
+  if (element.get_string().get(text) != simdjson::SUCCESS || text.empty() ||
+      text.size() > kid_bytes_max)
+    return std::nullopt;
+  return std::string{text};
+}
+
+// For messages, of which it must not make two.
+std::string shown(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return text;
+}
+
+// One set being read.
+class SetReader {
+ public:
+  SetReader(std::span<const Algorithm> allowed, KeySetOrigin origin, KeyStrength strength)
+      : allowed_(allowed), origin_(origin), strength_(strength) {}
+
+  void read(const simdjson::dom::element& element) {
+    const std::string where = "key " + std::to_string(++number_);
+    object entry;
+    if (element.get_object().get(entry) != simdjson::SUCCESS) {
+      pass_over(where + " is no object");
+      return;
+    }
+    const auto kid = kid_of(entry);
+    const std::string named =
+        where + (kid && !kid->empty() ? " (kid \"" + shown(*kid) + "\")" : "");
+    simdjson::dom::element secret;
+    if (entry.at_key("k").get(secret) == simdjson::SUCCESS ||
+        entry.at_key("d").get(secret) == simdjson::SUCCESS)
+      reading.holds_secrets = true;
+    if (number_ > keys_max) {
+      pass_over(named + ": more than " + std::to_string(keys_max) + " keys");
+    } else if (!kid) {
+      pass_over(named + ": its kid is no text, or longer than " + std::to_string(kid_bytes_max));
+    } else if (!is_for_signatures(entry)) {
+      pass_over(named + ": it is not for signatures");
+    } else {
+      auto keys = read_key(entry, allowed_, origin_, *kid);
+      if (const auto* complaint = std::get_if<KeyComplaint>(&keys)) {
+        pass_over(named + ": " + complaint->text);
+      } else {
+        take(named, std::get<SharedKeys>(keys));
+      }
+    }
+  }
+
+  KeySetReading reading;
+
+ private:
+  void pass_over(std::string why) { reading.passed_over.push_back(std::move(why)); }
+
+  void take(const std::string& named, const SharedKeys& keys) {
+    bool is_used = false;
+    std::string why;
+    for (const SharedKey& key : keys) {
+      const auto weak = weakness(*key);
+      if (weak && strength_ == KeyStrength::strict) {
+        why = *weak;
+      } else if (!key->kid.empty() && !seen_.insert({key->kid, key->algorithm}).second) {
+        why = "another key has this kid and is for " + std::string{to_string(key->algorithm)} +
+              ", too";
+      } else {
+        if (weak && !is_used) reading.warnings.push_back(named + ": " + *weak);
+        reading.keys.push_back(key);
+        is_used = true;
+      }
+    }
+    if (is_used) {
+      ++reading.usable;
+    } else {
+      pass_over(named + ": " + why);
+    }
+  }
+
+  std::span<const Algorithm> allowed_;
+  KeySetOrigin origin_;
+  KeyStrength strength_;
+  std::set<std::pair<std::string, Algorithm>> seen_;
+  size_t number_ = 0;
+};
 
 std::string member(EVP_PKEY* pkey, const char* parameter, size_t size) {
   BIGNUM* number = nullptr;
@@ -123,50 +221,28 @@ std::string member(EVP_PKEY* pkey, const char* parameter, size_t size) {
 }  // namespace
 
 KeySetReading read_jwks(std::string_view text, std::span<const Algorithm> allowed,
-                        KeySetOrigin origin) {
-  KeySetReading reading;
+                        KeySetOrigin origin, KeyStrength strength) {
+  SetReader reader{allowed, origin, strength};
+  KeySetReading& reading = reader.reading;
   simdjson::dom::parser parser;
   simdjson::dom::array entries;
   const simdjson::padded_string padded{text};
   simdjson::dom::element root;
   if (parser.parse(padded).get(root) != simdjson::SUCCESS) {
     const bool is_html = text.substr(0, 100).find('<') != std::string_view::npos;
-    reading.complaints.push_back(is_html ? "this is no JSON; it looks like a web page"
-                                         : "this is no JSON");
-    return reading;
+    reading.complaint = is_html ? "this is no JSON; it looks like a web page" : "this is no JSON";
+    return std::move(reading);
   }
   if (root.at_key("keys").get_array().get(entries) != simdjson::SUCCESS) {
-    reading.complaints.push_back("this is no key set: there is no array \"keys\" (RFC 7517 5)");
-    return reading;
+    reading.complaint = "this is no key set: there is no array \"keys\" (RFC 7517 5)";
+    return std::move(reading);
   }
-  std::set<std::string> seen;
-  size_t number = 0;
-  for (const auto element : entries) {
-    const std::string where = "key " + std::to_string(++number);
-    object entry;
-    if (number > keys_max) {
-      reading.complaints.push_back("more than " + std::to_string(keys_max) + " keys");
-      break;
-    }
-    if (element.get_object().get(entry) != simdjson::SUCCESS) {
-      reading.complaints.push_back(where + " is no object");
-      continue;
-    }
-    if (!is_for_signatures(entry)) continue;
-    auto key = read_key(entry, allowed, origin);
-    const std::string kid{text_of(entry, "kid").value_or("")};
-    const std::string named = where + (kid.empty() ? "" : " (kid \"" + kid + "\")");
-    if (const auto* complaint = std::get_if<KeyComplaint>(&key)) {
-      reading.complaints.push_back(named + ": " + complaint->text);
-    } else if (!kid.empty() && !seen.insert(kid).second) {
-      reading.complaints.push_back(named + ": another key has this kid");
-    } else {
-      reading.keys.push_back(std::move(std::get<SharedKey>(key)));
-    }
+  for (const auto element : entries) reader.read(element);
+  if (reading.keys.empty()) {
+    reading.complaint = "this key set has no key of use for signatures";
+    for (const std::string& each : reading.passed_over) reading.complaint += "; " + each;
   }
-  if (reading.keys.empty() && reading.complaints.empty())
-    reading.complaints.push_back("this key set has no key for signatures");
-  return reading;
+  return std::move(reading);
 }
 
 std::string to_jwk(Algorithm algorithm, EVP_PKEY* pkey, std::string_view kid) {

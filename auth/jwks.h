@@ -11,19 +11,24 @@
 namespace sluice::auth {
 
 struct KeySetReading {
-  std::vector<SharedKey> keys;  // of use for signatures
-  std::vector<std::string>
-      complaints;  // a line each, with the entry's number; with any, the set is not to be used
+  std::vector<SharedKey> keys;  // of use for signatures; one for each algorithm of an entry
+  size_t usable = 0;            // entries that gave one
+  std::vector<std::string> passed_over;  // a line each, with the entry's number and the reason
+  std::vector<std::string> warnings;     // of keys that are used all the same
+  bool holds_secrets = false;            // whoever reads the set could sign
+  std::string complaint;                 // not empty: the set is not to be used
 };
 
 // Where a set comes from decides whether it may hold secrets: what is fetched may not.
 enum class KeySetOrigin : uint8_t { file, url };
 
-// Keys for encryption ("use": "enc") are passed over. A key without "alg" gets the one of `allowed`
-// that fits it. A key of a kind or algorithm that is not known here, a private key, and a kid that
-// is there twice are complaints.
+// Judges a set key by key (RFC 7517 5). A key without "alg" is for every one of `allowed` that fits
+// it. What can't be used is passed over: a kind, curve or algorithm that is not known or not
+// allowed here, a key for encryption, a private key, one that is too short, and the second of one
+// kid and algorithm. A text that is no set, or without one key of use, is a complaint.
 [[nodiscard]] KeySetReading read_jwks(std::string_view text, std::span<const Algorithm> allowed,
-                                      KeySetOrigin origin);
+                                      KeySetOrigin origin,
+                                      KeyStrength strength = KeyStrength::lenient);
 
 // The public half of a key as a JWK (RFC 7517 4), with its kid, alg and use.
 [[nodiscard]] std::string to_jwk(Algorithm algorithm, EVP_PKEY* pkey, std::string_view kid);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 namespace sluice::auth {
@@ -48,10 +49,11 @@ bool is_canonical(std::span<const unsigned char, 32> key) {
   return key[0] < 0xed;
 }
 
-std::optional<Algorithm> fitting(std::span<const Algorithm> allowed, auto&& fits) {
-  const auto found = std::find_if(allowed.begin(), allowed.end(),
-                                  [&](Algorithm each) { return fits(traits(each)); });
-  return found == allowed.end() ? std::nullopt : std::optional{*found};
+std::vector<Algorithm> fitting(std::span<const Algorithm> allowed, auto&& fits) {
+  std::vector<Algorithm> found;
+  std::copy_if(allowed.begin(), allowed.end(), std::back_inserter(found),
+               [&](Algorithm each) { return fits(traits(each)); });
+  return found;
 }
 
 std::optional<KeyComplaint> check_pkey(Algorithm algorithm, EVP_PKEY* pkey) {
@@ -98,12 +100,11 @@ std::chrono::nanoseconds measure(const Key& key) {
   return taken[taken.size() / 2];
 }
 
-KeyResult<SharedKey> finish(Algorithm algorithm, Pkey pkey, std::string kid) {
-  if (pkey == nullptr) return KeyComplaint{"OpenSSL can't make a key of it"};
+KeyResult<SharedKey> finish(Algorithm algorithm, Pkey pkey, const std::string& kid) {
   if (auto complaint = check_pkey(algorithm, pkey.get())) return *complaint;
   auto key = std::make_shared<Key>();
   key->algorithm = algorithm;
-  key->kid = std::move(kid);
+  key->kid = kid;
   key->pkey = std::move(pkey);
   try {
     key->cost = measure(*key);
@@ -111,6 +112,25 @@ KeyResult<SharedKey> finish(Algorithm algorithm, Pkey pkey, std::string kid) {
     return KeyComplaint{failure.what()};
   }
   return SharedKey{std::move(key)};
+}
+
+// The same key for each algorithm; OpenSSL may refuse some of them (RSA-PSS with other parameters).
+KeyResult<SharedKeys> finish_each(std::span<const Algorithm> for_use, const Pkey& pkey,
+                                  const std::string& kid) {
+  if (pkey == nullptr) return KeyComplaint{"OpenSSL can't make a key of it"};
+  SharedKeys keys;
+  std::optional<KeyComplaint> first;
+  for (const Algorithm algorithm : for_use) {
+    EVP_PKEY_up_ref(pkey.get());
+    auto key = finish(algorithm, Pkey{pkey.get()}, kid);
+    if (auto* complaint = std::get_if<KeyComplaint>(&key)) {
+      if (!first) first = std::move(*complaint);
+    } else {
+      keys.push_back(std::move(std::get<SharedKey>(key)));
+    }
+  }
+  if (keys.empty()) return *first;
+  return keys;
 }
 
 Pkey from_parameters(const char* type, OSSL_PARAM_BLD* builder) {
@@ -141,8 +161,22 @@ bool is_long_enough(const Key& key) {
          key.secret.size() >= traits(key.algorithm).digest_bytes;
 }
 
+std::optional<std::string> weakness(const Key& key) {
+  if (is_long_enough(key)) return std::nullopt;
+  return "the secret has " + std::to_string(key.secret.size()) + " bytes; " +
+         std::string{to_string(key.algorithm)} + " wants " +
+         std::to_string(traits(key.algorithm).digest_bytes) + " or more (RFC 7518 3.2)";
+}
+
 KeyResult<SharedKey> make_pem_key(const std::string& pem, std::span<const Algorithm> allowed,
-                                  std::string kid) {
+                                  const std::string& kid) {
+  auto keys = make_pem_keys(pem, allowed, kid);
+  if (auto* complaint = std::get_if<KeyComplaint>(&keys)) return std::move(*complaint);
+  return std::get<SharedKeys>(keys).front();
+}
+
+KeyResult<SharedKeys> make_pem_keys(const std::string& pem, std::span<const Algorithm> allowed,
+                                    const std::string& kid) {
   if (pem.find("PRIVATE KEY-----") != std::string::npos)
     return KeyComplaint{"a private key; only its public key belongs here"};
   const auto memory = [&] {
@@ -158,7 +192,7 @@ KeyResult<SharedKey> make_pem_key(const std::string& pem, std::span<const Algori
   size_t size = 0;
   EVP_PKEY_get_group_name(pkey.get(), curve.data(), curve.size(), &size);
   const int type = EVP_PKEY_get_base_id(pkey.get());
-  const auto algorithm = fitting(allowed, [&](const AlgorithmTraits& of) {
+  const std::vector<Algorithm> for_use = fitting(allowed, [&](const AlgorithmTraits& of) {
     switch (of.family) {
       case Family::hmac: return false;
       case Family::rsa: return type == EVP_PKEY_RSA;
@@ -168,15 +202,17 @@ KeyResult<SharedKey> make_pem_key(const std::string& pem, std::span<const Algori
     }
     return false;
   });
-  if (!algorithm)
+  if (for_use.empty())
     return KeyComplaint{
         std::string{"a key that none of the algorithms fits which are allowed here ("} +
         EVP_PKEY_get0_type_name(pkey.get()) + ")"};
-  return finish(*algorithm, std::move(pkey), std::move(kid));
+  return finish_each(for_use, pkey, kid);
 }
 
-KeyResult<SharedKey> make_rsa_key(Algorithm algorithm, std::span<const unsigned char> modulus,
-                                  std::span<const unsigned char> exponent, std::string kid) {
+KeyResult<SharedKeys> make_rsa_keys(std::span<const Algorithm> for_use,
+                                    std::span<const unsigned char> modulus,
+                                    std::span<const unsigned char> exponent,
+                                    const std::string& kid) {
   const Bignum n{BN_bin2bn(modulus.data(), static_cast<int>(modulus.size()), nullptr)};
   const Bignum e{BN_bin2bn(exponent.data(), static_cast<int>(exponent.size()), nullptr)};
   if (n == nullptr || e == nullptr || BN_num_bits(e.get()) < 2 || BN_num_bits(e.get()) > 64 ||
@@ -186,11 +222,11 @@ KeyResult<SharedKey> make_rsa_key(Algorithm algorithm, std::span<const unsigned 
   const Builder builder{OSSL_PARAM_BLD_new()};
   OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get());
   OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get());
-  return finish(algorithm, from_parameters("RSA", builder.get()), std::move(kid));
+  return finish_each(for_use, from_parameters("RSA", builder.get()), kid);
 }
 
-KeyResult<SharedKey> make_ec_key(Algorithm algorithm, std::span<const unsigned char> x,
-                                 std::span<const unsigned char> y, std::string kid) {
+KeyResult<SharedKeys> make_ec_keys(Algorithm algorithm, std::span<const unsigned char> x,
+                                   std::span<const unsigned char> y, const std::string& kid) {
   const AlgorithmTraits& of = traits(algorithm);
   if (x.size() != of.coordinate_bytes || y.size() != of.coordinate_bytes) {
     return KeyComplaint{"coordinates of " + std::to_string(x.size()) + " bytes; " +
@@ -208,15 +244,16 @@ KeyResult<SharedKey> make_ec_key(Algorithm algorithm, std::span<const unsigned c
       pkey == nullptr ? nullptr : EVP_PKEY_CTX_new_from_pkey(nullptr, pkey.get(), nullptr)};
   if (check == nullptr || EVP_PKEY_public_check(check.get()) != 1)
     return KeyComplaint{"a point that is not on the curve " + std::string{of.jwk_curve}};
-  return finish(algorithm, std::move(pkey), std::move(kid));
+  return finish_each({&algorithm, 1}, pkey, kid);
 }
 
-KeyResult<SharedKey> make_ed25519_key(std::span<const unsigned char> x, std::string kid) {
+KeyResult<SharedKeys> make_ed25519_keys(std::span<const unsigned char> x, const std::string& kid) {
   if (x.size() != 32)
     return KeyComplaint{"an Ed25519 key of " + std::to_string(x.size()) + " bytes; it has 32"};
-  return finish(Algorithm::eddsa,
-                Pkey{EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, x.data(), x.size())},
-                std::move(kid));
+  constexpr Algorithm algorithm = Algorithm::eddsa;
+  return finish_each(
+      {&algorithm, 1},
+      Pkey{EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, x.data(), x.size())}, kid);
 }
 
 }  // namespace sluice::auth

@@ -17,6 +17,8 @@
 
 namespace sluice::auth {
 
+inline constexpr size_t kid_bytes_max = 256;
+
 // What is wrong with a key, for people; never any part of a secret one.
 struct KeyComplaint {
   std::string text;
@@ -40,23 +42,36 @@ using KeyResult = std::variant<T, KeyComplaint>;
                                         std::string kid = {});
 // RFC 7518 3.2: at least as long as the digest.
 [[nodiscard]] bool is_long_enough(const Key& key);
+// What is wrong with a secret of these bytes, wherever it comes from; nothing if it is long enough.
+[[nodiscard]] std::optional<std::string> weakness(const Key& key);
+// Whether a weak secret is used all the same, with a warning, or not at all.
+enum class KeyStrength : uint8_t { lenient, strict };
 
-// From a PEM text: a public key or a certificate. The algorithm is the one of `allowed` that fits
-// the kind of key: for RSA the first RSA algorithm, for a curve the one that belongs to it.
+// One for each algorithm that it may be used with.
+using SharedKeys = std::vector<SharedKey>;
+
+// From a PEM text: a public key or a certificate, for those of `allowed` that fit the kind of key:
+// for RSA every RSA algorithm, for a curve the one that belongs to it.
+[[nodiscard]] KeyResult<SharedKeys> make_pem_keys(const std::string& pem,
+                                                  std::span<const Algorithm> allowed,
+                                                  const std::string& kid = {});
+// For the first of them.
 [[nodiscard]] KeyResult<SharedKey> make_pem_key(const std::string& pem,
                                                 std::span<const Algorithm> allowed,
-                                                std::string kid = {});
+                                                const std::string& kid = {});
 
-// From its parts, as a JWK has them (RFC 7518 6.2, 6.3, RFC 8037 2): big-endian bytes.
-[[nodiscard]] KeyResult<SharedKey> make_rsa_key(Algorithm algorithm,
-                                                std::span<const unsigned char> modulus,
-                                                std::span<const unsigned char> exponent,
-                                                std::string kid);
-[[nodiscard]] KeyResult<SharedKey> make_ec_key(Algorithm algorithm,
-                                               std::span<const unsigned char> x,
-                                               std::span<const unsigned char> y, std::string kid);
-[[nodiscard]] KeyResult<SharedKey> make_ed25519_key(std::span<const unsigned char> x,
-                                                    std::string kid);
+// From its parts, as a JWK has them (RFC 7518 6.2, 6.3, RFC 8037 2): big-endian bytes. `for_use`
+// are algorithms that fit; at least one.
+[[nodiscard]] KeyResult<SharedKeys> make_rsa_keys(std::span<const Algorithm> for_use,
+                                                  std::span<const unsigned char> modulus,
+                                                  std::span<const unsigned char> exponent,
+                                                  const std::string& kid);
+[[nodiscard]] KeyResult<SharedKeys> make_ec_keys(Algorithm algorithm,
+                                                 std::span<const unsigned char> x,
+                                                 std::span<const unsigned char> y,
+                                                 const std::string& kid);
+[[nodiscard]] KeyResult<SharedKeys> make_ed25519_keys(std::span<const unsigned char> x,
+                                                      const std::string& kid);
 
 // Verifies with one key, again and again: what can be prepared once is. One thread at a time; the
 // key outlives it. Throws std::runtime_error if OpenSSL lacks the algorithm.

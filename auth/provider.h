@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,11 +22,44 @@ using ProviderSet = uint32_t;  // a bit a provider
 enum class Expiry : uint8_t { required, optional };
 enum class CredentialKind : uint8_t { token, api_key };  // what its callers have
 
+// What "iss" may be: a text, or for a pattern a text in which each '*' stands for some letters,
+// digits, '-', '.', '_' and '~': a tenant, never a host and its path.
+struct Issuer {
+  enum class Kind : uint8_t { exact, pattern };
+  std::string text;
+  Kind kind = Kind::exact;
+  bool operator==(const Issuer&) const = default;
+};
+[[nodiscard]] bool is_of(const Issuer& issuer, std::string_view text);
+
+// Whether the configuration says who issues, or what is found out with the keys does.
+enum class IssuerSource : uint8_t { configured, discovered };
+
+// Whether the whole payload becomes a field, too.
+enum class PayloadField : uint8_t { none, sent };
+
+// What becomes of a claim for which the principal has no room.
+enum class TooLong : uint8_t { omit, refuse };
+
+inline constexpr size_t token_bytes_default = 16 * 1024;
+inline constexpr size_t token_bytes_max = 31 * 1024;  // of a head's 32 KiB
+
+// A claim is known by its name as it stands in the token. The names on the way to a nested one are
+// joined by this; a plain name with dots is looked for as it is first, then as such a way.
+inline constexpr char claim_separator = '\x1f';
+// For people: "realm_access.roles".
+[[nodiscard]] std::string claim_in_words(std::string_view claim);
+
 struct Provider {
   std::string name;
   CredentialKind kind = CredentialKind::token;
-  std::string issuer;  // "iss" must be this; empty: whatever it is, if no other provider has it
-  std::vector<std::string> audiences;  // "aud" must hold one of them; empty: whatever it is
+  IssuerSource issuer_source = IssuerSource::configured;
+  std::vector<Issuer> issuers;  // "iss" must be one; none: whatever it is, if no other has it
+  std::string audience_claim = "aud";
+  std::vector<std::string> audiences;  // it must hold one of them; empty: whatever it is
+  size_t token_bytes = token_bytes_default;
+  TooLong on_too_long = TooLong::omit;
+  PayloadField payload_field = PayloadField::none;
   std::vector<Algorithm> algorithms{Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};
   std::string type;  // "typ" must be this (case-insensitive); empty: whatever it is
   std::string roles_claim = "roles";
@@ -40,7 +74,8 @@ struct Provider {
 struct Requirement {
   std::vector<std::string> scopes;     // all of them, in "scope" (RFC 8693 4.2) or "scp"
   std::vector<std::string> roles_any;  // one of them, in the provider's roles_claim
-  std::vector<std::pair<std::string, std::string>> claims;  // these values
+  // These values, or lists that hold them.
+  std::vector<std::pair<std::string, std::string>> claims;
   bool operator==(const Requirement&) const = default;
 };
 

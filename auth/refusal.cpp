@@ -25,9 +25,11 @@ std::string_view reason_code(Refusal refusal) {
     case Refusal::type: return "jwt.type";
     case Refusal::unknown_key: return "jwt.unknown_key";
     case Refusal::no_keys: return "jwt.no_keys";
+    case Refusal::kid_needed: return "jwt.kid_needed";
     case Refusal::signature_form: return "jwt.signature_form";
     case Refusal::signature: return "jwt.signature";
     case Refusal::claim_type: return "jwt.claim_type";
+    case Refusal::claim_bytes: return "jwt.claim_bytes";
     case Refusal::claim_too_long: return "jwt.claim_too_long";
     case Refusal::no_expiry: return "jwt.no_expiry";
     case Refusal::expired: return "jwt.expired";
@@ -49,6 +51,7 @@ std::string_view reason_code(Refusal refusal) {
 uint16_t status_of(Refusal refusal) {
   switch (refusal) {
     case Refusal::forbidden: return 403;
+    case Refusal::claim_too_long: return 431;  // the token is good (RFC 6585 5)
     case Refusal::flood: return 429;
     case Refusal::no_keys:
     case Refusal::busy: return 503;

@@ -14,7 +14,7 @@ enum class Refusal : uint8_t {
   several,           // tokens in two places at once
   scheme,            // not Bearer
   malformed,         // an Authorization field that is no "Bearer TOKEN" (RFC 6750 2.1)
-  too_long,          // over 8 KiB
+  too_long,          // longer than its provider allows
   bytes,             // whitespace, control bytes or others that no token has
   parts,             // not exactly three (RFC 7515 7.1)
   encrypted,         // five: a JWE (RFC 7516), which nobody here can read
@@ -27,11 +27,14 @@ enum class Refusal : uint8_t {
   type,              // not the typ that is wanted (RFC 8725 3.11)
   unknown_key,       // no key has this kid
   no_keys,           // no key could be fetched yet
-  signature_form,    // a signature of another length than the algorithm makes; DER is among them
+  kid_needed,  // the token names no key, more fit it than are tried, and none of these signed it
+  signature_form,  // a signature of another length than the algorithm makes; DER is among them
   signature,
-  claim_type,  // exp, nbf or iat is not a whole number of seconds, or sub, iss, aud or jti is no
-               // text
-  claim_too_long,  // the claims that the configuration asks for do not fit Principal::bytes_max
+  claim_type,      // exp, nbf or iat is no number of seconds, or sub, iss, aud or jti is no text
+  claim_bytes,     // a claim that would become a field has outer blanks, controls, or in a list a
+                   // comma
+  claim_too_long,  // the claims that the configuration asks for have no room, and must not be left
+                   // out
   no_expiry,
   expired,
   not_yet,       // nbf

@@ -7,15 +7,17 @@
 //   sub SUBJECT before 1700000000
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "auth/principal.h"
 
 namespace sluice::auth {
 
+// Immutable; copies share what was read.
 class Revocations {
  public:
   // Nothing if a line can't be read; `complaint` then says which and why.
@@ -24,15 +26,30 @@ class Revocations {
   // `issued_at` is nothing for a token that does not say: it may have been issued at any time.
   [[nodiscard]] bool is_revoked(std::string_view id, std::string_view subject,
                                 std::optional<EpochSeconds> issued_at) const;
-  [[nodiscard]] size_t size() const { return ids_.size() + subjects_.size(); }
+  [[nodiscard]] size_t size() const;
 
  private:
-  struct Subject {
-    std::string name;
-    EpochSeconds before;
-  };
-  std::vector<std::string> ids_;   // sorted
-  std::vector<Subject> subjects_;  // sorted by name
+  friend class RevocationReader;
+  struct Data;
+  std::shared_ptr<const Data> data_;  // nullptr: nobody is revoked
+};
+
+// Reads them by parts, whatever a part ends with.
+class RevocationReader {
+ public:
+  RevocationReader();
+  void take(std::string_view part);
+  // Whether the last line has an end, and there was one.
+  [[nodiscard]] bool is_whole() const { return any_ && rest_.empty(); }
+  [[nodiscard]] std::optional<Revocations> finish(std::string& complaint);
+
+ private:
+  void take_line(std::string_view line);
+  std::shared_ptr<Revocations::Data> data_;
+  std::string rest_;  // of a line whose end has not come
+  std::string complaint_;
+  size_t number_ = 0;
+  bool any_ = false;
 };
 
 }  // namespace sluice::auth

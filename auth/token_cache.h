@@ -25,18 +25,23 @@ struct TokenCacheCounters {
 
 class TokenCache {
  public:
-  static constexpr size_t token_bytes_kept_max = 2048;  // longer tokens are judged each time
+  // Longer tokens, and those with longer claims, are judged each time.
+  static constexpr size_t token_bytes_kept_max = 2048;
+  using KeptPrincipal = BasicPrincipal<512>;
   static constexpr uint32_t ways = 4;
 
+  // It holds for whoever trusts one of `holders` and none of `rivals`, so that a token is answered
+  // on every route as if it had never been seen on another.
   struct Judgement {
     EpochSeconds usable_until;
-    ProviderSet providers;  // for which it holds
-    uint16_t provider;      // that the token is of
+    ProviderSet holders;
+    ProviderSet rivals;
+    uint16_t provider;  // that the token is of
     Refusal refusal;
   };
   struct Known {
-    const Judgement* judgement = nullptr;  // nullptr: the token is not known
-    const Principal* principal = nullptr;  // if it was not refused
+    const Judgement* judgement = nullptr;      // nullptr: the token is not known
+    const KeptPrincipal* principal = nullptr;  // if it was not refused
   };
 
   // `entries` is a power of two, at least `ways`; `seed` is random for the process.
@@ -48,18 +53,16 @@ class TokenCache {
         bodies_(entries),
         counters_(counters) {}
 
-  // The judgement for one of `providers`, still usable at `now`. Valid until the next call.
+  // The judgement for a route that trusts `providers`, still usable at `now`. Valid until the next
+  // call.
   [[nodiscard]] Known find(std::string_view token, ProviderSet providers, EpochSeconds now) {
     const uint64_t hash = hash_of(token);
     const uint64_t first = (hash & mask_) * ways;
     for (uint64_t index = first; index < first + ways; ++index) {
       const Tag& tag = tags_[index];
       if (tag.hash != hash || now >= until(tag) || bodies_[index].token.view() != token) continue;
-      // A good token is good wherever its provider is trusted; a bad one only for whom it was
-      // refused.
-      const ProviderSet of = tag.judgement.providers;
-      if (tag.judgement.refusal == Refusal::none ? (providers & of) == 0 : providers != of)
-        continue;
+      const Judgement& judgement = tag.judgement;
+      if ((providers & judgement.holders) == 0 || (providers & judgement.rivals) != 0) continue;
       counters_.hits.add();
       return {&tag.judgement, &bodies_[index].principal};
     }
@@ -71,6 +74,7 @@ class TokenCache {
   void remember(std::string_view token, const Judgement& judgement, const Principal* principal,
                 EpochSeconds now) {
     if (token.size() > token_bytes_kept_max) return;
+    if (principal != nullptr && principal->size() > KeptPrincipal::bytes_max) return;
     const uint64_t hash = hash_of(token);
     const uint64_t first = (hash & mask_) * ways;
     uint64_t oldest = first;
@@ -86,7 +90,7 @@ class TokenCache {
     tag = {.hash = hash, .judgement = judgement, .generation = generation_};
     Body& body = bodies_[oldest];
     body.token.assign(token);
-    if (principal != nullptr) body.principal = *principal;
+    if (principal != nullptr) body.principal.copy(*principal);
   }
 
   // Nothing that was judged holds any more.
@@ -105,7 +109,7 @@ class TokenCache {
     uint32_t generation;  // of the judgement; older ones hold no more
   };
   struct Body {
-    Principal principal;
+    KeptPrincipal principal;
     core::BoundedString<token_bytes_kept_max> token;
   };
   [[nodiscard]] EpochSeconds until(const Tag& tag) const {

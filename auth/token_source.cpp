@@ -1,6 +1,7 @@
 #include "auth/token_source.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace sluice::auth {
 
@@ -11,26 +12,56 @@ struct Look {
   Refusal refusal = Refusal::missing;
   std::string_view token;
 
+  // An empty value is no token.
   void see(std::string_view found) {
+    if (found.empty()) return;
     refusal = refusal == Refusal::missing ? Refusal::none : Refusal::duplicate;
     token = found;
   }
 };
 
-// "Bearer" SP token68 (RFC 6750 2.1, RFC 9110 11.4).
+constexpr std::string_view bearer = "Bearer";
+
+// "Bearer" 1*SP b64token (RFC 6750 2.1, RFC 9110 11.4).
+Look read_bearer(std::string_view value) {
+  if (!http::equals_ignoring_case(value.substr(0, bearer.size()), bearer))
+    return {Refusal::scheme, {}};
+  std::string_view token = value.substr(bearer.size());
+  if (!token.starts_with(' ')) return {Refusal::malformed, {}};
+  token.remove_prefix(std::min(token.find_first_not_of(' '), token.size()));
+  return token.empty() ? Look{Refusal::malformed, {}} : Look{Refusal::none, token};
+}
+
 Look look_at_authorization(const http::Fields& fields) {
   Look look;
   for (const http::Field& field : fields) {
     if (field.id == http::FieldName::authorization) look.see(fields.value(field));
   }
-  if (look.refusal != Refusal::none) return look;
-  constexpr std::string_view scheme = "Bearer";
-  const std::string_view value = look.token;
-  if (!http::equals_ignoring_case(value.substr(0, scheme.size()), scheme))
-    return {Refusal::scheme, {}};
-  if (value.size() < scheme.size() + 2 || value[scheme.size()] != ' ')
-    return {Refusal::malformed, {}};
-  look.token = value.substr(scheme.size() + 1);
+  return look.refusal == Refusal::none ? read_bearer(look.token) : look;
+}
+
+// The token alone, or behind "Bearer".
+Look look_at_token_field(const http::Fields& fields, std::string_view name) {
+  Look look;
+  for (const http::Field& field : fields) {
+    if (http::equals_ignoring_case(fields.name(field), name)) look.see(fields.value(field));
+  }
+  if (look.refusal == Refusal::none) {
+    if (const Look behind = read_bearer(look.token); behind.refusal == Refusal::none) return behind;
+  }
+  return look;
+}
+
+Look look_at_protocols(const http::Fields& fields, std::string_view name) {
+  Look look;
+  bool is_next = false;
+  for (const http::Field& field : fields) {
+    if (!http::equals_ignoring_case(fields.name(field), "sec-websocket-protocol")) continue;
+    http::for_each_option(fields.value(field), [&](std::string_view option) {
+      if (is_next) look.see(option);
+      is_next = !is_next && option == name;
+    });
+  }
   return look;
 }
 
@@ -81,6 +112,8 @@ Look look_at(const TokenSource& source, const http::Fields& fields, std::string_
     case TokenSource::Kind::cookie: return look_at_cookies(fields, source.name);
     case TokenSource::Kind::query: return look_at_query(query, source.name);
     case TokenSource::Kind::api_key: return look_at_field(fields, source.name);
+    case TokenSource::Kind::field: return look_at_token_field(fields, source.name);
+    case TokenSource::Kind::protocol: return look_at_protocols(fields, source.name);
   }
   return {};
 }
@@ -92,11 +125,30 @@ FoundToken find_token(std::span<const TokenSource> sources, const http::Fields& 
   FoundToken found;
   for (const TokenSource& source : sources) {
     const Look look = look_at(source, fields, query);
-    if (look.refusal == Refusal::missing) continue;
+    if (is_absence(look.refusal)) {
+      if (found.source == nullptr && found.refusal == Refusal::missing)
+        found.refusal = look.refusal;
+      continue;
+    }
     if (found.source != nullptr) return {.refusal = Refusal::several};
     found = {look.refusal, look.token, &source};
   }
   return found;
+}
+
+std::string_view remove_protocol_token(std::string_view list, char* bytes, std::string_view name) {
+  char* out = bytes;
+  bool is_next = false;
+  http::for_each_option(list, [&](std::string_view option) {
+    const bool is_token = is_next;
+    is_next = !is_next && option == name;
+    if (is_token || option.empty()) return;
+    // What is written is never ahead of what is read: at most a separator a element, as there was.
+    if (out != bytes) *out++ = ',';
+    std::memmove(out, option.data(), option.size());
+    out += option.size();
+  });
+  return {bytes, static_cast<size_t>(out - bytes)};
 }
 
 }  // namespace sluice::auth

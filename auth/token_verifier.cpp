@@ -15,7 +15,6 @@ namespace {
 
 // Above this a check would hold up everybody else on the core.
 constexpr std::chrono::microseconds expensive{100};
-constexpr size_t kid_bytes_max = 256;
 
 // base64url, and the dots between: what a token may be made of (RFC 7515 7.1).
 bool has_token_bytes(std::string_view token) {
@@ -50,9 +49,11 @@ struct TokenVerifier::Header {
 };
 
 TokenVerifier::TokenVerifier(const VerifierOptions& options, VerifiedCounters* counters)
-    : options_(options),
-      json_(std::make_unique<JsonReader>()),
-      verified_(counters != nullptr ? counters : &own_) {}
+    : options_(options), verified_(counters != nullptr ? counters : &own_) {
+  for (const Provider& each : options.providers)
+    token_bytes_ = std::max(token_bytes_, each.token_bytes);
+  json_ = std::make_unique<JsonReader>(token_bytes_);
+}
 TokenVerifier::~TokenVerifier() = default;
 
 void TokenVerifier::adopt(const KeySnapshot& snapshot) {
@@ -62,14 +63,15 @@ void TokenVerifier::adopt(const KeySnapshot& snapshot) {
     for (const SharedKey& key : keys) beside.push_back(std::make_unique<SignatureChecker>(*key));
   }
   snapshot_ = &snapshot;
+  ++epoch_;
 }
 
 const Key& TokenVerifier::key(const Examined& examined, unsigned candidate) const {
   return *snapshot_->keys[examined.provider][examined.keys[candidate]];
 }
 
-Refusal TokenVerifier::split(std::string_view token, Parts& parts) {
-  if (token.size() > token_bytes_max) return Refusal::too_long;
+Refusal TokenVerifier::split(std::string_view token, Parts& parts) const {
+  if (token.size() > token_bytes_) return Refusal::too_long;
   if (!has_token_bytes(token)) return Refusal::bytes;
   const auto first = std::min(token.find('.'), token.size());
   const auto second = token.find('.', first + 1);
@@ -108,20 +110,46 @@ Refusal TokenVerifier::read_header(std::string_view encoded, Header& header) {
   return Refusal::none;
 }
 
-// The provider that has this issuer; else one that takes any.
+TokenVerifier::Match TokenVerifier::match(size_t provider, std::string_view issuer) const {
+  const Provider& of = options_.providers[provider];
+  if (of.kind != CredentialKind::token) return Match::none;
+  std::span<const Issuer> known = of.issuers;
+  if (known.empty() && of.issuer_source == IssuerSource::discovered) {
+    if (provider < snapshot_->issuers.size()) known = snapshot_->issuers[provider];
+    if (known.empty()) return Match::unknown_yet;
+  }
+  if (known.empty()) return Match::any;
+  Match best = Match::none;
+  for (const Issuer& each : known) {
+    if (!is_of(each, issuer)) continue;
+    if (each.kind == Issuer::Kind::exact) return Match::exact;
+    best = Match::pattern;
+  }
+  return best;
+}
+
+// The provider that has this issuer; else one that takes any. Those that would have come before it
+// if the route trusted them are its rivals.
 Refusal TokenVerifier::choose_provider(std::string_view issuer, ProviderSet providers,
-                                       uint16_t& provider) const {
-  for (const bool named : {true, false}) {
+                                       Examined& examined) const {
+  bool is_known = true;
+  for (const Match wanted : {Match::exact, Match::pattern, Match::any}) {
     for (uint16_t index = 0; index < options_.providers.size(); ++index) {
-      if ((providers >> index & 1) == 0 || options_.providers[index].kind != CredentialKind::token)
+      const Match found = match(index, issuer);
+      const ProviderSet it = ProviderSet{1} << index;
+      if (found == Match::unknown_yet && (providers & it) != 0) is_known = false;
+      if (found != wanted) continue;
+      if ((providers & it) == 0) {
+        examined.rivals |= it;
         continue;
-      const std::string& known = options_.providers[index].issuer;
-      if (named ? known.empty() || known != issuer : !known.empty()) continue;
-      provider = index;
+      }
+      examined.provider = index;
+      examined.holders = it;
       return Refusal::none;
     }
   }
-  return Refusal::issuer;
+  examined.holders = providers;  // and whoever else trusts none of those that it could be of
+  return is_known ? Refusal::issuer : Refusal::no_keys;
 }
 
 Refusal TokenVerifier::read_payload(const Header& header, ProviderSet providers, EpochSeconds now,
@@ -137,45 +165,56 @@ Refusal TokenVerifier::read_payload(const Header& header, ProviderSet providers,
   if (const Refusal refusal = read_text(claims, "jti", id); refusal != Refusal::none)
     return refusal;
   if (const Refusal refusal = read_dates(claims, dates); refusal != Refusal::none) return refusal;
-  if (const Refusal refusal = choose_provider(issuer, providers, examined.provider);
+  if (const Refusal refusal = choose_provider(issuer, providers, examined);
       refusal != Refusal::none)
     return refusal;
   const Provider& provider = options_.providers[examined.provider];
+  // signed_text, a dot and the signature are the token.
+  if (examined.signed_text.size() + 1 + examined.signature.size() > provider.token_bytes)
+    return Refusal::too_long;
   const auto& allowed = provider.algorithms;
   if (std::find(allowed.begin(), allowed.end(), header.algorithm) == allowed.end())
     return Refusal::algorithm;
+  if (dates.expires) examined.usable_until = *dates.expires + provider.skew;
   if (!provider.type.empty() && !is_type(header.type.view(), provider.type)) return Refusal::type;
   if (const Refusal refusal = check_dates(provider, dates, now); refusal != Refusal::none)
     return refusal;
   if (const Refusal refusal = check_audience(provider, claims); refusal != Refusal::none)
     return refusal;
-  if (const Refusal refusal = keep_claims(claims, options_.claims, examined.principal);
-      refusal != Refusal::none)
-    return refusal;
+  const Kept kept = keep_claims(claims, options_.claims, provider.on_too_long, examined.principal);
+  if (kept.refusal != Refusal::none) return kept.refusal;
+  examined.claims_omitted = kept.omitted;
+  if (provider.payload_field == PayloadField::sent &&
+      examined.payload.size() > payload_field_bytes_max) {
+    if (provider.on_too_long == TooLong::refuse) return Refusal::claim_too_long;
+    ++examined.claims_omitted;
+  }
   if (snapshot_->revocations.is_revoked(id, examined.principal.subject(), dates.issued_at))
     return Refusal::revoked;
   for (unsigned number = 0; number < options_.requirements.size(); ++number) {
     if (meets(options_.requirements[number], provider, claims))
       examined.principal.meets |= uint64_t{1} << number;
   }
-  examined.usable_until = now + provider.cache_ttl;
-  if (dates.expires)
-    examined.usable_until = std::min(examined.usable_until, *dates.expires + provider.skew);
+  examined.usable_until = std::min(examined.usable_until, now + provider.cache_ttl);
   return Refusal::none;
 }
 
-// By kid where the token has one, else those of its algorithm.
+// By kid where the token has one, and by its algorithm, which also says the kind of key.
 Refusal TokenVerifier::choose_keys(const Header& header, Examined& examined) const {
   const std::vector<SharedKey>& keys = snapshot_->keys[examined.provider];
   if (keys.empty()) return Refusal::no_keys;
   bool knows_kid = header.kid.empty();
   examined.key_count = 0;
-  for (uint16_t index = 0; index < keys.size() && examined.key_count < candidate_keys_max;
-       ++index) {
+  for (uint16_t index = 0; index < keys.size(); ++index) {
     const Key& key = *keys[index];
     if (!header.kid.empty() && !key.kid.empty() && key.kid != header.kid.view()) continue;
     knows_kid = true;
-    if (key.algorithm == header.algorithm) examined.keys[examined.key_count++] = index;
+    if (key.algorithm != header.algorithm) continue;
+    if (examined.key_count < candidate_keys_max) {
+      examined.keys[examined.key_count++] = index;
+    } else {
+      ++examined.keys_left;
+    }
   }
   if (!knows_kid) return Refusal::unknown_key;
   return examined.key_count == 0 ? Refusal::algorithm : Refusal::none;
@@ -187,6 +226,13 @@ void TokenVerifier::examine(std::string_view token, ProviderSet providers, Epoch
   Parts parts;
   Header header;
   examined.principal = {};
+  examined.provider = 0;
+  examined.holders = ~ProviderSet{0};  // what has no form has none anywhere
+  examined.rivals = 0;
+  examined.epoch = epoch_;
+  examined.usable_until = EpochSeconds::max();
+  examined.claims_omitted = 0;
+  examined.keys_left = 0;
   examined.refusal = split(token, parts);
   if (examined.refusal != Refusal::none) return;
   examined.signed_text = parts.signed_text;
@@ -199,10 +245,10 @@ void TokenVerifier::examine(std::string_view token, ProviderSet providers, Epoch
 }
 
 bool TokenVerifier::is_expensive(const Examined& examined) const {
-  for (unsigned candidate = 0; candidate < examined.key_count; ++candidate) {
-    if (key(examined, candidate).cost > expensive) return true;
-  }
-  return false;
+  std::chrono::nanoseconds cost{};
+  for (unsigned candidate = 0; candidate < examined.key_count; ++candidate)
+    cost += key(examined, candidate).cost;
+  return cost > expensive;
 }
 
 void TokenVerifier::check_signature(Examined& examined) {
@@ -212,8 +258,18 @@ void TokenVerifier::check_signature(Examined& examined) {
     SignatureChecker& checker = *checkers_[examined.provider][examined.keys[candidate]];
     examined.refusal =
         auth::check_signature(checker, with, examined.signed_text, examined.signature);
-    if (examined.refusal != Refusal::signature) return;  // good, or of a form that no key will like
+    // Good, or of a form that no key will like; an RSA signature has the length of its key.
+    const bool may_be_anothers =
+        examined.refusal == Refusal::signature || examined.refusal == Refusal::signature_form;
+    if (!may_be_anothers) return;
   }
+  examined.refusal = unsigned_refusal(examined);
+}
+
+std::string_view payload_of(std::string_view token) {
+  const size_t begin = token.find('.') + 1;
+  const std::string_view payload = token.substr(begin, token.rfind('.') - begin);
+  return payload.size() > payload_field_bytes_max ? std::string_view{} : payload;
 }
 
 Refusal check_signature(SignatureChecker& checker, const Key& key, std::string_view text,

@@ -6,12 +6,15 @@
 #include "config/reader.h"
 #include "config/schema.h"
 #include "gateway/gateway.h"
+#include "gateway/key_keeper.h"
 #include "gateway/resolver.h"
 #include "gateway/service.h"
 
 namespace sluice::cli {
 
 namespace {
+
+constexpr std::string_view not_asked = "not asked without --resolve";
 
 std::string key_in_words(const config::Config& config, const config::NamedLimit& limit) {
   std::string text;
@@ -20,7 +23,9 @@ std::string key_in_words(const config::Config& config, const config::NamedLimit&
     switch (part.kind) {
       case config::KeyPart::Kind::address: text += "client address"; break;
       case config::KeyPart::Kind::route: text += "route"; break;
-      case config::KeyPart::Kind::claim: text += "claim " + config.claims[part.claim]; break;
+      case config::KeyPart::Kind::claim:
+        text += "claim " + auth::claim_in_words(config.claims[part.claim]);
+        break;
       case config::KeyPart::Kind::header: text += "header " + part.name; break;
     }
   }
@@ -62,11 +67,59 @@ std::string what_in_words(const config::Config& config, const config::Route& rou
   return "answered by Sluice";
 }
 
+// Reads what run would: the files of keys and revocations, and the URLs too if they are to be
+// asked. What run would refuse is a complaint.
+void check_keys(config::ConfigReading& reading, Resolving resolving, Secrets secrets) {
+  gateway::KeyKeeper::World world;
+  if (resolving == Resolving::no) {
+    world.fetch = [](const gateway::FetchRequest&) {
+      return gateway::Fetched{.complaint = std::string{not_asked}};
+    };
+  }
+  config::Config config = *reading.config;
+  for (config::AuthConfig& entry : config.auth) entry.key_sources.jwks_copy.clear();  // for run
+  gateway::KeyKeeper keeper{config, std::move(world)};
+  const std::vector<std::string> complaints = keeper.load();
+  for (const std::string& notice : keeper.take_notices()) {
+    if (!notice.ends_with(not_asked)) reading.warnings.push_back(notice);
+  }
+  if (complaints.empty()) return;
+  if (secrets == Secrets::not_needed) {  // keys may be missing, too, where they are not
+    reading.warnings.insert(reading.warnings.end(), complaints.begin(), complaints.end());
+    return;
+  }
+  reading.complaints.insert(reading.complaints.end(), complaints.begin(), complaints.end());
+  reading.config.reset();
+}
+
+std::string auth_in_words(const config::AuthConfig& entry) {
+  const auth::Provider& provider = entry.provider;
+  if (provider.kind == auth::CredentialKind::api_key)
+    return "API keys in the field " + entry.sources.front().name;
+  std::string text;
+  for (const auth::Algorithm algorithm : provider.algorithms)
+    text += (text.empty() ? "" : ", ") + std::string{auth::to_string(algorithm)};
+  text += "; issuer ";
+  if (provider.issuer_source == auth::IssuerSource::discovered) {
+    text += "as its discovery says";
+  } else if (provider.issuers.empty()) {
+    text += "any";
+  }
+  for (size_t index = 0; index < provider.issuers.size(); ++index)
+    text += (index == 0 ? "" : " or ") + provider.issuers[index].text;
+  text += "; " + auth::claim_in_words(provider.audience_claim) + " ";
+  for (size_t index = 0; index < provider.audiences.size(); ++index)
+    text += (index == 0 ? "" : " or ") + provider.audiences[index];
+  return text + (provider.audiences.empty() ? "any" : "") + "; tokens up to " +
+         std::to_string(provider.token_bytes) + " bytes";
+}
+
 }  // namespace
 
 int check_command(const std::string& path, Resolving resolving, Secrets secrets) {
   if (secrets == Secrets::not_needed) config::stand_in_for_missing_secrets();
   config::ConfigReading reading = config::read_config(path);
+  if (reading.config) check_keys(reading, resolving, secrets);
   if (reading.config && resolving == Resolving::yes) {
     reading.complaints = gateway::resolve_endpoints(*reading.config);
     if (!reading.complaints.empty()) reading.config.reset();
@@ -88,6 +141,8 @@ int check_command(const std::string& path, Resolving resolving, Secrets secrets)
     fmt::print("\n");
   }
   fmt::print("\n");
+  for (const config::AuthConfig& entry : config.auth)
+    fmt::print("auth {}: {}\n", entry.provider.name, auth_in_words(entry));
   for (size_t index = 0; index < config.limits.size(); ++index) {
     const config::NamedLimit& limit = config.limits[index];
     fmt::print("limit {}: {}, by {}, {} the token is checked\n", limit.name,

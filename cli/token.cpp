@@ -121,6 +121,14 @@ std::string member(const std::string& json, const char* name) {
   return simdjson::minify(element);
 }
 
+std::string issuers_in_words(const auth::Provider& provider) {
+  if (provider.issuer_source == auth::IssuerSource::discovered) return "as its discovery says";
+  std::string text;
+  for (const auth::Issuer& issuer : provider.issuers)
+    text += (text.empty() ? "\"" : " or \"") + issuer.text + "\"";
+  return text.empty() ? "any" : text;
+}
+
 void print_checks(const auth::Provider& provider, const std::string& header,
                   const std::string& payload) {
   const auto line = [](const char* check, const std::string& found, const std::string& wanted) {
@@ -135,8 +143,7 @@ void print_checks(const auth::Provider& provider, const std::string& header,
   line("alg", member(header, "alg"), "one of " + algorithms);
   line("typ", member(header, "typ"), provider.type.empty() ? "any" : provider.type);
   line("kid", member(header, "kid"), "of a key that is known");
-  line("iss", member(payload, "iss"),
-       provider.issuer.empty() ? "any" : "\"" + provider.issuer + "\"");
+  line("iss", member(payload, "iss"), issuers_in_words(provider));
   line("aud", member(payload, "aud"), audiences.empty() ? "any" : "one of " + audiences);
   line("exp", member(payload, "exp"),
        fmt::format("after {} ({}), {}", now().time_since_epoch().count(),

@@ -80,6 +80,9 @@ struct ClaimField {
   uint16_t claim = 0;  // index into Config::claims
 };
 
+// Whether keys may come from another machine over plain HTTP.
+enum class KeyTransport : uint8_t { protected_only, any };
+
 // Where keys that may change come from, beside those that are fixed.
 struct KeySources {
   std::string jwks_file;  // read again when it changes
@@ -89,6 +92,10 @@ struct KeySources {
   std::string jwks_copy;  // where the last good answer of the URL is kept for the next start;
                           // empty: nowhere
   core::Duration refresh = std::chrono::minutes{5};  // unless Cache-Control says otherwise
+  std::string discovery_url;  // of an OpenID configuration, which names the key set and the issuer
+  std::string bearer_file;    // what it is asked with; empty: nothing
+  KeyTransport transport = KeyTransport::protected_only;
+  auth::KeyStrength strength = auth::KeyStrength::lenient;
   std::string api_keys_file;
 };
 

@@ -11,7 +11,19 @@ using limiter::Limit;
 
 constexpr std::string_view key_forms = "address, route, claim:NAME or header:NAME";
 
+// { claim: NAME } or { claim: [NAME, NAME] }, a nested one.
+std::optional<KeyPart> read_claim_part(Document& document, Config& config, const YAML::Node& node) {
+  const Section section{document, node, "key", {"claim"}};
+  if (!section.has("claim")) return std::nullopt;
+  const auto name = read_claim(document, section.get("claim"));
+  if (!name) return std::nullopt;
+  const auto claim = claim_index(document, config, node, *name);
+  return claim ? std::optional{KeyPart{.kind = KeyPart::Kind::claim, .claim = *claim}}
+               : std::nullopt;
+}
+
 std::optional<KeyPart> read_key_part(Document& document, Config& config, const YAML::Node& node) {
+  if (node.IsMap()) return read_claim_part(document, config, node);
   const auto text = document.text(node, std::string{key_forms});
   if (!text) return std::nullopt;
   if (*text == "address") return KeyPart{.kind = KeyPart::Kind::address};
@@ -21,7 +33,7 @@ std::optional<KeyPart> read_key_part(Document& document, Config& config, const Y
   const std::string name = colon == std::string::npos ? "" : text->substr(colon + 1);
   if (kind == "header" && is_token(name))
     return KeyPart{.kind = KeyPart::Kind::header, .name = name};
-  if (kind == "claim" && is_token(name)) {
+  if (kind == "claim" && !name.empty()) {
     const auto claim = claim_index(document, config, node, name);
     return claim ? std::optional{KeyPart{.kind = KeyPart::Kind::claim, .claim = *claim}}
                  : std::nullopt;

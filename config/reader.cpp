@@ -92,6 +92,10 @@ void read_trusted(Document& document, Config& config, const YAML::Node& node) {
       config.trust_unix = TrustUnix::yes;
     } else if (const auto network = read_network(document, item)) {
       config.trusted.push_back(*network);
+      if (item.Scalar().ends_with("/0"))
+        document.warn(item, "\"" + item.Scalar() +
+                                "\" trusts everybody, and everybody may then say which client he "
+                                "is; name the networks of the proxies in front");
     }
   }
 }

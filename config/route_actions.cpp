@@ -245,6 +245,12 @@ void read_cors(Document& document, const YAML::Node& node, Cors& cors) {
                       "credentials for every origin would let any page act as its visitor; name "
                       "the origins that may");
   }
+  if (cors.credentials &&
+      std::find(cors.origins.begin(), cors.origins.end(), "null") != cors.origins.end()) {
+    document.warn(section.get("origins"),
+                  "with credentials \"null\" lets every page act as its visitor: any page can have "
+                  "that origin, in a sandboxed frame; name the origins that may");
+  }
   if (cors.origins.empty()) cors.origins = {"null"};
 }
 

@@ -187,8 +187,12 @@ void read_route_auth(Document& document, const Config& config, const Section& se
   for (size_t index = 0; index < config.auth.size(); ++index) {
     const auth::Provider& provider = config.auth[index].provider;
     if ((route.providers >> index & 1) == 0 || provider.kind != auth::CredentialKind::token ||
-        issuers.insert(provider.issuer).second)
+        provider.issuer_source == auth::IssuerSource::discovered)
       continue;
+    bool is_new = !provider.issuers.empty() || issuers.insert("").second;
+    for (const auth::Issuer& issuer : provider.issuers)
+      is_new = issuers.insert(issuer.text).second && is_new;
+    if (is_new) continue;
     document.complain(
         node,
         "two of these have the same issuer, or none; nothing says which of them a token is of");

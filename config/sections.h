@@ -9,12 +9,15 @@
 
 namespace sluice::config {
 
-// config/auth.cpp
+// config/auth.cpp; require: config/auth_claims.cpp
 void read_auth(Document& document, Config& config, const YAML::Node& node);
 void read_revoked(Document& document, Config& config, const YAML::Node& node);
 void read_failed_tokens(Document& document, Config& config, const YAML::Node& node);
 void read_require(Document& document, Config& config, const YAML::Node& node, Route& route);
 
+// The name of a claim as it stands in the token, or a list: the way to a nested one
+// (auth::claim_separator).
+[[nodiscard]] std::optional<std::string> read_claim(Document& document, const YAML::Node& node);
 // The place of a claim among those that are asked for; nothing if there are too many.
 [[nodiscard]] std::optional<uint16_t> claim_index(Document& document, Config& config,
                                                   const YAML::Node& node, const std::string& name);

@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <utility>
 
+#include "config/guarded_file.h"
 #include "core/affinity.h"
 #include "core/cgroup.h"
 #include "core/limits.h"
@@ -139,16 +138,9 @@ Parsed<std::vector<int>> parse_cores(std::string_view text) {
 }
 
 Parsed<std::string> read_plain_file(const std::string& path, size_t most) {
-  std::error_code failure;
-  if (!std::filesystem::is_regular_file(path, failure)) return Complaint{"this file can't be read"};
-  std::ifstream file{path, std::ios::binary};
-  std::string text(most + 1, 0);
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.eof() || file.bad())
-    return Complaint{file.gcount() > 0 ? "larger than " + std::to_string(most) + " bytes"
-                                       : "this file can't be read"};
-  text.resize(static_cast<size_t>(file.gcount()));
-  return text;
+  WholeFile file = read_guarded_file(path, most, FileHolds::anything);
+  if (!file.complaint.empty()) return Complaint{std::move(file.complaint)};
+  return std::move(file.text);
 }
 
 Parsed<std::optional<User>> parse_user(const std::string& text) {

@@ -23,7 +23,7 @@ inline constexpr uint32_t small_batch = 4;
 inline constexpr uint32_t buffer_headroom = 16;
 inline constexpr uint32_t buffer_receive_bytes = 64 * 1024;
 inline constexpr uint32_t buffer_tailroom = 16;
-inline constexpr uint32_t buffer_send_bytes = 50 * 1024;
+inline constexpr uint32_t buffer_send_bytes = 56 * 1024;
 inline constexpr uint32_t buffer_trailer_bytes = 8448;
 inline constexpr uint32_t buffer_bytes = buffer_headroom + buffer_receive_bytes + buffer_tailroom +
                                          buffer_send_bytes + buffer_trailer_bytes;
@@ -59,9 +59,9 @@ static_assert(buffer_receive_bytes >= 2 * head_bytes_max,
               "a head leaves as much room again for the body");
 static_assert(buffer_trailer_bytes >= trailer_memory_bytes);
 static_assert(buffer_receive_bytes <= 65536, "offsets into a head are 16 bits");
-static_assert(buffer_send_bytes >= head_bytes_max + 8192 + 4096 + 4096 + 1024,
-              "a rewritten head always fits: with a token's payload as a field of its own, a "
-              "route's fields, a longer path");
+static_assert(buffer_send_bytes >= head_bytes_max + 8192 + (4096 + 2048) + 4096 + 4096 + 1024,
+              "a rewritten head always fits: with a token's payload as a field of its own, its "
+              "claims as others, a route's fields, a longer path");
 static_assert(completion_entries >= 2 * completions_per_turn);
 
 }  // namespace sluice::core::limits

@@ -47,7 +47,8 @@ void prepare_fetching() {
   static_cast<void>(prepared);
 }
 
-Fetched fetch_keys(const std::string& url, const std::string& authorities) {
+Fetched fetch_keys(const FetchRequest& request) {
+  const std::string& url = request.url;
   Fetched fetched;
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle{curl_easy_init(),
                                                                    curl_easy_cleanup};
@@ -58,7 +59,12 @@ Fetched fetch_keys(const std::string& url, const std::string& authorities) {
                    url.starts_with("http://") ? "http,https" : "https");
   curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR,
                    url.starts_with("http://") ? "http,https" : "https");
-  if (!authorities.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, authorities.c_str());
+  if (!request.authorities.empty())
+    curl_easy_setopt(curl, CURLOPT_CAINFO, request.authorities.c_str());
+  if (!request.bearer.empty()) {
+    curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+    curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, request.bearer.c_str());
+  }
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, redirects_max);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms);

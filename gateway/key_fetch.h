@@ -17,9 +17,15 @@ struct Fetched {
 
 inline constexpr size_t key_set_bytes_max = 1 << 20;
 
+// What is asked for: a key set or an OpenID configuration.
+struct FetchRequest {
+  std::string url;
+  std::string authorities;  // a PEM file, or empty for the system's
+  std::string bearer;       // a token that is shown to the URL's host alone; empty: none
+};
+
 // Once a process, before the first fetch and before other threads start.
 void prepare_fetching();
-// `authorities`: a PEM file, or empty for the system's.
-[[nodiscard]] Fetched fetch_keys(const std::string& url, const std::string& authorities);
+[[nodiscard]] Fetched fetch_keys(const FetchRequest& request);
 
 }  // namespace sluice::gateway

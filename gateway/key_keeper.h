@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "auth/jwks.h"
 #include "auth/key_snapshot.h"
 #include "config/config.h"
 #include "core/counter.h"
@@ -30,6 +31,7 @@ struct KeyCounters {
   core::Counter refreshed;     // snapshots with news
   core::Counter failures;      // files and URLs that could not be used
   core::Counter keys;          // in the present snapshot
+  core::Counter passed_over;   // entries of key sets that are of no use here
   core::Counter changed_at_s;  // since 1970: when that was made
 };
 
@@ -47,8 +49,7 @@ class KeyKeeper {
   // Time and the network, which a test makes up.
   struct World {
     std::function<Clock::time_point()> now = Clock::now;
-    std::function<Fetched(const std::string& url, const std::string& authorities)> fetch =
-        fetch_keys;
+    std::function<Fetched(const FetchRequest& request)> fetch = fetch_keys;
     uint64_t seed = 0;  // of the jitter; 0: any
   };
 
@@ -79,9 +80,12 @@ class KeyKeeper {
  private:
   // What one file or URL last said.
   struct Source {
-    std::string stamp;  // of a file: what tells that it changed
-    std::string text;   // the last good content
+    std::string stamp;                 // of a file: what tells that it changed
+    std::string text;                  // the last good content
+    std::vector<std::string> remarks;  // that were made of it
     bool is_loaded = false;
+    std::string seen;  // the stamp of a new content, until it has stayed the same for a while
+    Clock::time_point seen_at{};
     Clock::time_point fetched_at{};
     Clock::time_point due_at{};
   };
@@ -89,12 +93,23 @@ class KeyKeeper {
 
   void run();
   [[nodiscard]] bool refresh(Reason reason);
-  Outcome refresh_file(const std::string& path,
-                       const std::function<std::string(const std::string& text)>& check);
-  Outcome refresh_url(const config::AuthConfig& entry, Reason reason);
+  using Check = std::function<std::string(const std::string& text)>;
+  // Whether half a file passes for a whole one: lines do, JSON does not.
+  enum class Form : uint8_t { json, lines };
+  Outcome refresh_file(const std::string& path, Form form, const Check& check);
+  Outcome refresh_revocations();
+  [[nodiscard]] bool is_new(const std::string& path, Source& source, Form form);
+  Outcome refresh_key_set(const config::AuthConfig& entry, Reason reason);
+  Outcome refresh_url(const std::string& url, const config::AuthConfig& entry, Reason reason,
+                      const Check& check);
+  [[nodiscard]] FetchRequest request_for(const std::string& url, const config::AuthConfig& entry);
+  // The URL of the key set: the configured one, or what was discovered; empty: not known yet.
+  [[nodiscard]] std::string key_set_url(const config::AuthConfig& entry);
   void use_copy(const config::AuthConfig& entry, Source& source);
   [[nodiscard]] std::string check_keys(const config::AuthConfig& entry, const std::string& text,
-                                       bool is_url) const;
+                                       auth::KeySetOrigin origin) const;
+  void remark(const std::string& name, const config::AuthConfig& entry,
+              const auth::KeySetReading& reading);
   void rebuild();
   void publish();
   void complain(const std::string& text);
@@ -106,6 +121,7 @@ class KeyKeeper {
   KeyCounters& counters_;
   World world_;
   std::map<std::string, Source> sources_;  // by path or URL
+  auth::Revocations revocations_;          // the last good ones
   std::vector<std::string> complaints_;    // while loading for the first time
   std::unique_ptr<auth::KeySnapshot> current_;
   std::unique_ptr<auth::KeySnapshot> previous_;  // until all cores are through with it

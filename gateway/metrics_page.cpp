@@ -266,10 +266,18 @@ void put_auth(Exposition& out, const MetricsSources& sources) {
                  return counters.of(of.algorithm).get();
                }));
   }
+  out.family("gateway_claims_omitted_total", Kind::counter,
+             "Claims of good tokens that were left out because they had no room.");
+  out.sample({}, sum_auth(sources, [](const auth::AuthCounters& counters) {
+               return counters.claims_omitted.get();
+             }));
   if (sources.keys == nullptr) return;
   const KeyCounters& counters = *sources.keys;
   out.family("gateway_keys", Kind::gauge, "Keys that tokens and callers are judged by.");
   out.sample({}, counters.keys.get());
+  out.family("gateway_keys_passed_over", Kind::gauge,
+             "Entries of key sets that can't be used here.");
+  out.sample({}, counters.passed_over.get());
   out.family("gateway_keys_changed_time_seconds", Kind::gauge,
              "When keys or revocations last changed, since 1970.");
   out.sample({}, counters.changed_at_s.get());

@@ -67,7 +67,8 @@ void OffloadPool::check_signature(proxy::SignatureJob& job) {
   for (uint8_t index = 0; index < job.key_count; ++index) {
     auth::SignatureChecker checker{*job.keys[index]};
     job.refusal = auth::check_signature(checker, *job.keys[index], job.text, job.signature);
-    if (job.refusal != auth::Refusal::signature) return;
+    if (job.refusal != auth::Refusal::signature && job.refusal != auth::Refusal::signature_form)
+      return;
   }
 }
 

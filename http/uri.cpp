@@ -101,6 +101,31 @@ std::optional<std::string_view> find_parameter(std::string_view query, std::stri
   return std::nullopt;
 }
 
+void decode_parameter(RequestHead& head, char* bytes, std::string_view name) {
+  if (head.query.find('%') == std::string_view::npos) return;
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
+  std::string_view rest = head.query;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('&'), rest.size());
+    const std::string_view pair = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (pair.size() <= name.size() || !pair.starts_with(name) || pair[name.size()] != '=') continue;
+    const std::string_view value = pair.substr(name.size() + 1);
+    char* out = bytes + (value.data() - bytes);
+    // The target was normalised: every '%' has two digits behind it.
+    for (size_t at = 0; at < value.size(); ++at) {
+      char byte = value[at];
+      if (byte == '%') byte = static_cast<char>(digit(value[at + 1]) * 16 + digit(value[at + 2]));
+      if (value[at] == '%' && has(byte, unreserved))
+        at += 2;
+      else
+        byte = value[at];
+      *out++ = byte;
+    }
+    while (out != value.data() + value.size()) *out++ = '&';
+  }
+}
+
 void remove_parameter(RequestHead& head, char* bytes, std::string_view name) {
   if (head.query.empty()) return;
   char* out = bytes + (head.query.data() - bytes);

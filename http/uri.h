@@ -33,6 +33,11 @@ struct Target {
 [[nodiscard]] std::optional<std::string_view> find_parameter(std::string_view query,
                                                              std::string_view name);
 
+// Decodes unreserved characters (RFC 3986 2.3) in the values of every parameter of this name, in
+// place; the rest of a value that becomes shorter is filled with '&'. What it writes is as good in
+// a target as what was there. `bytes` is the writable memory that the head's views point into.
+void decode_parameter(RequestHead& head, char* bytes, std::string_view name);
+
 // Takes every parameter of this name out of the query, and out of the target that is forwarded.
 // `bytes` is the writable memory that the head's views point into.
 void remove_parameter(RequestHead& head, char* bytes, std::string_view name);

@@ -13,7 +13,8 @@ constexpr core::Duration keys_timeout = std::chrono::seconds{5};
 
 // What costs a signature check, or a look for keys; anything else is refused cheaply.
 bool is_costly(auth::Refusal refusal) {
-  return refusal == auth::Refusal::signature || refusal == auth::Refusal::unknown_key ||
+  return refusal == auth::Refusal::signature || refusal == auth::Refusal::signature_form ||
+         refusal == auth::Refusal::kid_needed || refusal == auth::Refusal::unknown_key ||
          refusal == auth::Refusal::key_unknown;
 }
 
@@ -26,6 +27,10 @@ void Exchange::check_token(Worker& worker) {
   if (route().auth == config::AuthMode::none) {
     apply_token(worker);
     return;
+  }
+  for (const auth::TokenSource& source : route().sources) {
+    if (source.kind == auth::TokenSource::Kind::query)
+      http::decode_parameter(request_, reinterpret_cast<char*>(request_area().data()), source.name);
   }
   const Progress progress = generation_->authenticator().look_up(
       acceptance(), request_.fields, request_.query, worker.epoch_seconds(), attempt_);
@@ -97,7 +102,7 @@ void Exchange::on_signature_checked(Worker& worker) {
   }
   state_ = State::admitting;
   attempt_.examined.refusal = message_.signature.refusal;
-  generation_->authenticator().settle(acceptance(), worker.epoch_seconds(), attempt_);
+  generation_->authenticator().settle(worker.epoch_seconds(), attempt_);
   if (is_costly(attempt_.examined.refusal)) worker.note_failure(client_);
   apply_token(worker);
 }
@@ -108,7 +113,7 @@ void Exchange::apply_token(Worker& worker) {
   const auth::Refusal refusal =
       of.auth == config::AuthMode::none ? auth::Refusal::none : attempt_.examined.refusal;
   // Optional means that there may be no token, not that there may be a bad one.
-  const bool is_absent = refusal == auth::Refusal::missing && of.auth == config::AuthMode::optional;
+  const bool is_absent = auth::is_absence(refusal) && of.auth == config::AuthMode::optional;
   if (refusal != auth::Refusal::none && !is_absent) {
     const bool comes_back = auth::status_of(refusal) == 503;
     refuse_token(worker, refusal,
@@ -160,14 +165,29 @@ void Exchange::drop_identity() {
     char* bytes = reinterpret_cast<char*>(request_area().data());
     http::remove_parameter(request_, bytes, attempt_.source->name);
   }
+  if (attempt_.source->kind == auth::TokenSource::Kind::protocol) drop_protocol_token();
   if (config().auth[attempt_.examined.provider].credential != config::Credential::strip) return;
   for (http::Field& field : request_.fields) {
     const bool is_token = attempt_.source->kind == auth::TokenSource::Kind::header &&
                           field.id == http::FieldName::authorization;
     const bool is_key =
-        attempt_.source->kind == auth::TokenSource::Kind::api_key &&
+        (attempt_.source->kind == auth::TokenSource::Kind::api_key ||
+         attempt_.source->kind == auth::TokenSource::Kind::field) &&
         http::equals_ignoring_case(attempt_.source->name, request_.fields.name(field));
     if (is_token || is_key) field.disposition = http::Disposition::drop;
+  }
+}
+
+void Exchange::drop_protocol_token() {
+  char* bytes = reinterpret_cast<char*>(request_area().data());
+  for (http::Field& field : request_.fields) {
+    if (!http::equals_ignoring_case(request_.fields.name(field), "sec-websocket-protocol"))
+      continue;
+    const std::string_view list = request_.fields.value(field);
+    const std::string_view left =
+        auth::remove_protocol_token(list, bytes + (list.data() - bytes), attempt_.source->name);
+    field.value_size = static_cast<uint16_t>(left.size());
+    if (left.empty()) field.disposition = http::Disposition::drop;
   }
 }
 
@@ -181,9 +201,8 @@ size_t Exchange::add_identity(std::span<http::AddedField> memory) const {
   }
   if (!entry.payload_field.empty() && attempt_.source->kind != auth::TokenSource::Kind::api_key &&
       count < memory.size()) {
-    const std::string_view token = attempt_.token;
-    const size_t begin = token.find('.') + 1;
-    memory[count++] = {entry.payload_field, token.substr(begin, token.rfind('.') - begin)};
+    if (const std::string_view payload = auth::payload_of(attempt_.token); !payload.empty())
+      memory[count++] = {entry.payload_field, payload};
   }
   return count;
 }

@@ -176,6 +176,7 @@ class Exchange : public core::ListNode<WaitingTag>,
   void refuse_token(Worker& worker, auth::Refusal refusal, core::Duration retry_after = {});
   [[nodiscard]] auth::Acceptance acceptance() const;
   void drop_identity();
+  void drop_protocol_token();
   [[nodiscard]] size_t add_identity(std::span<http::AddedField> memory) const;
 
   // exchange_limits.cpp: what the limits say, and what they get back

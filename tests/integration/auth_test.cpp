@@ -479,7 +479,12 @@ TEST_F(AuthTest, what_cannot_be_used_stops_the_start_and_says_why) {
             std::string::npos);
   const std::string open = write("secret", "a secret that everybody can read, and is long enough");
   ::chmod(open.c_str(), 0644);
-  EXPECT_NE(refusal("{ secret: { file: " + open + " } }").find("everybody may read " + open),
+  EXPECT_EQ(refusal("{ secret: { file: " + open + " } }"), "it started") << "with a warning";
+  const auto strict = refusal("{ secret: { file: " + open + " }, strict_keys: true }");
+  EXPECT_NE(strict.find("everybody may read " + open), std::string::npos) << strict;
+  EXPECT_NE(strict.find("defaultMode: 0400"), std::string::npos) << strict;
+  ::chmod(open.c_str(), 0602);
+  EXPECT_NE(refusal("{ secret: { file: " + open + " } }").find("everybody may write this file"),
             std::string::npos);
   ::chmod(open.c_str(), 0600);
   EXPECT_EQ(refusal("{ secret: { file: " + open + " } }"), "it started");

@@ -3,108 +3,14 @@
 #include <openssl/rsa.h>
 
 #include <functional>
-#include <map>
 
-#include "auth/authenticator.h"
 #include "auth/base64url.h"
 #include "auth/jwks.h"
-#include "auth/mint.h"
+#include "auth_judge.h"
 #include "core/random.h"
-#include "http/parser.h"
 
 namespace sluice::auth {
 namespace {
-
-constexpr std::string_view secret = "mysecret";
-const EpochSeconds now{std::chrono::seconds{1'700'000'000}};
-const std::string good_header = R"({"alg":"HS256","typ":"JWT"})";
-
-std::string payload(const std::string& more = "") {
-  return R"({"sub":"alice","exp":1700000100)" + more + "}";
-}
-std::string raw(const std::string& header, const std::string& body) {
-  return mint_raw(header, body, signing_secret(secret));
-}
-std::string token() { return raw(good_header, payload()); }
-
-// A verifier with its configuration and keys: one provider, unless told otherwise.
-class Judge {
- public:
-  explicit Judge(std::vector<Provider> providers = {Provider{}},
-                 std::vector<Requirement> requirements = {})
-      : providers_(std::move(providers)), requirements_(std::move(requirements)) {
-    snapshot_.keys.resize(providers_.size());
-    snapshot_.api_keys.resize(providers_.size());
-  }
-  Judge& with(SharedKey key, size_t provider = 0) {
-    snapshot_.keys[provider].push_back(std::move(key));
-    return *this;
-  }
-  Judge& with_secret(std::string_view text = secret) {
-    for (const Algorithm algorithm : {Algorithm::hs256, Algorithm::hs384, Algorithm::hs512})
-      with(make_secret_key(algorithm, std::string{text}));
-    return *this;
-  }
-  KeySnapshot& snapshot() { return snapshot_; }
-  Authenticator& authenticator(uint32_t entries = 64) {
-    if (authenticator_ == nullptr) {
-      authenticator_ = std::make_unique<Authenticator>(AuthenticatorOptions{
-          .verifier = {.providers = providers_, .claims = claims_, .requirements = requirements_},
-          .cache_entries = entries,
-          .refused_entries = 64});
-      authenticator_->adopt(snapshot_);
-    }
-    return *authenticator_;
-  }
-  Examined examine(const std::string& text, EpochSeconds when = now,
-                   ProviderSet providers = UINT32_MAX) {
-    Examined examined;
-    TokenVerifier& verifier = authenticator().verifier();
-    verifier.examine(text, providers, when, examined);
-    if (examined.refusal == Refusal::none) verifier.check_signature(examined);
-    return examined;
-  }
-  Refusal operator()(const std::string& text, EpochSeconds when = now) {
-    return examine(text, when).refusal;
-  }
-
- private:
-  std::vector<Provider> providers_;
-  std::vector<std::string> claims_{"sub", "tenant", "level"};
-  std::vector<Requirement> requirements_;
-  KeySnapshot snapshot_;
-  std::unique_ptr<Authenticator> authenticator_;
-};
-
-Refusal verdict(const std::string& text, EpochSeconds when = now) {
-  Judge judge;
-  return judge.with_secret()(text, when);
-}
-
-SharedKey public_key(const SigningKey& key) {
-  const std::array<Algorithm, 1> allowed{key.algorithm};
-  auto made = make_pem_key(to_public_pem(key), allowed, key.kid);
-  return std::get<SharedKey>(made);
-}
-
-// Pairs of keys of every kind, made once.
-const SigningKey& pair(Algorithm algorithm) {
-  static std::map<Algorithm, SigningKey> made;
-  const auto found = made.find(algorithm);
-  if (found != made.end()) return found->second;
-  auto key = generate_signing_key(algorithm, "", 2048);
-  return made.emplace(algorithm, std::move(std::get<SigningKey>(key))).first->second;
-}
-
-const std::vector<Algorithm> asymmetric = {
-    Algorithm::rs256, Algorithm::rs384, Algorithm::rs512, Algorithm::ps256, Algorithm::ps384,
-    Algorithm::ps512, Algorithm::es256, Algorithm::es384, Algorithm::es512, Algorithm::eddsa};
-
-Provider provider_of(std::vector<Algorithm> algorithms) {
-  Provider provider;
-  provider.algorithms = std::move(algorithms);
-  return provider;
-}
 
 // --- algorithms and keys ---------------------------------------------------------------------
 
@@ -134,7 +40,7 @@ TEST(TokenVerifier, rfc_7515_appendices_a2_and_a3_verify) {
     {"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]})";
   const std::vector<Algorithm> allowed{Algorithm::rs256, Algorithm::es256};
   const auto reading = read_jwks(keys, allowed, KeySetOrigin::url);
-  ASSERT_TRUE(reading.complaints.empty()) << reading.complaints.front();
+  ASSERT_TRUE(reading.complaint.empty()) << reading.complaint;
   Judge judge{{provider_of(allowed)}};
   for (const auto& key : reading.keys) judge.with(key);
   const std::string claims =
@@ -202,9 +108,7 @@ TEST(SignatureChecker, rfc_7520_section_4_verifies) {
   for (const Case& each : table) {
     const std::vector<Algorithm> allowed{each.algorithm};
     const auto reading = read_jwks("{\"keys\":[{" + each.key + "}]}", allowed, KeySetOrigin::file);
-    ASSERT_EQ(reading.keys.size(), 1U)
-        << to_string(each.algorithm)
-        << (reading.complaints.empty() ? "" : reading.complaints.front());
+    ASSERT_EQ(reading.keys.size(), 1U) << to_string(each.algorithm) << reading.complaint;
     SignatureChecker checker{*reading.keys[0]};
     EXPECT_EQ(check_signature(checker, *reading.keys[0],
                               std::string{each.header} + "." + payload_text, each.signature),
@@ -271,8 +175,7 @@ TEST(Keys, public_keys_go_out_and_in_again_as_jwk) {
     const SigningKey& key = pair(algorithm);
     const std::string set = "{\"keys\":[" + to_jwk(algorithm, key.pkey.get(), key.kid) + "]}";
     const auto reading = read_jwks(set, asymmetric, KeySetOrigin::url);
-    ASSERT_EQ(reading.keys.size(), 1U)
-        << set << (reading.complaints.empty() ? "" : reading.complaints.front());
+    ASSERT_EQ(reading.keys.size(), 1U) << set << reading.complaint;
     EXPECT_EQ(reading.keys[0]->algorithm, algorithm);
     EXPECT_EQ(reading.keys[0]->kid, key.kid);
     EXPECT_EQ(EVP_PKEY_eq(reading.keys[0]->pkey.get(), key.pkey.get()), 1);
@@ -297,9 +200,10 @@ TEST(Keys, bad_entries_of_a_set_are_named_with_the_reason) {
       {"<html><body>Not found</body></html>", "looks like a web page"},
       {"{\"keys\":", "this is no JSON"},
       {"[]", "there is no array \"keys\""},
-      {R"({"keys":[]})", "has no key for signatures"},
+      {R"({"keys":[]})", "has no key of use for signatures"},
       {R"({"keys":[7]})", "key 1 is no object"},
-      {"{\"keys\":[" + good + "," + good + "]}", "key 2 (kid \"a\"): another key has this kid"},
+      {"{\"keys\":[" + good + "," + good + "]}",
+       "key 2 (kid \"a\"): another key has this kid and is for ES256, too"},
       {R"({"keys":[{"kid":"x"}]})", "key 1 (kid \"x\"): it has no kty"},
       {R"({"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]})",
        "coordinates of 1 bytes; P-256 has 32"},
@@ -328,17 +232,11 @@ TEST(Keys, bad_entries_of_a_set_are_named_with_the_reason) {
   allowed.push_back(Algorithm::hs256);
   for (const auto& [text, complaint] : table) {
     const auto reading = read_jwks(text, allowed, KeySetOrigin::url);
-    ASSERT_FALSE(reading.complaints.empty()) << text;
-    EXPECT_NE(reading.complaints.front().find(complaint), std::string::npos)
-        << reading.complaints.front() << "\nwanted: " << complaint;
-    EXPECT_EQ(reading.complaints.front().find("c2VjcmV0"), std::string::npos)
-        << "a secret is shown";
+    std::string all = reading.complaint;
+    for (const std::string& each : reading.passed_over) all += "\n" + each;
+    EXPECT_NE(all.find(complaint), std::string::npos) << all << "\nwanted: " << complaint;
+    EXPECT_EQ(all.find("c2VjcmV0"), std::string::npos) << "a secret is shown";
   }
-  const auto encryption = read_jwks(
-      "{\"keys\":[" + good + R"(,{"kty":"RSA","use":"enc","alg":"RSA-OAEP","n":"AA","e":"AQAB"}]})",
-      allowed, KeySetOrigin::url);
-  EXPECT_TRUE(encryption.complaints.empty()) << "a key for encryption is none of our business";
-  EXPECT_EQ(encryption.keys.size(), 1U);
 }
 
 TEST(Keys, pem_files_are_read_or_explained) {
@@ -398,15 +296,16 @@ TEST(TokenVerifier, each_fault_has_its_reason) {
   EXPECT_EQ(verdict(raw(good_header, payload(R"(,"a":[[[[[[[[[1]]]]]]]]])"))), Refusal::depth);
   EXPECT_EQ(verdict(raw(good_header, payload(R"(,"a":[[[[[[1]]]]]])"))), Refusal::none);
   EXPECT_EQ(verdict(raw(good_header, payload() + " x")), Refusal::json);
-  EXPECT_EQ(verdict(raw(good_header, payload() + " ")), Refusal::json);
-  EXPECT_EQ(verdict(raw(good_header, " " + payload())), Refusal::json);
+  EXPECT_EQ(verdict(raw(good_header, payload() + " \r\n")), Refusal::none) << "RFC 8259 2";
+  EXPECT_EQ(verdict(raw(good_header, "\n\t " + payload())), Refusal::none);
+  EXPECT_EQ(verdict(raw(good_header, "\v" + payload())), Refusal::json);
   EXPECT_EQ(verdict(raw(good_header, payload() + payload())), Refusal::json);
   EXPECT_EQ(verdict(raw(good_header, "\xef\xbb\xbf" + payload())), Refusal::json);
   EXPECT_EQ(verdict(raw(good_header, "[" + payload() + "]")), Refusal::json);
   EXPECT_EQ(verdict(raw(good_header, "")), Refusal::parts);
   EXPECT_EQ(verdict(raw(good_header, R"({"sub":"alice"})")), Refusal::no_expiry);
-  for (const char* exp : {"\"1700000100\"", "1700000100.5", "1.7e9", "-1", "9007199254740993",
-                          "null", "true", "[1700000100]"}) {
+  for (const char* exp : {"\"1700000100\"", "-1", "-0.5", "9007199254740993", "1e17", "1e999",
+                          "99999999999999999999999", "true", "[1700000100]", "{}"}) {
     EXPECT_EQ(verdict(raw(good_header, std::string{R"({"exp":)"} + exp + "}")), Refusal::claim_type)
         << exp;
     EXPECT_EQ(verdict(raw(good_header, payload(std::string{R"(,"nbf":)"} + exp))),
@@ -416,6 +315,7 @@ TEST(TokenVerifier, each_fault_has_its_reason) {
               Refusal::claim_type)
         << exp;
   }
+  EXPECT_EQ(verdict(raw(good_header, R"({"exp":null})")), Refusal::no_expiry);
   EXPECT_EQ(verdict(raw(good_header, payload(R"(,"nbf":1700000031)"))), Refusal::not_yet);
   EXPECT_EQ(verdict(raw(good_header, payload(R"(,"nbf":1700000030)"))), Refusal::none)
       << "30 s of skew";
@@ -425,10 +325,8 @@ TEST(TokenVerifier, each_fault_has_its_reason) {
   EXPECT_EQ(verdict(raw(good_header, payload(R"(,"iss":7)"))), Refusal::claim_type);
   EXPECT_EQ(verdict(raw(good_header, payload(R"(,"aud":7)"))), Refusal::claim_type);
   EXPECT_EQ(verdict(raw(good_header, payload(R"(,"tenant":"a\r\nX-Admin: 1")"))),
-            Refusal::claim_type)
+            Refusal::claim_bytes)
       << "it could forge a field";
-  EXPECT_EQ(verdict(raw(good_header, payload(R"(,"tenant":")" + std::string(600, 'x') + "\""))),
-            Refusal::claim_too_long);
   EXPECT_EQ(verdict(mint_raw(good_header, payload(), signing_secret("another secret"))),
             Refusal::signature);
   EXPECT_EQ(
@@ -459,7 +357,7 @@ TEST(TokenVerifier, form_of_the_text_has_its_reasons) {
   std::string trailing = text;
   trailing.back() = static_cast<char>(trailing.back() + 1);
   EXPECT_EQ(verdict(trailing), Refusal::encoding);
-  EXPECT_EQ(verdict(text + std::string(9000, 'a')), Refusal::too_long);
+  EXPECT_EQ(verdict(text + std::string(token_bytes_default, 'a')), Refusal::too_long);
   EXPECT_EQ(verdict(text.substr(0, text.rfind('.') + 1) + "AAAA"), Refusal::signature_form);
 }
 
@@ -493,7 +391,7 @@ TEST(TokenVerifier, any_changed_byte_is_refused) {
 
 TEST(TokenVerifier, conditions_of_a_provider_are_each_asked) {
   Provider strict;
-  strict.issuer = "https://id.example";
+  strict.issuers = {{"https://id.example"}};
   strict.audiences = {"api", "admin"};
   strict.type = "at+jwt";
   strict.max_lifetime = std::chrono::seconds{600};
@@ -523,8 +421,8 @@ TEST(TokenVerifier, conditions_of_a_provider_are_each_asked) {
 
 TEST(TokenVerifier, provider_is_chosen_by_issuer_and_key_by_kid) {
   Provider first, second, any;
-  first.issuer = "one";
-  second.issuer = "two";
+  first.issuers = {{"one"}};
+  second.issuers = {{"two"}};
   Judge judge{{first, second, any}};
   judge.with(make_secret_key(Algorithm::hs256, "s1", "k1"), 0)
       .with(make_secret_key(Algorithm::hs256, "s1b", "k2"), 0);
@@ -730,30 +628,6 @@ TEST(Base64url, foreign_characters_are_found_wherever_they_stand) {
   }
 }
 
-struct Asked {
-  Refusal refusal = Refusal::none;
-  std::string subject;
-  Authenticator::Progress first = Authenticator::Progress::settled;
-};
-
-Asked ask(Authenticator& authenticator, const std::string& fields, EpochSeconds when = now,
-          std::vector<TokenSource> sources = {TokenSource{}}, const std::string& target = "/",
-          ProviderSet providers = UINT32_MAX) {
-  std::string bytes = "GET " + target + " HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
-  http::RequestHead head;
-  http::Parser parser;
-  EXPECT_EQ(parser.parse_request({bytes.data(), bytes.size()}, head), http::Rule::none);
-  Attempt attempt;
-  const Acceptance acceptance{providers, sources};
-  Asked asked;
-  asked.first = authenticator.look_up(acceptance, head.fields, head.query, when, attempt);
-  if (asked.first == Authenticator::Progress::unknown)
-    authenticator.verify(acceptance, when, attempt);
-  asked.refusal = attempt.examined.refusal;
-  if (asked.refusal == Refusal::none) asked.subject = attempt.examined.principal.subject();
-  return asked;
-}
-
 TEST(Authenticator, field_is_exactly_one_bearer_token) {
   Judge judge;
   Authenticator& authenticator = judge.with_secret().authenticator();
@@ -770,7 +644,7 @@ TEST(Authenticator, field_is_exactly_one_bearer_token) {
   EXPECT_EQ(refusal("Authorization: " + token() + "\r\n"), Refusal::scheme);
   EXPECT_EQ(refusal("Authorization: Bearer\r\n"), Refusal::malformed);
   EXPECT_EQ(refusal("Authorization: Bearer\t" + token() + "\r\n"), Refusal::malformed);
-  EXPECT_EQ(refusal("Authorization: Bearer  " + token() + "\r\n"), Refusal::bytes) << "two spaces";
+  EXPECT_EQ(refusal("Authorization: Bearer   " + token() + "\r\n"), Refusal::none) << "1*SP";
   EXPECT_EQ(refusal("Authorization: Bearer " + token() + " x\r\n"), Refusal::bytes);
 }
 
@@ -796,6 +670,14 @@ TEST(Authenticator, token_comes_from_one_place_only) {
   EXPECT_EQ(refusal("Authorization: Bearer " + token() + "\r\nCookie: session=x\r\n", "/"),
             Refusal::several)
       << "whichever is good";
+  EXPECT_EQ(refusal("Authorization: Bearer " + token() + "\r\nCookie: session=\r\n", "/?token="),
+            Refusal::none)
+      << "a place without a token is no token";
+  EXPECT_EQ(refusal("Authorization: Basic dTpw\r\nCookie: session=" + token() + "\r\n", "/"),
+            Refusal::none);
+  EXPECT_EQ(refusal("Authorization: Bearer\r\nCookie: session=" + token() + "\r\n", "/"),
+            Refusal::none);
+  EXPECT_EQ(refusal("Authorization: Basic dTpw\r\nCookie: session=\r\n", "/"), Refusal::scheme);
   EXPECT_EQ(ask(authenticator, "", now, {TokenSource{}}, "/?token=" + token()).refusal,
             Refusal::missing)
       << "not where it is not looked for";
@@ -857,8 +739,8 @@ TEST(Authenticator, change_of_keys_or_revocations_forgets_at_once) {
 
 TEST(Authenticator, token_remembered_for_one_route_is_not_good_on_another) {
   Provider one, two;
-  one.issuer = "one";
-  two.issuer = "two";
+  one.issuers = {{"one"}};
+  two.issuers = {{"two"}};
   Judge judge{{one, two}};
   judge.with(make_secret_key(Algorithm::hs256, std::string{secret}), 0);
   Authenticator& authenticator = judge.authenticator();
@@ -884,7 +766,8 @@ TEST(Authenticator, api_key_is_known_by_its_salted_hash) {
   EXPECT_EQ(asked("ci.the-secret").subject, "builder");
   EXPECT_EQ(asked("ci.the-secreT").refusal, Refusal::key_unknown);
   EXPECT_EQ(asked("cd.the-secret").refusal, Refusal::key_unknown);
-  for (const char* value : {"ci", "ci.", ".the-secret", ""})
+  EXPECT_EQ(asked("").refusal, Refusal::missing);
+  for (const char* value : {"ci", "ci.", ".the-secret"})
     EXPECT_EQ(asked(value).refusal, Refusal::key_form) << value;
   EXPECT_EQ(
       ask(authenticator, "X-API-Key: ci.the-secret\r\nX-API-Key: ci.the-secret\r\n", now, sources)

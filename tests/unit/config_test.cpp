@@ -146,7 +146,7 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"{ env: CONFIG_TEST_SECRET }", "{ env: NO_SUCH_VARIABLE }",
        "sluice.yaml:7:26: the variable NO_SUCH_VARIABLE is not set, or empty"},
       {"{ env: CONFIG_TEST_SECRET }", "{ file: /no/such/file }",
-       "the file /no/such/file can't be read"},
+       "the file /no/such/file: this file can't be read"},
       {"{ env: CONFIG_TEST_SECRET }", "hunter2",
        "a secret does not stand in this file; write { env: NAME } or { file: PATH }"},
       {"endpoints: [http://127.0.0.1:9001]", "endpoints: [127.0.0.1:9001]",
