@@ -1,4 +1,4 @@
-// Random numbers that leave the process, such as request ids: ChaCha12 (Bernstein, 2008), keyed
+// Random numbers that leave the process, such as request ids: ChaCha8 (Bernstein, 2008), keyed
 // once from the system. What has come out tells nothing of what comes next, of what came before, or
 // of the key: each refill begins with the next key. No system call. One for each worker.
 #pragma once
@@ -24,7 +24,7 @@ class SecretRandom {
 
   // One block of the cipher (RFC 8439 2.3, with a counter of 64 bits and no nonce).
   using Block = std::array<uint32_t, 16>;
-  template <int rounds = 12>
+  template <int rounds = 8>
   static Block block(const Key& key, uint64_t counter) {
     using Row = uint32_t __attribute__((vector_size(16)));
     const Row first[4] = {{0x61707865, 0x3320646e, 0x79622d32, 0x6b206574},

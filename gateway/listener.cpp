@@ -184,7 +184,10 @@ std::optional<std::string> change_access(ListenerSet& set, const ListenerRules& 
   ListenerRules whole = rules;
   if (!whole.mode) whole.mode = mode_by_default;
   if (!set_access(set.wanted, whole))
-    return "can't change who may connect to " + set.wanted.text() + ": " + std::strerror(errno);
+    return "can't change who may connect to " + set.wanted.text() + ": " + std::strerror(errno) +
+           (errno == EPERM
+                ? "; the sandbox closes that where no listener had mode or group at start"
+                : "");
   set.rules.mode = rules.mode;
   set.rules.group = rules.group;
   return std::nullopt;

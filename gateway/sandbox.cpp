@@ -94,7 +94,7 @@ constexpr std::string_view allowed_calls =
     "open openat stat lstat fstat newfstatat "
     "statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd fsync fdatasync "
     "ftruncate fallocate rename renameat "
-    "renameat2 unlink unlinkat chmod fchmodat chown fchownat umask statfs fstatfs fadvise64 "
+    "renameat2 unlink unlinkat umask statfs fstatfs fadvise64 "
     // who and where we are
     "getpid getppid gettid getuid geteuid getgid getegid uname sysinfo prlimit64 getrlimit "
     "setrlimit getrusage times "
@@ -104,16 +104,23 @@ constexpr std::string_view allowed_calls =
 #endif
     ;
 
-std::optional<std::string> filter_calls() {
+// Where listeners say who may connect to them.
+constexpr std::string_view calls_of_access = "chmod fchmodat chown fchownat ";
+
+std::optional<std::string> filter_calls(const SandboxPlan& plan) {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
   if (filter == nullptr) return "no memory for a filter of system calls";
-  for (std::string_view rest = allowed_calls; !rest.empty();) {
-    const std::string name{rest.substr(0, rest.find(' '))};
-    rest.remove_prefix(name.size() + 1);
-    // A name that this architecture or library does not know is no call that could be made.
-    if (const int number = seccomp_syscall_resolve_name(name.c_str()); number != __NR_SCMP_ERROR)
-      seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
-  }
+  const auto allow_all = [&](std::string_view rest) {
+    while (!rest.empty()) {
+      const std::string name{rest.substr(0, rest.find(' '))};
+      rest.remove_prefix(name.size() + 1);
+      // A name that this architecture or library does not know is no call that could be made.
+      if (const int number = seccomp_syscall_resolve_name(name.c_str()); number != __NR_SCMP_ERROR)
+        seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
+    }
+  };
+  allow_all(allowed_calls);
+  if (plan.may_change_access) allow_all(calls_of_access);
   const int failure = seccomp_load(filter);
   seccomp_release(filter);
   if (failure != 0)
@@ -167,7 +174,7 @@ std::vector<std::string> enter_sandbox(const SandboxPlan& plan) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     missing.emplace_back("this kernel can't promise that no privileges come back");
   if (auto why = close_files(plan)) missing.push_back(std::move(*why));
-  if (auto why = filter_calls()) missing.push_back(std::move(*why));
+  if (auto why = filter_calls(plan)) missing.push_back(std::move(*why));
   return missing;
 }
 

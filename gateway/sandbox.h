@@ -20,6 +20,8 @@ struct SandboxPlan {
   std::vector<std::string> writable;
   // Whether TCP ports may be bound later on.
   bool may_bind = false;
+  // Whether a reload may give unix sockets another mode or group.
+  bool may_change_access = false;
 };
 
 // Drops root for good. Why not, or nothing.

@@ -43,6 +43,7 @@ SandboxPlan sandbox_plan(const config::Config& config) {
   for (const config::ListenerConfig& listener : config.listeners) {
     if (listener.address.is_unix() && listener.address.path().front() != '@')
       add_folder_of(plan.writable, listener.address.path());
+    plan.may_change_access |= listener.mode.has_value() || listener.group.has_value();
   }
   add_folder_of(plan.writable, config.control_path);
   asks_others |= !names_of(config).empty();

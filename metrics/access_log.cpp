@@ -1,5 +1,9 @@
 #include "metrics/access_log.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -14,18 +18,57 @@ namespace {
 constexpr size_t text_bytes_max = 160;
 constexpr size_t name_bytes_max = 300;
 
-// Whether one of eight bytes is none that a JSON string takes as it is: a control, a quote, a
-// backslash, DEL, or above ASCII.
-bool needs_escape(uint64_t eight) {
-  constexpr uint64_t ones = 0x0101010101010101;
-  const auto below = [](uint64_t bytes, uint64_t bound) { return (bytes - ones * bound) & ~bytes; };
-  return ((eight | below(eight, 0x20) | below(eight ^ ones * '"', 1) |
-           below(eight ^ ones * '\\', 1) | below(eight ^ ones * 0x7f, 1)) &
-          ones * 0x80) != 0;
-}
 // Every byte of what a client chose may become six; the rest of the line is our own names and
 // numbers.
 static_assert((path_bytes_logged_max + text_bytes_max) * 6 + 6 * 300 + 736 < line_bytes_max);
+
+template <typename T>
+T load(const char* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+// Whether one of sixteen bytes is none that a JSON string takes as it is: a control, a quote, a
+// backslash, DEL, or above ASCII.
+[[gnu::always_inline]] inline bool needs_escape(uint64_t first, uint64_t second) {
+#if defined(__SSE2__)
+  const __m128i all = _mm_set_epi64x(static_cast<int64_t>(second), static_cast<int64_t>(first));
+  const auto equal = [&](char c) { return _mm_cmpeq_epi8(all, _mm_set1_epi8(c)); };
+  const __m128i below = _mm_cmplt_epi8(all, _mm_set1_epi8(0x20));  // signed: above ASCII too
+  return _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(below, equal('"')),
+                                        _mm_or_si128(equal('\\'), equal(0x7f)))) != 0;
+#else
+  constexpr uint64_t ones = 0x0101010101010101;
+  const auto below = [](uint64_t bytes, uint64_t bound) { return (bytes - ones * bound) & ~bytes; };
+  const auto found = [&](uint64_t eight) {
+    return eight | below(eight, 0x20) | below(eight ^ ones * '"', 1) |
+           below(eight ^ ones * '\\', 1) | below(eight ^ ones * 0x7f, 1);
+  };
+  return ((found(first) | found(second)) & ones * 0x80) != 0;
+#endif
+}
+
+// Whether a JSON string takes the text as it is. The last bytes are looked at with some of those
+// before them: no loop goes byte by byte.
+[[gnu::always_inline]] inline bool is_plain(std::string_view text) {
+  const char* const begin = text.data();
+  const size_t size = text.size();
+  if (size >= 8) {
+    for (size_t at = 0; at + 16 < size; at += 16) {
+      if (needs_escape(load<uint64_t>(begin + at), load<uint64_t>(begin + at + 8))) return false;
+    }
+    const size_t last = size >= 16 ? size - 16 : 0;
+    return !needs_escape(load<uint64_t>(begin + last), load<uint64_t>(begin + size - 8));
+  }
+  if (size == 0) return true;
+  const auto byte = [&](size_t at) { return uint64_t{static_cast<unsigned char>(begin[at])}; };
+  constexpr uint64_t blanks = 0x2020202020000000;
+  const uint64_t word =
+      size >= 4 ? uint64_t{load<uint32_t>(begin)} << 32 | load<uint32_t>(begin + size - 4)
+                : blanks | byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16;
+  return !needs_escape(word, word);
+}
 
 // A cursor over memory that is known to be large enough.
 class Line {
@@ -56,17 +99,12 @@ class Line {
   }
   // Text of our own making or of the configuration: ids, codes, names, addresses. It needs no
   // escaping, but if it did the line would still be JSON; what that makes too long is cut.
-  Line& name(std::string_view value) {
+  [[gnu::always_inline]] Line& name(std::string_view value) {
     *cursor_++ = '"';
-    const char* const limit = cursor_ + name_bytes_max;
-    while (!value.empty() && cursor_ + 6 <= limit) {
-      const size_t size = plain_bytes(value.substr(0, static_cast<size_t>(limit - cursor_)));
-      raw(value.substr(0, size));
-      value.remove_prefix(size);
-      if (value.empty() || cursor_ + 6 > limit) break;
-      escape(value.front());
-      value.remove_prefix(1);
-    }
+    if (value.size() <= name_bytes_max && is_plain(value)) [[likely]]
+      raw(value);
+    else
+      escape_within(value, name_bytes_max);
     *cursor_++ = '"';
     return *this;
   }
@@ -75,39 +113,31 @@ class Line {
   Line& text(std::string_view value, size_t size_max = text_bytes_max) {
     *cursor_++ = '"';
     value = value.substr(0, size_max);
-    while (!value.empty()) {
-      const size_t size = plain_bytes(value);
-      raw(value.substr(0, size));
-      value.remove_prefix(size);
-      if (value.empty()) break;
-      escape(value.front());
-      value.remove_prefix(1);
-    }
+    if (is_plain(value)) [[likely]]
+      raw(value);
+    else
+      escape_within(value, 6 * size_max);
     *cursor_++ = '"';
     return *this;
   }
 
  private:
-  // How many bytes at the front need no escaping.
-  static size_t plain_bytes(std::string_view value) {
-    size_t size = 0;
-    uint64_t eight = 0;
-    for (; size + sizeof eight <= value.size(); size += sizeof eight) {
-      std::memcpy(&eight, value.data() + size, sizeof eight);
-      if (needs_escape(eight)) break;
-    }
-    for (; size < value.size(); ++size) {
-      const auto byte = static_cast<unsigned char>(value[size]);
-      if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\') break;
-    }
-    return size;
-  }
-  void escape(char c) {
+  // Byte by byte; what would make more than `size_max` of it is cut.
+  [[gnu::noinline]] void escape_within(std::string_view value, size_t size_max) {
     constexpr std::string_view digits = "0123456789abcdef";
-    const auto byte = static_cast<unsigned char>(c);
-    raw("\\u00");
-    *cursor_++ = digits[byte >> 4];
-    *cursor_++ = digits[byte & 15];
+    const char* const limit = cursor_ + size_max;
+    for (const char c : value) {
+      const auto byte = static_cast<unsigned char>(c);
+      const bool stays = byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\';
+      if (limit - cursor_ < (stays ? 1 : 6)) return;
+      if (stays) {
+        *cursor_++ = c;
+      } else {
+        raw("\\u00");
+        *cursor_++ = digits[byte >> 4];
+        *cursor_++ = digits[byte & 15];
+      }
+    }
   }
 
   char* cursor_;

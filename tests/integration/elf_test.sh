@@ -28,7 +28,7 @@ if [ -n "$shipped" ]; then
     failures=$((failures + 1))
   fi
   readelf -SW "$program" | expect "link to its symbols" '\.gnu_debuglink'
-  readelf -SW "$program.debug" | expect "symbols beside it" '\.debug_info'
+  readelf -SW "$program.debug" 2>/dev/null | expect "symbols beside it" '\.debug_info'
 fi
 if readelf -lW "$program" | grep -Eq 'LOAD.* RWE '; then
   echo "$program has memory that is both writable and executable" >&2
