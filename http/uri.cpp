@@ -104,6 +104,11 @@ std::optional<std::string_view> find_parameter(std::string_view query, std::stri
 void decode_parameter(RequestHead& head, char* bytes, std::string_view name) {
   if (head.query.find('%') == std::string_view::npos) return;
   const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
+  const auto is_unreserved = [](char c) {
+    const char lower = static_cast<char>(c | 0x20);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+  };
   std::string_view rest = head.query;
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('&'), rest.size());
@@ -115,8 +120,9 @@ void decode_parameter(RequestHead& head, char* bytes, std::string_view name) {
     // The target was normalised: every '%' has two digits behind it.
     for (size_t at = 0; at < value.size(); ++at) {
       char byte = value[at];
-      if (byte == '%') byte = static_cast<char>(digit(value[at + 1]) * 16 + digit(value[at + 2]));
-      if (value[at] == '%' && has(byte, unreserved))
+      if (byte == '%' && at + 2 < value.size())
+        byte = static_cast<char>(digit(value[at + 1]) * 16 + digit(value[at + 2]));
+      if (value[at] == '%' && is_unreserved(byte))
         at += 2;
       else
         byte = value[at];
