@@ -25,12 +25,13 @@ Worker::Joined Worker::join_address(const core::SocketAddress& address, Share*& 
   if (address.is_unix_peer() || is_trusted(config(), address)) return Joined::uncounted;
   limiter::KeyHash key = ownership_.key(room_id);
   key.add(limiter::network_of(address, {}));
-  if (addresses_.connections(key.value()) >= config().bounds.connections_of_one_address()) {
+  const uint64_t hash = key.claim(0).hash;
+  if (addresses_.connections(hash) >= config().bounds.connections_of_one_address()) {
     counters_.connections_over_address.add();
     log_refused_address(address);
     return Joined::refused;
   }
-  share = &addresses_.join(key.value());
+  share = &addresses_.join(hash);
   ++share->connections;
   return Joined::counted;
 }
