@@ -107,11 +107,11 @@ TEST_F(Routes, paths_that_endpoints_read_otherwise_reach_no_other_route) {
   - { auth: none, upstream: one }
 )");
   const std::pair<const char*, const char*> table[] = {
-      {"GET //admin/x", "403 "},
-      {"GET /%61dmin//x", "403 "},
-      {"GET /public/%2e%2e//admin/x", "403 "},
-      {"GET /public//../admin/x", "403 "},
-      {"GET /a%40b/c", "403 "},
+      {"GET //admin/x", "403"},
+      {"GET /%61dmin//x", "403"},
+      {"GET /public/%2e%2e//admin/x", "403"},
+      {"GET /public//../admin/x", "403"},
+      {"GET /a%40b/c", "403"},
       {"GET /admin%2fx", "400 http.encoded_separator"},
       {"GET /public/..%2fadmin/x", "400 http.encoded_separator"},
       {"GET /public/..%5cadmin/x", "400 http.encoded_separator"},
@@ -119,7 +119,7 @@ TEST_F(Routes, paths_that_endpoints_read_otherwise_reach_no_other_route) {
       {"GET /../admin", "400 http.dot_segments"},
       {"GET /health2;x", "400 http.path_parameters"},
       {"GET /;x/health2", "400 http.path_parameters"},
-      {"GET http://api.test//admin/x", "403 "},
+      {"GET http://api.test//admin/x", "403"},
   };
   for (const auto& [asked, wanted] : table) {
     ask(asked);
@@ -159,7 +159,7 @@ TEST_F(Routes, spellings_of_a_host_are_one_host) {
        {"admin.test", "ADMIN.test:80", "admin.test.", "Admin.test.:8080", "a.inner.test",
         "a.INNER.test.", "[2001:DB8::1]", "[2001:db8:0:0:0:0:0:1]:80"}) {
     ask(std::string{"GET http://"} + host + "/x");
-    EXPECT_TRUE(last_.starts_with("403 ")) << host << ": " << last_;
+    EXPECT_TRUE(last_.starts_with("403")) << host << ": " << last_;
   }
   ask("GET http://other.test/x");
   EXPECT_EQ(went_up(), "GET /x HTTP/1.1");
@@ -257,9 +257,11 @@ TEST_F(Routes, places_that_an_endpoint_names_are_mapped_back) {
       {"login", "login"},
   };
   for (const auto& [said, wanted] : table) {
-    origin_.answer_with({.pieces = {std::string{"HTTP/1.1 302 Found\r\nLocation: "} + said +
-                                    "\r\nContent-Length: 0\r\n\r\n"}});
+    const std::string answer =
+        std::string{"HTTP/1.1 302 Found\r\nLocation: "} + said + "\r\nContent-Length: 0\r\n\r\n";
+    origin_.answer_with({.pieces = {answer}});
     EXPECT_EQ(ask("GET /shop/x").values("location"), (std::vector<std::string>{wanted})) << said;
+    origin_.answer_with({.pieces = {answer}});
     EXPECT_EQ(field(ask("GET /x"), "location"), said);
   }
 }

@@ -15,14 +15,12 @@ import re
 import shutil
 import signal
 import socket
-import socketserver
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.parse
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 sluice = sys.argv[1]
 folder = tempfile.mkdtemp()
@@ -65,7 +63,7 @@ def scheme_relative(target):  # what urlsplit takes for the path
     return decoded(urllib.parse.urlsplit(target).path or "/")
 
 
-class Handler(WSGIRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):  # PATH_INFO of WSGI is the decoded path
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
@@ -83,11 +81,7 @@ class Handler(WSGIRequestHandler):
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 
-class Server(socketserver.ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-application = Server(("127.0.0.1", 0), Handler)
+application = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=application.serve_forever, daemon=True).start()
 
 temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
