@@ -184,9 +184,10 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
       roots.emplace_back(
           *document, document->root(), "the configuration",
           std::initializer_list<std::string_view>{
-              "listen", "workers", "trusted", "auth", "revoked", "tracing", "failed_tokens",
-              "limits", "limiter", "upstreams", "routes", "log", "user", "sandbox", "include",
-              "timeouts", "drain", "resolver", "control", "reload_on_change"});
+              "listen",   "workers",       "trusted",  "auth",    "revoked",
+              "tracing",  "failed_tokens", "limits",   "limiter", "upstreams",
+              "routes",   "log",           "user",     "sandbox", "include",
+              "timeouts", "drain",         "resolver", "control", "reload_on_change"});
     } else {
       roots.emplace_back(
           *document, document->root(), "an included file",

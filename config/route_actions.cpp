@@ -4,8 +4,8 @@
 
 #include "config/sections.h"
 #include "http/field.h"
-#include "http/hygiene.h"
 #include "http/host.h"
+#include "http/hygiene.h"
 #include "http/uri.h"
 
 namespace sluice::config {
