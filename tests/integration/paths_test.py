@@ -39,7 +39,8 @@ def expect(good, what):
 
 def start(arguments, **options):
     process = subprocess.Popen(arguments, **options)
-    atexit.register(lambda: process.poll() is None and process.kill())
+    # Asked to end, not killed: what it has started itself ends with it.
+    atexit.register(lambda: process.poll() is None and (process.terminate(), process.wait(30)))
     return process
 
 
