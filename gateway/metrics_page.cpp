@@ -10,6 +10,7 @@
 #include <string>
 #include <tuple>
 
+#include "gateway/metrics_room.h"
 #include "gateway/metrics_upstreams.h"
 #include "metrics/exposition.h"
 
@@ -123,28 +124,6 @@ void put_connections(Exposition& out, const MetricsSources& sources) {
   out.family("gateway_connections_refused_total", Kind::counter,
              "Connections closed at once because there was no room.");
   out.sample({}, total(&proxy::Counters::connections_refused));
-  out.family("gateway_connections_over_address_total", Kind::counter,
-             "Connections closed at once because their address had as many as it may.");
-  out.sample({}, total(&proxy::Counters::connections_over_address));
-  out.family("gateway_half_heads", Kind::gauge, "Request heads that are not whole yet.");
-  out.sample({}, total(&proxy::Counters::heads_gathering));
-  out.family("gateway_half_heads_shed_total", Kind::counter,
-             "Half heads given up, the oldest first, because others needed the room.");
-  out.sample({}, total(&proxy::Counters::heads_shed));
-  out.family("gateway_requests_shed_total", Kind::counter,
-             "Requests given up that only waited for their clients, because others needed the "
-             "room.");
-  out.sample({}, total(&proxy::Counters::exchanges_shed));
-  out.family("gateway_overload_refused_total", Kind::counter,
-             "Requests refused because every place of their core was taken.");
-  out.sample({}, total(&proxy::Counters::overload_refused));
-  out.family("gateway_hold_places_refused_total", Kind::counter,
-             "Requests that could not be held because their key had most of the places.");
-  out.sample({}, total(&proxy::Counters::hold_places_refused));
-  out.family(
-      "gateway_local_lacks_total", Kind::counter,
-      "Connections to endpoints that failed for want of a port, a descriptor or memory here.");
-  out.sample({}, total(&proxy::Counters::local_lacks));
   out.family("gateway_accept_failures_total", Kind::counter,
              "Accepts that failed for want of descriptors or memory.");
   out.sample({}, total(&proxy::Counters::accept_failures));
@@ -385,6 +364,7 @@ size_t render_metrics(const MetricsSources& sources, std::span<char> text) {
   put_requests(out, sources);
   put_durations(out, sources);
   put_connections(out, sources);
+  put_room(out, sources);
   put_upstreams(out, sources);
   put_endpoints(out, sources);
   put_config(out, sources);

@@ -18,10 +18,8 @@
 
 #include "auth/authenticator.h"
 #include "config/config.h"
-#include "config/routes.h"
 #include "core/buffer_pool.h"
 #include "core/intrusive_list.h"
-#include "core/timer_wheel.h"
 #include "http/head_scanner.h"
 #include "http/parser.h"
 #include "http/serializer.h"
@@ -35,7 +33,6 @@
 #include "proxy/reason.h"
 #include "proxy/splice.h"
 #include "proxy/upstream/core_upstream.h"
-#include "proxy/upstream/upstream_connection.h"
 
 namespace sluice::proxy {
 
