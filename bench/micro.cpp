@@ -52,7 +52,7 @@ void request_head_from_bytes_to_upstream_head(benchmark::State& state) {
     http::drop_request_fields(*head, {});
     http::Writer writer{out};
     http::write_request_head(writer, *head,
-                             {.client_address = "10.1.2.3",
+                             {.forwarding = {.peer = "10.1.2.3"},
                               .request_id = "0123456789abcdef0123456789abcdef",
                               .traceparent = ""});
     benchmark::DoNotOptimize(writer.size());
