@@ -177,7 +177,7 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"{ env: CONFIG_TEST_SECRET } }", "{ env: CONFIG_TEST_SECRET }, expiry: never }",
        "is not required or optional"},
       {"secret: { env: CONFIG_TEST_SECRET }", "jwks: { file: a, url: b }, algorithms: [ES256]",
-       "write either { file: PATH } or { url: URL }"},
+       "write one of { file: PATH }, { url: URL } or { discovery: URL }"},
       {"secret: { env: CONFIG_TEST_SECRET }", "jwks: { url: \"ftp://a\" }, algorithms: [ES256]",
        "is not a URL like https://id.example/keys"},
       {"secret: { env: CONFIG_TEST_SECRET }", "jwks: { file: a }",
