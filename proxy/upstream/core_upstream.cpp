@@ -70,8 +70,9 @@ CoreUpstream::Acquired CoreUpstream::acquire(Worker& worker, UpstreamPlan& plan,
   if (freshness == Freshness::fresh && endpoint->oldest_idle() != nullptr) {
     endpoint->oldest_idle()->begin_close(worker);
   } else {
-    const bool is_own_bound = connections_ >= plan.room().connections ||
-                              (config.connections != 0 && !permits_.has_room());
+    // The core's room is shared with others, what the upstream may have is its own.
+    const bool is_own_bound = connections_ >= plan.room().connections || !permits_.has_room() ||
+                              !worker.upstreams().full();
     worker.make_room_upstream(is_own_bound ? this : nullptr);
     worker.shed_stalled(stalled_, exchange);
   }

@@ -351,7 +351,7 @@ TEST_F(Flows, body_that_stops_is_refused) {
 }
 
 TEST_F(Flows, room_is_made_by_those_that_are_idle_longest_and_then_nobody_is_let_in) {
-  config_.bounds.connections = 300;
+  config_.bounds.connections = config_.bounds.connections_per_address = 300;
   start();
   std::vector<std::unique_ptr<RawClient>> idle;
   for (int i = 0; i < 299; ++i) {
@@ -369,8 +369,11 @@ TEST_F(Flows, room_is_made_by_those_that_are_idle_longest_and_then_nobody_is_let
 }
 
 TEST_F(Flows, busy_connections_are_never_shed) {
-  config_.bounds = {
-      .connections = 260, .exchanges = 400, .upstream_connections = 400, .limiter_keys = 100};
+  config_.bounds = {.connections = 260,
+                    .exchanges = 400,
+                    .upstream_connections = 400,
+                    .limiter_keys = 100,
+                    .connections_per_address = 300};
   start();
   std::vector<std::unique_ptr<RawClient>> busy;
   for (int i = 0; i < 260; ++i) {

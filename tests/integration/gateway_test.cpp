@@ -280,6 +280,7 @@ TEST_F(GatewayTest, second_gateway_on_the_port_is_told) {
 
 TEST_F(GatewayTest, idle_connections_beyond_the_bound_give_way) {
   config_.bounds.connections = 300;
+  config_.bounds.connections_per_address = 2000;
   start();
   std::vector<std::unique_ptr<Connection>> idle;
   for (int i = 0; i < 1500; ++i) {
