@@ -43,7 +43,8 @@ int main(int argc, char** argv) {
     const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
     char answer[1024];
     // From several addresses: one may have a quarter of the connections.
-    const auto from = core::SocketAddress::ipv4(0x7f000001 + static_cast<uint32_t>(i + 1) % 64, 0);
+    const auto from =
+        sluice::core::SocketAddress::ipv4(0x7f000001 + static_cast<uint32_t>(i + 1) % 64, 0);
     if (::bind(socket, from.data(), from.size()) != 0 ||
         ::connect(socket, address.data(), address.size()) != 0 ||
         ::send(socket, request.data(), request.size(), MSG_NOSIGNAL) < 0 ||
