@@ -50,12 +50,14 @@ void Worker::log_refused_address(const core::SocketAddress& address) {
        .core = index()});
 }
 
-// When half of the places are taken, a key has at most this many times what is free.
+// Once half of the places are taken, a key gets another only while it has less than one for each
+// so many that are free: the last ones are for keys that have none.
 limiter::Holding Worker::take_hold_place(uint64_t key) {
-  constexpr uint64_t times = 2;
+  constexpr uint64_t free_for_each = 8;
   const uint32_t most = config().bounds.held;
   if (hold_places_taken_ >= most) return limiter::Holding::full;
-  if (2 * hold_places_taken_ >= most && held_.members(key) >= times * (most - hold_places_taken_)) {
+  if (2 * hold_places_taken_ >= most &&
+      held_.members(key) * free_for_each >= most - hold_places_taken_) {
     counters_.hold_places_refused.add();
     return limiter::Holding::full;
   }

@@ -205,7 +205,11 @@ void CoreUpstream::on_closed(Worker& worker) {
 void CoreUpstream::serve_waiting(Worker& worker) {
   for (uint32_t chances = waiting_count_; chances > 0 && waiting_count_ > 0; --chances) {
     note_starving(worker);
-    if (!could_serve(worker)) return;
+    if (!could_serve(worker)) {
+      // Newcomers are served in turn: each that stands before the last one needs a place, too.
+      if (!newcomers_.empty()) worker.shed_stalled(stalled_, *newcomers_.back());
+      return;
+    }
     Exchange& next = *next_waiting();
     withdraw(worker, next);
     next.on_pool_ready(worker);
