@@ -79,11 +79,9 @@ void write_and_read(RequestHead& head) {
   drop_request_fields(head, {});
   auto memory = std::make_unique<std::array<std::byte, sluice::core::limits::buffer_send_bytes>>();
   Writer writer{*memory};
-  write_request_head(writer, head,
-                     {.forwarding = {.peer = "::1"},
-                      .host = "h",
-                      .request_id = "i",
-                      .traceparent = "t"});
+  write_request_head(
+      writer, head,
+      {.forwarding = {.peer = "::1"}, .host = "h", .request_id = "i", .traceparent = "t"});
   const std::string_view written{reinterpret_cast<const char*>(writer.written().data()),
                                  writer.size()};
   const strict::Reading again = strict::read_request(written);
