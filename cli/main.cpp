@@ -29,7 +29,7 @@ void add_run_flags(CLI::App& command, sluice::cli::RunFlags& flags) {
       ->type_name("N");
   command.add_option("--cores", flags.cores, "workers, one a core; default: every core allowed")
       ->type_name("N");
-  command.add_option("--user", flags.user, "whom root becomes once it listens")
+  command.add_option("--user", flags.user, "user to switch to after binding")
       ->type_name("NAME[:GROUP]");
   command.add_option("--sandbox", flags.sandbox, "off to debug; default on")->type_name("on|off");
   command
