@@ -68,7 +68,9 @@ int check_command(const std::string& path, Resolving resolving, Secrets secrets)
   if (secrets == Secrets::not_needed) config::stand_in_for_missing_secrets();
   config::ConfigReading reading = config::read_config(path);
   if (reading.config && resolving == Resolving::yes) {
-    reading.complaints = gateway::resolve_endpoints(*reading.config);
+    reading.complaints = gateway::resolve_endpoints(
+        *reading.config,
+        gateway::resolve_names(gateway::names_of(*reading.config), reading.config->resolver));
     if (!reading.complaints.empty()) reading.config.reset();
   }
   for (const std::string& complaint : reading.complaints) gateway::say(complaint);

@@ -8,7 +8,6 @@
 
 #include "config/environment.h"
 #include "config/reader.h"
-#include "gateway/resolver.h"
 
 namespace sluice::cli {
 
@@ -88,14 +87,6 @@ std::optional<Complaint> apply_flags(const RunFlags& flags, config::Config& conf
   return std::nullopt;
 }
 
-std::optional<Complaint> resolve(config::Config& config) {
-  std::string text;
-  for (const std::string& complaint : gateway::resolve_endpoints(config))
-    text += (text.empty() ? "" : "\nsluice: ") + complaint;
-  if (text.empty()) return std::nullopt;
-  return Complaint{text};
-}
-
 }  // namespace
 
 std::variant<std::string, Complaint> read_secret() {
@@ -126,7 +117,6 @@ std::variant<config::Config, Complaint> make_config(const RunFlags& flags) {
       text += (text.empty() ? "" : "\nsluice: ") + complaint;
     if (!reading.config) return Complaint{text};
     if (const auto complaint = apply_flags(flags, *reading.config)) return *complaint;
-    if (const auto complaint = resolve(*reading.config)) return *complaint;
     return std::move(*reading.config);
   }
   config::Config config;
@@ -139,7 +129,6 @@ std::variant<config::Config, Complaint> make_config(const RunFlags& flags) {
   if (filled.upstream.empty()) filled.upstream = "http://127.0.0.1:9001";
   if (filled.cores.empty()) filled.cores = "auto";
   if (const auto complaint = apply_flags(filled, config)) return *complaint;
-  if (const auto complaint = resolve(config)) return *complaint;
   config::add_default_routes(config, policy);
   config::complete(config);
   return config;

@@ -1,120 +1,92 @@
 #include "gateway/key_keeper.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-#include <sstream>
 
-#include "auth/jwks.h"
-#include "core/affinity.h"
 #include "core/fresh_secret.h"
 #include "gateway/file_stamp.h"
-#include "gateway/key_fetch.h"
+#include "gateway/plain_file.h"
 
 namespace sluice::gateway {
 
 namespace {
 
-constexpr std::chrono::milliseconds look_interval{200};
+using std::chrono::milliseconds;
+
+constexpr milliseconds look_interval{200};
+constexpr milliseconds patience{20};      // with the network, before something else has its turn
+constexpr milliseconds core_patience{1};  // with cores that are to be through with a snapshot
+constexpr milliseconds settle_interval{2};
 // Between two fetches that tokens ask for.
 constexpr std::chrono::seconds want_cooldown{10};
 constexpr std::chrono::seconds retry_interval{5};
 constexpr core::Duration refresh_min = std::chrono::seconds{10};
 constexpr core::Duration refresh_max = std::chrono::hours{24};
 
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  if (!file) return std::nullopt;
-  std::string text{std::istreambuf_iterator<char>{file}, {}};
-  if (file.bad() || text.size() > key_set_bytes_max) return std::nullopt;
-  return text;
-}
-
 // Whole or not at all: a crash in the middle leaves the old one.
 void write_file(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".new";
-  std::ofstream{temporary, std::ios::binary} << text;
-  std::rename(temporary.c_str(), path.c_str());
+  std::ofstream file{temporary, std::ios::binary};
+  file << text;
+  file.close();
+  if (file) std::rename(temporary.c_str(), path.c_str());
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
+uint64_t seconds_since_1970() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                   std::chrono::system_clock::now().time_since_epoch())
+                                   .count());
 }
 
-template <size_t Size>
-bool read_hex(const std::string& text, std::array<unsigned char, Size>& out) {
-  if (text.size() != 2 * Size) return false;
-  for (size_t i = 0; i < Size; ++i) {
-    const int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
-    out[i] = static_cast<unsigned char>(high * 16 + low);
-  }
-  return true;
-}
+bool is_url(const KeySourceId& id) { return id.kind == KeySourceKind::key_set_url; }
 
 }  // namespace
 
-std::vector<auth::ApiKey> read_api_keys(std::string_view text, std::string& complaint) {
-  std::vector<auth::ApiKey> keys;
-  std::istringstream lines{std::string{text}};
-  std::string line;
-  for (size_t number = 1; std::getline(lines, line); ++number) {
-    if (line.empty() || line.front() == '#') continue;
-    std::istringstream words{line};
-    std::string salt, hash, rest;
-    auth::ApiKey key;
-    words >> key.id >> salt >> hash >> key.subject;
-    const bool is_right = words && !(words >> rest) && read_hex(salt, key.salt) &&
-                          read_hex(hash, key.hash) && key.id.find('.') == std::string::npos;
-    const bool is_new = std::none_of(keys.begin(), keys.end(),
-                                     [&](const auth::ApiKey& other) { return other.id == key.id; });
-    if (!is_right || !is_new) {
-      complaint = "line " + std::to_string(number) +
-                  (is_right ? ": the id " + key.id + " is there twice"
-                            : ": write ID SALT HASH SUBJECT, as sluice keys api prints it");
-      return {};
-    }
-    keys.push_back(std::move(key));
-  }
-  std::sort(keys.begin(), keys.end(),
-            [](const auth::ApiKey& a, const auth::ApiKey& b) { return a.id < b.id; });
-  return keys;
+KeyKeeper::World KeyKeeper::real_world() {
+  const auto fetcher = std::make_shared<Fetcher>();
+  return {.now = Clock::now,
+          .ask = [fetcher](uint64_t ticket,
+                           const Question& question) { fetcher->begin(ticket, question); },
+          .answers = [fetcher](milliseconds wait) { return fetcher->take(wait); },
+          .stamp = file_stamp,
+          .read = [](const std::string& path,
+                     std::string& why) { return read_plain_file(path, key_set_bytes_max, why); },
+          .write = write_file};
 }
 
-KeyKeeper::KeyKeeper(const config::Config& config, KeyCounters* counters)
-    : KeyKeeper(config, World{}, counters) {}
-
-KeyKeeper::KeyKeeper(const config::Config& config, World world, KeyCounters* counters)
-    : config_(config),
-      counters_(counters != nullptr ? *counters : own_counters_),
-      world_(std::move(world)),
+KeyKeeper::KeyKeeper(World world)
+    : world_(std::move(world)),
       random_(world_.seed != 0 ? world_.seed : core::fresh_secret<uint64_t>()) {}
 
 KeyKeeper::~KeyKeeper() { stop(); }
 
-std::vector<std::string> KeyKeeper::load() {
-  prepare_fetching();
-  static_cast<void>(refresh(Reason::time));
-  std::vector<std::string> complaints = take_complaints();
-  if (complaints.empty()) rebuild();
-  return complaints;
+std::optional<std::string> KeyKeeper::start() {
+  return thread_.start([this] { return tick(); });
 }
 
-void KeyKeeper::start(Audience audience) {
-  audience_ = std::move(audience);
-  thread_ = std::thread{[this] { run(); }};
+void KeyKeeper::stop() { thread_.stop(); }
+
+std::shared_ptr<KeyView> KeyKeeper::admit(const config::Config& config) {
+  auto view = std::make_shared<KeyView>(config);
+  {
+    const std::lock_guard lock{mutex_};
+    views_.push_back(view);
+  }
+  thread_.wake();
+  return view;
 }
 
-void KeyKeeper::stop() {
-  if (!thread_.joinable()) return;
-  stopping_ = true;
-  wish_.wake();
-  thread_.join();
+bool KeyKeeper::settle(const KeyView& view, const std::function<bool()>& is_interrupted) {
+  while (view.state() == KeyView::State::waiting) {
+    if (is_interrupted && is_interrupted()) return false;
+    if (thread_.is_running())
+      core::Waker{}.wait(settle_interval);
+    else
+      static_cast<void>(tick());
+  }
+  return true;
 }
 
 std::vector<std::string> KeyKeeper::take_notices() {
@@ -122,184 +94,263 @@ std::vector<std::string> KeyKeeper::take_notices() {
   return std::exchange(notices_, {});
 }
 
-std::vector<std::string> KeyKeeper::take_complaints() { return std::exchange(complaints_, {}); }
-
 void KeyKeeper::notice(const std::string& text) {
   const std::lock_guard lock{mutex_};
   notices_.push_back(text);
 }
 
-void KeyKeeper::complain(const std::string& text) {
-  counters_.failures.add();
-  if (current_ == nullptr) {
-    complaints_.push_back(text);
-  } else {
-    notice(text + "; what was good before stays in use");
+// --- a round -----------------------------------------------------------------------------------
+
+milliseconds KeyKeeper::tick() {
+  const Views views = take_views();
+  meet_sources(views);
+  const bool is_time = world_.now() >= look_at_;
+  if (is_time) look_at_ = world_.now() + look_interval;
+  for (const auto& [id, source] : sources_) {
+    if (!is_url(id) && (is_time || source->state == KeySource::State::untried))
+      look_at_file(id, *source, views);
   }
-}
-
-void KeyKeeper::run() {
-  core::enter_thread("sluice-keys", -1);
-  while (!stopping_) {
-    if (!wish_.is_expressed()) wish_.wait(look_interval);
-    const bool wanted = wish_.take();
-    const bool has_news = look(wanted ? Reason::kid : Reason::time);
-    if (has_news || wanted) publish();
+  begin_due();
+  bool waits = false;
+  take_answers(views, Patience::none);
+  const bool is_answered = owed_ && !is_asking(*owed_);
+  for (const auto& view : views) {
+    if (view->state() == KeyView::State::waiting) complete(*view);
+    if (view->state() != KeyView::State::serving) continue;
+    bring_news(*view);
+    if (is_answered) view->note_news(KeyView::Asked::yes);
+    waits |= view->publish();
   }
+  if (is_answered) owed_.reset();
+  if (waits) return core_patience;
+  if (!is_asking(tickets_)) return look_interval;
+  take_answers(views, Patience::some);
+  return milliseconds{0};
 }
 
-bool KeyKeeper::look(Reason reason) {
-  const bool has_news = refresh(reason);
-  if (has_news) rebuild();
-  return has_news;
+// Those that somebody needs. What is retired gets nothing from here on.
+KeyKeeper::Views KeyKeeper::take_views() {
+  const std::lock_guard lock{mutex_};
+  std::erase_if(views_, [](const auto& view) {
+    const bool is_retired = view->state() == KeyView::State::retired;
+    if (is_retired) view->let_go();
+    return is_retired;
+  });
+  return views_;
 }
 
-// Whether anything changed.
-bool KeyKeeper::refresh(Reason reason) {
-  bool changed = false;
-  const auto note = [&](Outcome outcome) { changed |= outcome == Outcome::changed; };
-  for (const config::AuthConfig& entry : config_.auth) {
-    const config::KeySources& from = entry.key_sources;
-    if (!from.jwks_file.empty()) {
-      note(refresh_file(from.jwks_file,
-                        [&](const std::string& text) { return check_keys(entry, text, false); }));
+// New ones are to be tried; those that no view uses are forgotten.
+void KeyKeeper::meet_sources(const Views& views) {
+  const std::lock_guard lock{mutex_};
+  std::erase_if(sources_, [&](const auto& known) {
+    return std::none_of(views.begin(), views.end(), [&](const auto& view) {
+      return std::any_of(view->uses().begin(), view->uses().end(),
+                         [&](const KeyView::Use& use) { return use.source == known.first; });
+    });
+  });
+  for (const auto& view : views) {
+    for (const KeyView::Use& use : view->uses()) {
+      auto& source = sources_[use.source];
+      if (source == nullptr) source = std::make_unique<KeySource>();
     }
-    if (!from.api_keys_file.empty()) {
-      note(refresh_file(from.api_keys_file, [](const std::string& text) {
-        std::string complaint;
-        static_cast<void>(read_api_keys(text, complaint));
-        return complaint;
-      }));
-    }
-    if (!from.jwks_url.empty()) note(refresh_url(entry, reason));
   }
-  if (!config_.revocations_file.empty()) {
-    note(refresh_file(config_.revocations_file, [](const std::string& text) {
-      std::string complaint;
-      static_cast<void>(auth::Revocations::parse(text, complaint));
-      return complaint;
-    }));
-  }
-  return changed;
 }
 
-KeyKeeper::Outcome KeyKeeper::refresh_file(
-    const std::string& path, const std::function<std::string(const std::string& text)>& check) {
-  Source& source = sources_[path];
-  const std::string stamp = file_stamp(path);
-  if (stamp == source.stamp && (source.is_loaded || !stamp.empty())) return Outcome::unchanged;
-  const bool was_missing = source.stamp.empty() && current_ != nullptr;
+void KeyKeeper::look_at_file(const KeySourceId& id, KeySource& source, const Views& views) {
+  const std::string stamp = world_.stamp(id.name);
+  const bool is_first = source.state == KeySource::State::untried;
+  source.state = KeySource::State::tried;
+  // A file that was missing and is missing still is said once.
+  if (!is_first && stamp == source.stamp &&
+      (source.version != 0 || !stamp.empty() || !source.complaint.empty()))
+    return;
   source.stamp = stamp;
-  const auto text = read_file(path);
-  if (!text) {
-    if (!was_missing) complain(path + ": this file can't be read");
-    return Outcome::broken;
-  }
-  if (const std::string complaint = check(*text); !complaint.empty()) {
-    complain(path + ": " + complaint);
-    return Outcome::broken;
-  }
-  const bool changed = !source.is_loaded || *text != source.text;
-  source.is_loaded = true;
-  source.text = *text;
-  return changed ? Outcome::changed : Outcome::unchanged;
+  source.counters.attempts.add();
+  std::string why;
+  auto text = world_.read(id.name, why);
+  if (!text)
+    refuse(id, source, "this file can't be read: " + why);
+  else
+    accept(id, source, std::move(*text), views);
 }
 
-KeyKeeper::Outcome KeyKeeper::refresh_url(const config::AuthConfig& entry, Reason reason) {
-  const std::string& url = entry.key_sources.jwks_url;
-  Source& source = sources_[url];
+void KeyKeeper::begin_due() {
+  const bool is_wished = wish_.take();
   const auto now = world_.now();
-  const bool asked_for = reason == Reason::kid && now >= source.fetched_at + want_cooldown;
-  if (now < source.due_at && !asked_for) return Outcome::unchanged;
-  const Fetched fetched = world_.fetch(url, entry.key_sources.jwks_ca);
-  source.fetched_at = world_.now();
-  source.due_at = source.fetched_at + retry_interval;
-  if (!fetched.complaint.empty()) {
+  for (const auto& [id, source] : sources_) {
+    if (!is_url(id) || source->state == KeySource::State::asking) continue;
+    const bool asked_for = is_wished && now >= source->asked_at + want_cooldown;
+    if (source->state == KeySource::State::tried && now < source->due_at && !asked_for) continue;
+    source->state = KeySource::State::asking;
+    source->ticket = ++tickets_;
+    source->counters.attempts.add();
+    world_.ask(source->ticket, key_set_question(id.name, id.authorities));
+  }
+  // What is asked for other reasons meanwhile keeps nobody waiting.
+  if (is_wished && !owed_) owed_ = tickets_;
+}
+
+bool KeyKeeper::is_asking(uint64_t tickets) const {
+  return std::any_of(sources_.begin(), sources_.end(), [&](const auto& one) {
+    return one.second->state == KeySource::State::asking && one.second->ticket <= tickets;
+  });
+}
+
+void KeyKeeper::take_answers(const Views& views, Patience with) {
+  for (auto& [ticket, fetched] :
+       world_.answers(with == Patience::some ? patience : milliseconds{0})) {
+    for (const auto& [id, source] : sources_) {
+      if (source->state == KeySource::State::asking && source->ticket == ticket)
+        take_answer(id, *source, fetched, views);
+    }
+  }
+}
+
+const config::KeySources* KeyKeeper::settings(const KeySourceId& id, const Views& views) const {
+  const config::KeySources* newest = nullptr;
+  for (const auto& view : views) {
+    for (const KeyView::Use& use : view->uses()) {
+      if (use.source == id) newest = &view->entry(use).key_sources;
+    }
+  }
+  return newest;
+}
+
+void KeyKeeper::take_answer(const KeySourceId& id, KeySource& source, const Fetched& fetched,
+                            const Views& views) {
+  source.state = KeySource::State::tried;
+  source.asked_at = world_.now();
+  source.due_at = source.asked_at + retry_interval;
+  std::string complaint = fetched.complaint;
+  if (complaint.empty() && fetched.status != 200)
+    complaint = "the answer is " + std::to_string(fetched.status);
+  if (!complaint.empty()) {
     // It may answer later; until then there are the keys of before, or 503.
-    counters_.failures.add();
-    notice(url + ": " + fetched.complaint);
-    if (!source.is_loaded) use_copy(entry, source);
-    return Outcome::broken;
+    source.answers_nonsense = false;
+    refuse(id, source, complaint);
+    if (source.version == 0) use_copy(id, source, views);
+    return;
   }
-  if (const std::string complaint = check_keys(entry, fetched.body, true); !complaint.empty()) {
-    complain(url + ": " + complaint);
-    return Outcome::broken;
-  }
+  source.answers_nonsense = true;
+  const uint64_t before = source.version;
+  accept(id, source, fetched.body, views);
+  if (!source.complaint.empty()) return;
+  const config::KeySources* from = settings(id, views);
+  if (from == nullptr) return;
   // Some time before it is stale, and not all gateways at once.
   const core::Duration life =
-      std::clamp(fetched.max_age.value_or(entry.key_sources.refresh), refresh_min, refresh_max);
-  source.due_at = source.fetched_at + life * static_cast<int64_t>(75 + random_.below(20)) / 100;
-  const bool changed = !source.is_loaded || fetched.body != source.text;
-  source.is_loaded = true;
-  source.text = fetched.body;
-  if (changed && !entry.key_sources.jwks_copy.empty())
-    write_file(entry.key_sources.jwks_copy, source.text);
-  return changed ? Outcome::changed : Outcome::unchanged;
+      std::clamp(fetched.max_age.value_or(from->refresh), refresh_min, refresh_max);
+  source.due_at = source.asked_at + life * static_cast<int64_t>(75 + random_.below(20)) / 100;
+  if (source.version != before && !from->jwks_copy.empty())
+    world_.write(from->jwks_copy, *source.text);
 }
 
 // A cold start while nobody answers: the last good answer will do.
-void KeyKeeper::use_copy(const config::AuthConfig& entry, Source& source) {
-  const std::string& path = entry.key_sources.jwks_copy;
-  if (path.empty()) return;
-  const auto text = read_file(path);
-  if (!text || !check_keys(entry, *text, true).empty()) return;
-  source.text = *text;
-  source.is_loaded = true;
-  notice(path + ": using the keys of an earlier run, because " + entry.key_sources.jwks_url +
-         " does not answer");
-}
-
-std::string KeyKeeper::check_keys(const config::AuthConfig& entry, const std::string& text,
-                                  bool is_url) const {
-  const auto reading = auth::read_jwks(text, entry.provider.algorithms,
-                                       is_url ? auth::KeySetOrigin::url : auth::KeySetOrigin::file);
-  std::string all;
-  for (const std::string& complaint : reading.complaints)
-    all += (all.empty() ? "" : "; ") + complaint;
-  return all;
-}
-
-void KeyKeeper::rebuild() {
-  auto made = std::make_unique<auth::KeySnapshot>();
-  made->generation = current_ == nullptr ? 1 : current_->generation + 1;
-  uint64_t count = 0;
-  for (const config::AuthConfig& entry : config_.auth) {
-    auto& keys = made->keys.emplace_back(entry.fixed_keys);
-    auto& api_keys = made->api_keys.emplace_back();
-    for (const auto& [name, origin] :
-         {std::pair{entry.key_sources.jwks_file, auth::KeySetOrigin::file},
-          {entry.key_sources.jwks_url, auth::KeySetOrigin::url}}) {
-      if (name.empty() || !sources_[name].is_loaded) continue;
-      auto reading = auth::read_jwks(sources_[name].text, entry.provider.algorithms, origin);
-      keys.insert(keys.end(), reading.keys.begin(), reading.keys.end());
+void KeyKeeper::use_copy(const KeySourceId& id, KeySource& source, const Views& views) {
+  const config::KeySources* from = settings(id, views);
+  if (from == nullptr || from->jwks_copy.empty()) return;
+  std::string why;
+  auto text = world_.read(from->jwks_copy, why);
+  if (!text) return;
+  for (const auto& view : views) {
+    for (const KeyView::Use& use : view->uses()) {
+      if (use.source != id || !view->check(use, *text).empty()) continue;
+      source.text = std::make_shared<const std::string>(std::move(*text));
+      source.version = 1;
+      notice(from->jwks_copy + ": using the keys of an earlier run, because " + id.label() +
+             " does not answer");
+      return;
     }
-    std::string ignored;
-    if (const std::string& path = entry.key_sources.api_keys_file; !path.empty())
-      api_keys = read_api_keys(sources_[path].text, ignored);
-    count += keys.size() + api_keys.size();
   }
-  std::string ignored;
-  if (!config_.revocations_file.empty()) {
-    if (auto revocations =
-            auth::Revocations::parse(sources_[config_.revocations_file].text, ignored))
-      made->revocations = std::move(*revocations);
-  }
-  previous_ = std::exchange(current_, std::move(made));
-  counters_.keys.set(count);
-  counters_.refreshed.add();
-  counters_.changed_at_s.set(
-      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
-                                std::chrono::system_clock::now().time_since_epoch())
-                                .count()));
 }
 
-// Returns when every core is through with it.
-void KeyKeeper::publish() {
-  ++sequence_;
-  audience_.publish(*current_, sequence_);
-  while (!audience_.has_acknowledged(sequence_) && !stopping_)
-    wish_.wait(std::chrono::milliseconds{1});
-  if (!stopping_) previous_.reset();
+// --- what came ---------------------------------------------------------------------------------
+
+void KeyKeeper::refuse(const KeySourceId& id, KeySource& source, const std::string& complaint) {
+  counters_.failures.add();
+  source.counters.failures.add();
+  source.counters.is_good.set(0);
+  source.complaint = complaint;
+  // What is new here is its view's complaint; a server that does not answer is no reason to stop.
+  const bool is_silent = is_url(id) && !source.answers_nonsense;
+  if (source.version == 0 && !is_silent) return;
+  notice(id.label() + ": " + complaint +
+         (source.version == 0 ? "" : "; what was good before stays in use"));
+}
+
+void KeyKeeper::accept(const KeySourceId& id, KeySource& source, std::string text,
+                       const Views& views) {
+  std::string first;
+  bool is_good = false;
+  for (const auto& view : views) {
+    for (const KeyView::Use& use : view->uses()) {
+      if (is_good || use.source != id) continue;
+      const std::string complaint = view->check(use, text);
+      is_good = complaint.empty();
+      if (first.empty()) first = complaint;
+    }
+  }
+  if (!is_good) {
+    refuse(id, source, first);
+    return;
+  }
+  source.complaint.clear();
+  source.counters.is_good.set(1);
+  source.counters.loaded_at_s.set(seconds_since_1970());
+  if (source.version != 0 && text == *source.text) return;
+  source.text = std::make_shared<const std::string>(std::move(text));
+  ++source.version;
+}
+
+// Texts that are new to a configuration at work; one that does not fit it leaves what it has.
+void KeyKeeper::bring_news(KeyView& view) {
+  bool is_news = false;
+  for (KeyView::Use& use : view.uses()) {
+    const KeySource& source = *sources_.at(use.source);
+    if (source.version == use.seen) continue;
+    use.seen = source.version;
+    const std::string complaint = view.check(use, *source.text);
+    if (complaint.empty()) {
+      use.good = source.text;
+      is_news = true;
+    } else {
+      counters_.failures.add();
+      notice(use.source.label() + ": " + complaint + "; what was good before stays in use");
+    }
+  }
+  if (!is_news) return;
+  view.note_news(KeyView::Asked::no);
+  note_snapshot(view);
+}
+
+// The first snapshot, once everything has been tried.
+void KeyKeeper::complete(KeyView& view) {
+  for (const KeyView::Use& use : view.uses()) {
+    if (sources_.at(use.source)->state == KeySource::State::untried) return;
+    const KeySource& source = *sources_.at(use.source);
+    if (source.state == KeySource::State::asking && source.version == 0 && source.complaint.empty())
+      return;
+  }
+  for (KeyView::Use& use : view.uses()) {
+    const KeySource& source = *sources_.at(use.source);
+    const bool is_silent = is_url(use.source) && !source.answers_nonsense;
+    use.seen = source.version;
+    const std::string complaint = source.version != 0 ? view.check(use, *source.text)
+                                  : is_silent         ? ""
+                                                      : source.complaint;
+    if (!complaint.empty())
+      view.complain(use.source.label() + ": " + complaint);
+    else if (source.version != 0)
+      use.good = source.text;
+  }
+  view.become_ready();
+  if (view.complaints().empty()) note_snapshot(view);
+}
+
+void KeyKeeper::note_snapshot(const KeyView& view) {
+  counters_.keys.set(view.key_count());
+  counters_.refreshed.add();
+  counters_.changed_at_s.set(seconds_since_1970());
 }
 
 }  // namespace sluice::gateway

@@ -22,6 +22,7 @@ std::string_view failure_code(Failure event) {
     case Failure::upstream_refused: return "upstream.refused";
     case Failure::upstream_busy: return "upstream.busy";
     case Failure::upstream_none_healthy: return "upstream.none_healthy";
+    case Failure::upstream_unresolved: return "upstream.unresolved";
     case Failure::upstream_circuit_open: return "upstream.circuit_open";
     case Failure::address_denied: return "route.address";
     case Failure::upstream_connect_timeout: return "upstream.connect_timeout";

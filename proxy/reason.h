@@ -26,6 +26,7 @@ enum class Failure : uint8_t {
   upstream_refused,
   upstream_busy,
   upstream_none_healthy,
+  upstream_unresolved,  // none of its names has an address yet
   upstream_circuit_open,
   address_denied,
   upstream_connect_timeout,

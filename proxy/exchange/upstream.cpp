@@ -102,7 +102,8 @@ void Exchange::refuse_upstream(Worker& worker, CoreUpstream::Acquired outcome) {
   }
   Reason reason = Failure::upstream_busy;
   core::Duration wait = soon;
-  if (outcome == Acquired::none_healthy) reason = Failure::upstream_none_healthy;
+  if (outcome == Acquired::none_healthy)
+    reason = plan_->is_unresolved() ? Failure::upstream_unresolved : Failure::upstream_none_healthy;
   if (outcome == Acquired::circuit_open) {
     reason = Failure::upstream_circuit_open;
     wait = std::max(wait, plan_->upstream().circuit().until_half_open(worker.now()));

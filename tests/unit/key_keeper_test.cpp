@@ -29,45 +29,87 @@ class KeeperTest : public ::testing::Test {
     config_.auth.push_back(entry);
   }
   KeyKeeper& keeper(uint64_t seed = 1) {
-    if (keeper_ == nullptr) {
-      keeper_ = std::make_unique<KeyKeeper>(
-          config_, KeyKeeper::World{.now = [this] { return now_; },
-                                    .fetch =
-                                        [this](const std::string&, const std::string&) {
-                                          ++fetched_;
-                                          return answer_;
-                                        },
-                                    .seed = seed});
-    }
+    if (keeper_ == nullptr) keeper_ = std::make_unique<KeyKeeper>(world(seed));
     return *keeper_;
   }
+  KeyKeeper::World world(uint64_t seed) {
+    return {
+        .now = [this] { return now_; },
+        .ask = [this](uint64_t ticket, const Question&) { asked_.push_back(ticket); },
+        .answers =
+            [this](std::chrono::milliseconds) {
+              Fetcher::Answers answers;
+              for (const uint64_t ticket :
+                   is_silent_ ? std::vector<uint64_t>{} : std::exchange(asked_, {})) {
+                ++fetched_;
+                answers.emplace_back(ticket, answer_);
+              }
+              return answers;
+            },
+        .stamp = [this](const std::string& path) { return files_[path]; },
+        .read = [this](const std::string& path, std::string& why) -> std::optional<std::string> {
+          if (const auto found = files_.find(path); found != files_.end() && !found->second.empty())
+            return found->second;
+          why = "there is no such file";
+          return std::nullopt;
+        },
+        .write = [this](const std::string& path, const std::string& text) { files_[path] = text; },
+        .seed = seed};
+  }
+  // The keys of a configuration that comes now; what speaks against it.
+  std::vector<std::string> load(uint64_t seed = 1) {
+    const auto before = view_;
+    view_ = keeper(seed).admit(config_);
+    EXPECT_TRUE(keeper().settle(*view_, [&, rounds = 0]() mutable { return ++rounds > 10; }));
+    if (before != nullptr) before->retire();
+    if (view_->state() == KeyView::State::ready && view_->complaints().empty()) {
+      view_->serve({.publish = [this](const auth::KeySnapshot&, uint64_t) { ++published_; },
+                    .has_acknowledged = [](uint64_t) { return true; }});
+    }
+    return view_->complaints();
+  }
+  // Whether the cores have something new after a few rounds.
+  bool look() {
+    const uint64_t before = view_->snapshot().generation;
+    for (int round = 0; round < 3; ++round) static_cast<void>(keeper().tick());
+    return view_->snapshot().generation != before;
+  }
+  bool wish() {
+    keeper().wish().express();
+    return look();
+  }
   void answer(const std::string& body, std::optional<core::Duration> max_age = std::nullopt) {
-    answer_ = {.body = body, .max_age = max_age};
+    answer_ = {.status = 200, .body = body, .max_age = max_age};
   }
   // Looks once a second for so long; how many seconds passed until the next fetch, or nothing.
   std::optional<int64_t> next_fetch_within(seconds most) {
     const unsigned before = fetched_;
     for (int64_t second = 1; second <= most.count(); ++second) {
       now_ += seconds{1};
-      static_cast<void>(keeper().look(KeyKeeper::Reason::time));
+      static_cast<void>(look());
       if (fetched_ > before) return second;
     }
     return std::nullopt;
   }
   [[nodiscard]] std::string kid() {
-    return keeper().snapshot().keys[0].empty() ? "" : keeper().snapshot().keys[0][0]->kid;
+    return view_->snapshot().keys[0].empty() ? "" : view_->snapshot().keys[0][0]->kid;
   }
 
   config::Config config_;
   KeyKeeper::Clock::time_point now_{seconds{1'000'000}};
   Fetched answer_;
+  bool is_silent_ = false;  // who is asked does not answer
+  std::vector<uint64_t> asked_;
+  std::map<std::string, std::string> files_;  // what stands in them; empty: there is none
   unsigned fetched_ = 0;
+  unsigned published_ = 0;
+  std::shared_ptr<KeyView> view_;
   std::unique_ptr<KeyKeeper> keeper_;
 };
 
 TEST_F(KeeperTest, set_is_fetched_again_some_time_before_it_is_stale) {
   answer(key_set("a"), seconds{1000});
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   for (int round = 0; round < 5; ++round) {
     const auto passed = next_fetch_within(seconds{1000});
     ASSERT_TRUE(passed);
@@ -80,8 +122,9 @@ TEST_F(KeeperTest, configured_interval_holds_where_the_answer_says_nothing_and_i
   answer(key_set("a"));
   std::set<int64_t> intervals;
   for (uint64_t seed = 1; seed < 8; ++seed) {
+    view_.reset();
     keeper_.reset();
-    ASSERT_TRUE(keeper(seed).load().empty());
+    ASSERT_TRUE(load(seed).empty());
     const auto passed = next_fetch_within(seconds{300});
     ASSERT_TRUE(passed);
     intervals.insert(*passed);
@@ -91,20 +134,20 @@ TEST_F(KeeperTest, configured_interval_holds_where_the_answer_says_nothing_and_i
 
 TEST_F(KeeperTest, absurd_ages_are_bounded) {
   answer(key_set("a"), seconds{0});
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   EXPECT_GE(next_fetch_within(seconds{20}).value_or(0), 7) << "not at every look";
 }
 
 TEST_F(KeeperTest, what_was_good_stays_in_use_while_nobody_answers_or_nonsense_comes) {
   answer(key_set("a"), seconds{100});
-  ASSERT_TRUE(keeper().load().empty());
-  const uint64_t generation = keeper().snapshot().generation;
+  ASSERT_TRUE(load().empty());
+  const uint64_t generation = view_->snapshot().generation;
   answer_ = {.complaint = "Could not resolve host"};
   ASSERT_TRUE(next_fetch_within(seconds{100}));
   EXPECT_EQ(next_fetch_within(seconds{10}), 5) << "tried again soon";
   answer("<html>");
   ASSERT_TRUE(next_fetch_within(seconds{10}));
-  EXPECT_EQ(keeper().snapshot().generation, generation);
+  EXPECT_EQ(view_->snapshot().generation, generation);
   EXPECT_EQ(kid(), "a");
   std::string all;
   for (const std::string& notice : keeper().take_notices()) all += notice + "\n";
@@ -119,28 +162,28 @@ TEST_F(KeeperTest, what_was_good_stays_in_use_while_nobody_answers_or_nonsense_c
 
 TEST_F(KeeperTest, unknown_kid_fetches_early_once_in_a_while) {
   answer(key_set("a"), seconds{3600});
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   answer(key_set("b"), seconds{3600});
-  EXPECT_FALSE(keeper().look(KeyKeeper::Reason::kid)) << "just fetched";
+  EXPECT_FALSE(wish()) << "just fetched";
   EXPECT_EQ(fetched_, 1U);
   now_ += seconds{10};
-  EXPECT_TRUE(keeper().look(KeyKeeper::Reason::kid));
+  EXPECT_TRUE(wish());
   EXPECT_EQ(kid(), "b");
-  for (int i = 0; i < 100; ++i) EXPECT_FALSE(keeper().look(KeyKeeper::Reason::kid));
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(wish());
   EXPECT_EQ(fetched_, 2U) << "a flood of unknown names is no flood of fetches";
 }
 
 TEST_F(KeeperTest, same_answer_is_no_news) {
   answer(key_set("a"), seconds{100});
-  ASSERT_TRUE(keeper().load().empty());
-  const uint64_t generation = keeper().snapshot().generation;
+  ASSERT_TRUE(load().empty());
+  const uint64_t generation = view_->snapshot().generation;
   ASSERT_TRUE(next_fetch_within(seconds{100}));
-  EXPECT_EQ(keeper().snapshot().generation, generation) << "no core need forget its tokens";
+  EXPECT_EQ(view_->snapshot().generation, generation) << "no core need forget its tokens";
 }
 
 TEST_F(KeeperTest, start_without_an_answer_has_no_keys_and_gets_them_later) {
   answer_ = {.complaint = "Connection refused"};
-  ASSERT_TRUE(keeper().load().empty()) << "it is no reason not to start";
+  ASSERT_TRUE(load().empty()) << "it is no reason not to start";
   EXPECT_EQ(kid(), "");
   answer(key_set("a"));
   EXPECT_EQ(next_fetch_within(seconds{10}), 5);
@@ -149,10 +192,129 @@ TEST_F(KeeperTest, start_without_an_answer_has_no_keys_and_gets_them_later) {
 
 TEST_F(KeeperTest, start_with_nonsense_is_refused) {
   answer("{}");
-  const auto complaints = keeper().load();
+  const auto complaints = load();
   ASSERT_EQ(complaints.size(), 1U);
   EXPECT_EQ(complaints[0],
             "https://id.example/keys: this is no key set: there is no array \"keys\" (RFC 7517 5)");
+}
+
+// --- a new configuration ---------------------------------------------------------------------
+
+TEST_F(KeeperTest, reload_while_the_key_server_is_away_keeps_the_good_keys_and_waits_for_nobody) {
+  answer(key_set("a"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  is_silent_ = true;
+  config_.auth.front().provider.issuer = "https://other.example";
+  const unsigned fetched = fetched_;
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "a");
+  EXPECT_EQ(fetched_, fetched) << "what is known is not asked for anew";
+  answer_ = {.complaint = "Connection refused"};
+  is_silent_ = false;
+  ASSERT_TRUE(next_fetch_within(seconds{1000}));
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "a");
+}
+
+TEST_F(KeeperTest, reload_keeps_what_was_good_of_a_file_that_is_broken_now_and_says_so) {
+  config_.auth.front().key_sources = {.jwks_file = "/keys"};
+  files_["/keys"] = key_set("a");
+  ASSERT_TRUE(load().empty());
+  files_["/keys"] = "{";
+  now_ += seconds{1};
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "a");
+  const auto notices = keeper().take_notices();
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_NE(notices[0].find("what was good before stays in use"), std::string::npos);
+  files_["/keys"] = key_set("b");
+  now_ += seconds{1};
+  EXPECT_TRUE(look());
+  EXPECT_EQ(kid(), "b");
+}
+
+TEST_F(KeeperTest, reload_that_names_a_new_source_waits_for_that_one_alone) {
+  answer(key_set("a"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  config_.auth.push_back(config_.auth.front());
+  config_.auth.back().key_sources.jwks_url = "https://other.example/keys";
+  const unsigned fetched = fetched_;
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(fetched_, fetched + 1);
+  EXPECT_EQ(view_->snapshot().keys[1].size(), 1U);
+}
+
+TEST_F(KeeperTest, authority_that_changes_is_another_source_and_its_keys_are_fetched_anew) {
+  answer(key_set("a"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  config_.auth.front().key_sources.jwks_ca = "/other.pem";
+  answer(key_set("b"));
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "b") << "whom one authority vouched for is not known by the other";
+}
+
+TEST_F(KeeperTest, missing_file_of_a_new_configuration_is_a_complaint_that_says_why) {
+  config_.auth.front().key_sources = {.jwks_file = "/keys"};
+  const auto complaints = load();
+  ASSERT_EQ(complaints.size(), 1U);
+  EXPECT_EQ(complaints[0], "/keys: this file can't be read: there is no such file");
+}
+
+TEST_F(KeeperTest, interrupted_wait_for_a_silent_server_ends) {
+  is_silent_ = true;
+  const auto view = keeper().admit(config_);
+  EXPECT_FALSE(keeper().settle(*view, [&, rounds = 0]() mutable { return ++rounds > 3; }));
+  view->retire();
+  static_cast<void>(keeper().tick());
+  EXPECT_EQ(view->state(), KeyView::State::gone);
+}
+
+TEST_F(KeeperTest, wish_is_answered_without_news_and_files_are_read_while_a_server_is_silent) {
+  config_.revocations_file = "/revoked";
+  files_["/revoked"] = "jti a\n";
+  answer(key_set("a"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  keeper().wish().express();
+  static_cast<void>(look());
+  EXPECT_EQ(published_, 1U) << "who waits for keys must not wait for news";
+  now_ += seconds{11};
+  is_silent_ = true;
+  keeper().wish().express();
+  static_cast<void>(look());
+  EXPECT_EQ(published_, 1U) << "the question is under way";
+  files_["/revoked"] = "jti a\njti b\n";
+  now_ += seconds{1};
+  EXPECT_TRUE(look()) << "a revocation does not wait for a key server";
+  EXPECT_EQ(view_->snapshot().revocations.size(), 2U);
+}
+
+TEST_F(KeeperTest, next_snapshot_waits_for_cores_and_the_one_in_use_lives) {
+  config_.auth.front().key_sources = {.jwks_file = "/keys"};
+  files_["/keys"] = key_set("a");
+  view_ = keeper().admit(config_);
+  ASSERT_TRUE(keeper().settle(*view_));
+  const auth::KeySnapshot* in_use = &view_->snapshot();
+  uint64_t acknowledged = 0;
+  view_->serve({.publish = [&](const auth::KeySnapshot& next, uint64_t) { in_use = &next; },
+                .has_acknowledged = [&](uint64_t sequence) { return acknowledged >= sequence; }});
+  for (const char* name : {"b", "c", "d"}) {
+    files_["/keys"] = key_set(name);
+    now_ += seconds{1};
+    static_cast<void>(look());
+    EXPECT_EQ(in_use->keys[0][0]->kid, "b");
+  }
+  acknowledged = view_->sequence();
+  static_cast<void>(look());
+  EXPECT_EQ(in_use->keys[0][0]->kid, "d") << "the newest, and none between";
+}
+
+TEST(KeySource, label_shows_no_secret) {
+  const auto label = [](const std::string& url) {
+    return KeySourceId{KeySourceKind::key_set_url, url, ""}.label();
+  };
+  EXPECT_EQ(label("https://user:secret@id.example/keys?token=x"), "https://id.example/keys");
+  EXPECT_EQ(label("https://id.example?x@y"), "https://id.example");
+  EXPECT_EQ(label("https://id.example/a@b"), "https://id.example/a@b");
 }
 
 }  // namespace
