@@ -135,6 +135,7 @@ class Gateway {
   [[nodiscard]] std::optional<StartFailure> fit_descriptors();
   [[nodiscard]] std::optional<StartFailure> open_log();
   [[nodiscard]] std::optional<StartFailure> give_up_privileges();
+  void open_kernel(uint32_t index);
   void run_worker(uint32_t index);
   void serve_keys();
   void send(std::vector<struct ControlMessage>& messages);

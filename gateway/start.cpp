@@ -208,20 +208,24 @@ void Gateway::fail(StartFailure failure) {
   if (!parts_->failure) parts_->failure = std::move(failure);
 }
 
+void Gateway::open_kernel(uint32_t index) {
+  core::KernelUnavailable unavailable;
+  try {
+    auto& kernel = parts_->kernels[index];
+    kernel = core::Kernel::open({.submission_entries = core::limits::submission_entries,
+                                 .completion_entries = core::limits::completion_entries},
+                                unavailable);
+    if (kernel == nullptr) fail({exit_no_io_uring, unavailable.reason});
+  } catch (const std::bad_alloc&) {
+    fail({exit_usage, no_memory});
+  }
+}
+
 // A worker's thread, from its ring to its last turn.
 void Gateway::run_worker(uint32_t index) {
   Parts& parts = *parts_;
   core::enter_thread("sluice-" + std::to_string(index), config_.cores[index]);
-  core::KernelUnavailable unavailable;
-  try {
-    parts.kernels[index] =
-        core::Kernel::open({.submission_entries = core::limits::submission_entries,
-                            .completion_entries = core::limits::completion_entries},
-                           unavailable);
-    if (parts.kernels[index] == nullptr) fail({exit_no_io_uring, unavailable.reason});
-  } catch (const std::bad_alloc&) {
-    fail({exit_usage, no_memory});
-  }
+  open_kernel(index);
   parts.opened.arrive_and_wait();
 
   const auto failed = [&] {
