@@ -67,7 +67,7 @@ void read_workers(Document& document, Config& config, const YAML::Node& node) {
                         node,
                         "workers",
                         {"cores", "steering", "pipes", "connections", "connections_per_address",
-                         "requests", "upstream_connections"}};
+                         "requests", "requests_per_connection", "upstream_connections"}};
   section.read("cores", config.cores, "auto or a number",
                [](const std::string& text) { return parse_cores(text); });
   section.read_number("pipes", config.bounds.pipes, 0, 100'000);
@@ -75,6 +75,8 @@ void read_workers(Document& document, Config& config, const YAML::Node& node) {
   section.read_number("connections_per_address", config.bounds.connections_per_address, 1,
                       1'000'000);
   section.read_number("requests", config.bounds.exchanges, 16, 30'000);
+  section.read_number("requests_per_connection", config.bounds.requests_per_connection, 1,
+                      1'000'000'000);
   section.read_number("upstream_connections", config.bounds.upstream_connections, 1, 1'000'000);
   config.bounds.tunnels = std::min(config.bounds.tunnels, config.bounds.exchanges);
   if (const YAML::Node steering = section.get("steering"); steering.IsDefined()) {

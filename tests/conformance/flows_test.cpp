@@ -368,6 +368,22 @@ TEST_F(Flows, room_is_made_by_those_that_are_idle_longest_and_then_nobody_is_let
   EXPECT_FALSE(idle.back()->is_closed());
 }
 
+TEST_F(Flows, last_request_of_a_connection_is_announced) {
+  config_.bounds.requests_per_connection = 3;
+  start();
+  RawClient client{world_};
+  for (int i = 0; i < 2; ++i) {
+    client.send(ask);
+    pass(milliseconds{100});
+  }
+  EXPECT_EQ(client.text().find("Connection: close"), std::string::npos);
+  EXPECT_EQ(client.answers(), "200, 200");
+  client.send(ask);
+  pass(milliseconds{100});
+  EXPECT_NE(client.text().find("Connection: close"), std::string::npos);
+  EXPECT_EQ(client.answers(), "200, closed");
+}
+
 TEST_F(Flows, busy_connections_are_never_shed) {
   config_.bounds = {.connections = 260,
                     .exchanges = 400,

@@ -194,7 +194,8 @@ class Operations(unittest.TestCase):
         return self.origins[-1]
 
     def write(self, upstreams, routes, more="", listen=None):
-        text = f"listen: {listen or f'127.0.0.1:{self.port}'}\ncontrol: {self.control}\nworkers: {{ cores: 2 }}\nlog: none\nsandbox: off\n"
+        # However long a test takes, no connection reaches the number of requests that it may have.
+        text = f"listen: {listen or f'127.0.0.1:{self.port}'}\ncontrol: {self.control}\nworkers: {{ cores: 2, requests_per_connection: 1000000000 }}\nlog: none\nsandbox: off\n"
         text += f"{more}\nupstreams:\n{upstreams}\nroutes:\n{routes}\n"
         with open(self.config + ".new", "w") as file:
             file.write(text)
