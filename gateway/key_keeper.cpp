@@ -20,7 +20,7 @@ namespace sluice::gateway {
 
 namespace {
 
-constexpr std::chrono::milliseconds look_interval{200};
+constexpr std::chrono::milliseconds wish_wait{200};
 // Between two fetches that tokens ask for.
 constexpr std::chrono::seconds want_cooldown{10};
 constexpr std::chrono::seconds retry_interval{5};
@@ -105,7 +105,7 @@ void KeyKeeper::complain(const std::string& text) {
 void KeyKeeper::run() {
   core::enter_thread("sluice-keys", -1);
   while (!stopping_) {
-    if (!wish_.is_expressed()) wish_.wait(look_interval);
+    if (!wish_.is_expressed()) wish_.wait(wish_wait);
     const bool wanted = wish_.take();
     const bool has_news = look(wanted ? Reason::kid : Reason::time);
     if (has_news || wanted) publish();

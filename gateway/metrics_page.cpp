@@ -21,14 +21,6 @@ namespace {
 using metrics::Exposition;
 using metrics::Kind;
 
-// Sums one number over the workers.
-template <typename Read>
-uint64_t sum(const MetricsSources& sources, Read&& read) {
-  uint64_t total = 0;
-  for (const proxy::Worker* worker : sources.workers) total += read(*worker);
-  return total;
-}
-
 template <typename Read>
 uint64_t sum_auth(const MetricsSources& sources, Read&& read) {
   uint64_t total = 0;
@@ -76,57 +68,53 @@ void put_durations(Exposition& out, const MetricsSources& sources) {
 }
 
 void put_connections(Exposition& out, const MetricsSources& sources) {
-  const auto total = [&](core::Counter proxy::Counters::*counter) {
-    return sum(sources,
-               [&](const proxy::Worker& worker) { return (worker.counters().*counter).get(); });
-  };
   out.family("gateway_requests_in_flight", Kind::gauge, "Exchanges that have begun and not ended.");
-  out.sample({}, total(&proxy::Counters::exchanges));
+  out.sample({}, sources.sum(&proxy::Counters::exchanges));
   out.family("gateway_requests_held", Kind::gauge, "Exchanges that are held back by shaping.");
-  out.sample({}, total(&proxy::Counters::exchanges_held));
+  out.sample({}, sources.sum(&proxy::Counters::exchanges_held));
   out.family("gateway_proxy_headers_refused_total", Kind::counter,
              "Connections closed for want of a good PROXY protocol header.");
-  out.sample({}, total(&proxy::Counters::proxy_headers_refused));
+  out.sample({}, sources.sum(&proxy::Counters::proxy_headers_refused));
   out.family("gateway_endpoint_repairs_total", Kind::counter,
              "Lines of answers that had blanks before a colon or around a chunk size.");
-  out.sample({}, total(&proxy::Counters::endpoint_repairs));
+  out.sample({}, sources.sum(&proxy::Counters::endpoint_repairs));
   out.family("gateway_dropped_fields_total", Kind::counter,
              "Fields of requests that were dropped for the underscore in their name.");
-  out.sample({}, total(&proxy::Counters::fields_underscored));
+  out.sample({}, sources.sum(&proxy::Counters::fields_underscored));
   out.family("gateway_spliced_bytes_total", Kind::counter,
              "Bytes of bodies and tunnels that were not copied.");
-  out.sample({}, total(&proxy::Counters::spliced_bytes));
+  out.sample({}, sources.sum(&proxy::Counters::spliced_bytes));
   out.family("gateway_pipe_misses_total", Kind::counter,
              "Times when they were copied because no pipe was free.");
   out.sample({},
-             sum(sources, [](const proxy::Worker& worker) { return worker.pipes().misses.get(); }));
+             sources.sum([](const proxy::Worker& worker) { return worker.pipes().misses.get(); }));
   out.family("gateway_tunnels_open", Kind::gauge, "Tunnels after a 101.");
-  out.sample({}, total(&proxy::Counters::tunnels_open));
+  out.sample({}, sources.sum(&proxy::Counters::tunnels_open));
   out.family("gateway_tunnels_total", Kind::counter, "Tunnels begun.");
-  out.sample({}, total(&proxy::Counters::tunnels));
+  out.sample({}, sources.sum(&proxy::Counters::tunnels));
   out.family("gateway_tunnels_refused_total", Kind::counter, "Tunnels refused by the bound.");
-  out.sample({}, total(&proxy::Counters::tunnels_refused));
+  out.sample({}, sources.sum(&proxy::Counters::tunnels_refused));
   out.family("gateway_connections", Kind::gauge, "Open connections by side and state.");
-  const uint64_t open = total(&proxy::Counters::connections_open);
-  const uint64_t idle = total(&proxy::Counters::connections_idle);
-  const uint64_t upstream_open = total(&proxy::Counters::upstream_open);
-  const uint64_t upstream_idle = total(&proxy::Counters::upstream_idle);
+  const uint64_t open = sources.sum(&proxy::Counters::connections_open);
+  const uint64_t idle = sources.sum(&proxy::Counters::connections_idle);
+  const uint64_t upstream_open = sources.sum(&proxy::Counters::upstream_open);
+  const uint64_t upstream_idle = sources.sum(&proxy::Counters::upstream_idle);
   out.sample({{"side", "downstream"}, {"state", "idle"}}, idle);
   out.sample({{"side", "downstream"}, {"state", "active"}}, open > idle ? open - idle : 0);
   out.sample({{"side", "upstream"}, {"state", "idle"}}, upstream_idle);
   out.sample({{"side", "upstream"}, {"state", "active"}},
              upstream_open > upstream_idle ? upstream_open - upstream_idle : 0);
   out.family("gateway_connections_accepted_total", Kind::counter, "Connections accepted.");
-  out.sample({}, total(&proxy::Counters::connections_accepted));
+  out.sample({}, sources.sum(&proxy::Counters::connections_accepted));
   out.family("gateway_connections_shed_total", Kind::counter,
              "Idle connections closed to make room for new ones.");
-  out.sample({}, total(&proxy::Counters::connections_shed));
+  out.sample({}, sources.sum(&proxy::Counters::connections_shed));
   out.family("gateway_connections_refused_total", Kind::counter,
              "Connections closed at once because there was no room.");
-  out.sample({}, total(&proxy::Counters::connections_refused));
+  out.sample({}, sources.sum(&proxy::Counters::connections_refused));
   out.family("gateway_accept_failures_total", Kind::counter,
              "Accepts that failed for want of descriptors or memory.");
-  out.sample({}, total(&proxy::Counters::accept_failures));
+  out.sample({}, sources.sum(&proxy::Counters::accept_failures));
 }
 
 void put_config(Exposition& out, const MetricsSources& sources) {
@@ -156,7 +144,7 @@ void put_limits(Exposition& out, const MetricsSources& sources) {
              "Decisions by limit, what it counts, and outcome.");
   for (uint16_t limit = 0; limit < limits.count(); ++limit) {
     const auto total = [&](core::Counter limiter::LimitCounters::*counter) {
-      return sum(sources, [&](const proxy::Worker& worker) {
+      return sources.sum([&](const proxy::Worker& worker) {
         return (worker.shard().counters(limit).*counter).get();
       });
     };
@@ -193,9 +181,8 @@ void put_steering(Exposition& out, const MetricsSources& sources) {
 
 void put_limiter(Exposition& out, const MetricsSources& sources) {
   const auto total = [&](core::Counter limiter::ShardCounters::*counter) {
-    return sum(sources, [&](const proxy::Worker& worker) {
-      return (worker.shard().counters().*counter).get();
-    });
+    return sources.sum(
+        [&](const proxy::Worker& worker) { return (worker.shard().counters().*counter).get(); });
   };
   put_limits(out, sources);
   out.family("gateway_limiter_full_total", Kind::counter,
@@ -210,12 +197,12 @@ void put_limiter(Exposition& out, const MetricsSources& sources) {
   out.sample({}, total(&limiter::ShardCounters::keys));
   out.family("gateway_limiter_capacity", Kind::gauge, "Buckets that there is room for.");
   out.sample({},
-             sum(sources, [](const proxy::Worker& worker) { return worker.shard().capacity(); }));
+             sources.sum([](const proxy::Worker& worker) { return worker.shard().capacity(); }));
   out.family("gateway_limiter_remote_checks_total", Kind::counter,
              "Visits to another core that owns a key.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) {
-               return worker.counters().limit_remote.get();
-             }));
+  out.sample({}, sources.sum([](const proxy::Worker& worker) {
+    return worker.counters().limit_remote.get();
+  }));
 }
 
 void put_auth(Exposition& out, const MetricsSources& sources) {
@@ -286,18 +273,18 @@ void put_engine(Exposition& out, const MetricsSources& sources) {
   out.sample({}, count_kernel_workers());
   out.family("gateway_engine_stale_completions_total", Kind::counter,
              "Completions for something that was gone; any is a mistake.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) {
-               return worker.counters().stale_completions.get();
-             }));
+  out.sample({}, sources.sum([](const proxy::Worker& worker) {
+    return worker.counters().stale_completions.get();
+  }));
   out.family("gateway_engine_unexpected_errors_total", Kind::counter,
              "Operations that failed in a way nobody foresaw.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) {
-               return worker.counters().unexpected_errors.get();
-             }));
+  out.sample({}, sources.sum([](const proxy::Worker& worker) {
+    return worker.counters().unexpected_errors.get();
+  }));
   out.family("gateway_engine_buffers_starved", Kind::gauge, "Connections that wait for a buffer.");
-  out.sample({}, sum(sources, [](const proxy::Worker& worker) {
-               return worker.counters().buffers_starved.get();
-             }));
+  out.sample({}, sources.sum([](const proxy::Worker& worker) {
+    return worker.counters().buffers_starved.get();
+  }));
   const auto engine = [&](std::string_view name, std::string_view help,
                           core::Counter core::EngineCounters::*counter) {
     out.family(name, Kind::counter, help);

@@ -38,6 +38,17 @@ struct MetricsSources {
   const KeyCounters* keys = nullptr;
   const ConfigState* config = nullptr;
   core::WallTime started_at{};
+
+  // One number, over all workers: `read` gets it from one.
+  template <typename Read>
+  [[nodiscard]] uint64_t sum(Read&& read) const {
+    uint64_t total = 0;
+    for (const proxy::Worker* worker : workers) total += read(*worker);
+    return total;
+  }
+  [[nodiscard]] uint64_t sum(core::Counter proxy::Counters::*counter) const {
+    return sum([&](const proxy::Worker& worker) { return (worker.counters().*counter).get(); });
+  }
 };
 
 // Returns the size of the text, 0 if it does not fit.

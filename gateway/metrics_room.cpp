@@ -5,33 +5,28 @@ namespace sluice::gateway {
 using metrics::Kind;
 
 void put_room(metrics::Exposition& out, const MetricsSources& sources) {
-  const auto total = [&](core::Counter proxy::Counters::*counter) {
-    uint64_t all = 0;
-    for (const proxy::Worker* worker : sources.workers) all += (worker->counters().*counter).get();
-    return all;
-  };
   out.family("gateway_connections_over_address_total", Kind::counter,
              "Connections closed at once because their address had as many as it may.");
-  out.sample({}, total(&proxy::Counters::connections_over_address));
+  out.sample({}, sources.sum(&proxy::Counters::connections_over_address));
   out.family("gateway_half_heads", Kind::gauge, "Request heads that are not whole yet.");
-  out.sample({}, total(&proxy::Counters::heads_gathering));
+  out.sample({}, sources.sum(&proxy::Counters::heads_gathering));
   out.family("gateway_half_heads_shed_total", Kind::counter,
              "Half heads given up, the oldest first, because others needed the room.");
-  out.sample({}, total(&proxy::Counters::heads_shed));
+  out.sample({}, sources.sum(&proxy::Counters::heads_shed));
   out.family("gateway_requests_shed_total", Kind::counter,
              "Requests given up that only waited for their clients, because others needed the "
              "room.");
-  out.sample({}, total(&proxy::Counters::exchanges_shed));
+  out.sample({}, sources.sum(&proxy::Counters::exchanges_shed));
   out.family("gateway_overload_refused_total", Kind::counter,
              "Requests refused because every place of their core was taken.");
-  out.sample({}, total(&proxy::Counters::overload_refused));
+  out.sample({}, sources.sum(&proxy::Counters::overload_refused));
   out.family("gateway_hold_places_refused_total", Kind::counter,
              "Requests that could not be held because their key had most of the places.");
-  out.sample({}, total(&proxy::Counters::hold_places_refused));
+  out.sample({}, sources.sum(&proxy::Counters::hold_places_refused));
   out.family(
       "gateway_local_lacks_total", Kind::counter,
       "Connections to endpoints that failed for want of a port, a descriptor or memory here.");
-  out.sample({}, total(&proxy::Counters::local_lacks));
+  out.sample({}, sources.sum(&proxy::Counters::local_lacks));
 }
 
 }  // namespace sluice::gateway

@@ -9,46 +9,34 @@ namespace {
 using metrics::Exposition;
 using metrics::Kind;
 
-// Sums one number over the workers.
-template <typename Read>
-uint64_t sum(const MetricsSources& sources, Read&& read) {
-  uint64_t total = 0;
-  for (const proxy::Worker* worker : sources.workers) total += read(*worker);
-  return total;
-}
-
 }  // namespace
 
 void put_upstream(Exposition& out, const MetricsSources& sources) {
-  const auto total = [&](core::Counter proxy::Counters::*counter) {
-    return sum(sources,
-               [&](const proxy::Worker& worker) { return (worker.counters().*counter).get(); });
-  };
   out.family("gateway_upstream_connects_total", Kind::counter,
              "Connections opened to the endpoint.");
-  out.sample({}, total(&proxy::Counters::upstream_connects));
+  out.sample({}, sources.sum(&proxy::Counters::upstream_connects));
   out.family("gateway_upstream_connect_failures_total", Kind::counter,
              "Connections to the endpoint that failed.");
-  out.sample({}, total(&proxy::Counters::upstream_connect_failures));
+  out.sample({}, sources.sum(&proxy::Counters::upstream_connect_failures));
   out.family("gateway_upstream_reuses_total", Kind::counter,
              "Requests sent on a pooled connection.");
-  out.sample({}, total(&proxy::Counters::upstream_reuses));
+  out.sample({}, sources.sum(&proxy::Counters::upstream_reuses));
   out.family("gateway_upstream_stale_total", Kind::counter,
              "Pooled connections that the endpoint had closed.");
-  out.sample({}, total(&proxy::Counters::upstream_stale));
+  out.sample({}, sources.sum(&proxy::Counters::upstream_stale));
   out.family("gateway_upstream_stale_lost_total", Kind::counter,
              "Requests lost on such a connection, because sending them again could do harm.");
-  out.sample({}, total(&proxy::Counters::upstream_stale_lost));
+  out.sample({}, sources.sum(&proxy::Counters::upstream_stale_lost));
   out.family("gateway_retries_total", Kind::counter, "Requests that were sent a second time.");
-  out.sample({}, total(&proxy::Counters::retries));
+  out.sample({}, sources.sum(&proxy::Counters::retries));
   out.family("gateway_retries_refused_total", Kind::counter,
              "Second tries that the retry budget did not allow.");
-  out.sample({}, total(&proxy::Counters::retries_refused));
+  out.sample({}, sources.sum(&proxy::Counters::retries_refused));
   out.family("gateway_offload_jobs_total", Kind::counter, "Jobs handed to the offload pool.");
-  out.sample({}, total(&proxy::Counters::offload_jobs));
+  out.sample({}, sources.sum(&proxy::Counters::offload_jobs));
   out.family("gateway_offload_refused_total", Kind::counter,
              "Jobs refused because the queue was full.");
-  out.sample({}, total(&proxy::Counters::offload_refused));
+  out.sample({}, sources.sum(&proxy::Counters::offload_refused));
 }
 
 // One number of each endpoint, over all cores.

@@ -7,8 +7,6 @@ namespace sluice::proxy {
 
 namespace {
 
-using State = Acceptor::State;
-
 constexpr core::Duration accept_pause = std::chrono::milliseconds{100};
 
 }  // namespace
@@ -18,7 +16,7 @@ constexpr core::Duration accept_pause = std::chrono::milliseconds{100};
 void Worker::open_acceptors(AdoptMessage& message) {
   using Listener = AdoptMessage::Listener;
   for (Acceptor& acceptor : acceptors_) {
-    if (acceptor.state == State::stopped || acceptor.is_leaving) continue;
+    if (acceptor.state == Acceptor::State::stopped || acceptor.is_leaving) continue;
     const auto kept =
         std::find_if(message.listeners.begin(), message.listeners.end(),
                      [&](const Listener& one) { return one.descriptor == acceptor.listener; });
@@ -31,15 +29,16 @@ void Worker::open_acceptors(AdoptMessage& message) {
   for (const Listener& listener : message.listeners) {
     const bool is_known =
         std::any_of(acceptors_.begin(), acceptors_.end(), [&](const Acceptor& one) {
-          return one.state != State::stopped && one.listener == listener.descriptor &&
+          return one.state != Acceptor::State::stopped && one.listener == listener.descriptor &&
                  !one.is_leaving;
         });
     if (is_known) continue;
-    const auto free = std::find_if(acceptors_.begin(), acceptors_.end(),
-                                   [](const Acceptor& one) { return one.state == State::stopped; });
+    const auto free = std::find_if(acceptors_.begin(), acceptors_.end(), [](const Acceptor& one) {
+      return one.state == Acceptor::State::stopped;
+    });
     SLUICE_ASSERT(free != acceptors_.end());
     acceptors_used_ = std::max(acceptors_used_, static_cast<size_t>(free - acceptors_.begin()) + 1);
-    free->state = State::pausing;
+    free->state = Acceptor::State::pausing;
     free->is_leaving = false;
     free->listener = listener.descriptor;
     free->config = listener.config;
@@ -55,7 +54,7 @@ void Worker::arm_accept(Acceptor& acceptor) {
     return;
   }
   const bool near_bound = taken + accept_margin >= connections_max();
-  acceptor.state = near_bound ? State::once : State::multishot;
+  acceptor.state = near_bound ? Acceptor::State::once : Acceptor::State::multishot;
   kernel().accept(token(Operation::accept, acceptor), acceptor.listener,
                   near_bound ? core::AcceptMode::once : core::AcceptMode::multishot);
 }
@@ -81,7 +80,7 @@ void Worker::make_room(Acceptor& acceptor) {
 
 // Cancelling misses an operation that is just being retried; it is asked again until it has heard.
 void Worker::cancel_accept(Acceptor& acceptor) {
-  acceptor.state = State::cancelling;
+  acceptor.state = Acceptor::State::cancelling;
   kernel().cancel(token(Operation::accept, acceptor));
   wheel().arm(acceptor.timer, now() + accept_pause);
 }
@@ -96,12 +95,12 @@ void Worker::on_accept(Acceptor& acceptor, const core::Completion& completion) {
     wheel().arm(acceptor.timer, now() + accept_pause);
   }
   if (completion.more) {
-    if (acceptor.state == State::multishot &&
+    if (acceptor.state == Acceptor::State::multishot &&
         downstreams_.taken() + accept_margin >= connections_max())
       cancel_accept(acceptor);
     return;
   }
-  acceptor.state = State::pausing;
+  acceptor.state = Acceptor::State::pausing;
   if (acceptor.is_leaving) stop_listening(acceptor);
 }
 
@@ -130,16 +129,16 @@ void Worker::begin_stop_listening(Acceptor& acceptor) {
   if (acceptor.is_leaving) return;
   acceptor.is_leaving = true;
   switch (acceptor.state) {
-    case State::multishot:
-    case State::once: cancel_accept(acceptor); break;
-    case State::pausing: stop_listening(acceptor); break;
-    case State::cancelling:
-    case State::stopped: break;
+    case Acceptor::State::multishot:
+    case Acceptor::State::once: cancel_accept(acceptor); break;
+    case Acceptor::State::pausing: stop_listening(acceptor); break;
+    case Acceptor::State::cancelling:
+    case Acceptor::State::stopped: break;
   }
 }
 
 void Worker::stop_listening(Acceptor& acceptor) {
-  SLUICE_ASSERT(acceptor.state == State::pausing);
+  SLUICE_ASSERT(acceptor.state == Acceptor::State::pausing);
   wheel().disarm(acceptor.timer);
   // Closing would reset those who wait. Where another process shares the queue they would wait
   // there for ever: the kernel wakes one accept for each, and it may have been the one that was
@@ -154,14 +153,14 @@ void Worker::stop_listening(Acceptor& acceptor) {
   }
   kernel().close(acceptor.listener);
   acceptor.listener = -1;
-  acceptor.state = State::stopped;
+  acceptor.state = Acceptor::State::stopped;
 }
 
 // --- the end ---------------------------------------------------------------------------------
 
 void Worker::stop_all_listening() {
   for (Acceptor& acceptor : acceptors_) {
-    if (acceptor.state != State::stopped) begin_stop_listening(acceptor);
+    if (acceptor.state != Acceptor::State::stopped) begin_stop_listening(acceptor);
   }
 }
 
