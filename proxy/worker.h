@@ -162,10 +162,11 @@ class Worker {
   // The one of `waiting` that has waited longest goes, if its client has more than this one's.
   void shed_stalled(core::IntrusiveList<Exchange, ClientWaitTag>& waiting,
                     const Exchange& for_this);
+  // A request is unanswered until its answer is sent, or is one of our own.
+  void begin_unanswered() { ++unanswered_; }
+  void end_unanswered() { --unanswered_; }
   // All places are taken: only what Sluice answers itself is served.
-  [[nodiscard]] bool is_overloaded() const {
-    return exchanges_.taken() > config().bounds.exchanges;
-  }
+  [[nodiscard]] bool is_overloaded() const { return unanswered_ > config().bounds.exchanges; }
 
   [[nodiscard]] core::Token token(Operation operation, const DownstreamConnection& object) const {
     return downstreams_.token(static_cast<uint8_t>(operation), object);
@@ -305,6 +306,7 @@ class Worker {
   Stage stage_ = Stage::serving;
   std::vector<bool> doorbells_;  // peers that were posted to in this turn
   uint32_t hold_places_taken_ = 0;
+  uint32_t unanswered_ = 0;
   std::array<http::AddedField,
              auth::claims_max + 1 + config::header_edits_max + config::cors_fields_max>
       added_fields_;

@@ -90,12 +90,11 @@ void Worker::begin_waiting_for_client(Exchange& exchange) {
     (exchange.place() != nullptr ? exchange.place()->stalled() : stalled_).push_back(exchange);
 }
 
-// Those that have their answers first.
+// Those that have their answers take nobody's place, but a buffer.
 void Worker::make_room_for(const Exchange& exchange) {
-  if (!answered_.empty())
+  if (exchanges_.taken() > config().bounds.exchanges && !answered_.empty())
     answered_.front()->shed(*this);
-  else
-    shed_stalled(stalled_, exchange);
+  if (is_overloaded()) shed_stalled(stalled_, exchange);
 }
 
 void Worker::shed_stalled(core::IntrusiveList<Exchange, ClientWaitTag>& waiting,

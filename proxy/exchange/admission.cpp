@@ -59,6 +59,7 @@ void Exchange::set_up(Worker& worker, DownstreamConnection& downstream, const Ar
     ShareTable::join(*share_);
     ++share_->exchanges;
   }
+  worker.begin_unanswered();
   request_buffer_ = arrival.buffer;
   received_ = arrival.size;
   started_at_ = arrival.since;
@@ -71,7 +72,7 @@ void Exchange::set_up(Worker& worker, DownstreamConnection& downstream, const Ar
 
 void Exchange::begin(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival) {
   set_up(worker, downstream, arrival);
-  if (worker.is_overloaded()) worker.make_room_for(*this);
+  worker.make_room_for(*this);
   if (arrival.head.state == http::HeadScanner::Outcome::State::broken) {
     reply_error(worker, http::status_of(arrival.head.rule), arrival.head.rule,
                 http::Persistence::close);

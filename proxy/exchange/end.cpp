@@ -42,6 +42,7 @@ void Exchange::reply(Worker& worker, const LocalReply& local) {
   if (worker.is_draining()) answer.persistence = http::Persistence::close;
   persistence_ = answer.persistence;
   answer.code = answer.reason.code(worker.labels());
+  note_answered(worker);
   give_up_hold_place(worker);
   give_up_place();
   state_ = State::replying;
@@ -75,6 +76,7 @@ void Exchange::after_answer(Worker& worker) {
   } else if (persistence_ == http::Persistence::close) {
     finish(worker, Afterwards::linger);
   } else {
+    note_answered(worker);
     state_ = State::discarding;
     request_side_ = RequestSide::cut;
     phase_deadline_ = worker.now() + worker.config().timeouts.linger;
@@ -244,6 +246,7 @@ void Exchange::finish(Worker& worker, Afterwards afterwards) {
   SLUICE_ASSERT(state_ != State::ending);
   if (state_ == State::tunneling) worker.counters().tunnels_open.subtract();
   give_up_place();
+  note_answered(worker);
   state_ = State::ending;
   afterwards_ = afterwards;
   worker.wheel().disarm(timer_);

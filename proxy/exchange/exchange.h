@@ -192,7 +192,6 @@ class Exchange : public core::ListNode<WaitingTag>,
   };
   [[nodiscard]] std::optional<Key> key_of(Worker& worker, std::span<const config::KeyPart> parts,
                                           uint64_t id) const;
-
   // exchange_upstream.cpp: which endpoint, and another one where that does no harm
   void go_upstream(Worker& worker);
   void choose_upstream(Worker& worker);
@@ -204,6 +203,7 @@ class Exchange : public core::ListNode<WaitingTag>,
   void drop_upstream(Worker& worker);
   void detach();
   void give_up_place();
+  void note_answered(Worker& worker);
   void release_generation();
   void note_underscored(Worker& worker, uint32_t count);
 
@@ -358,8 +358,8 @@ class Exchange : public core::ListNode<WaitingTag>,
   // Across threads.
   ExchangeMessage message_;
   bool message_is_out_ = false;
+  bool is_answered_ = false;
   Report* report_ = nullptr;
-
   // What the log says.
   uint16_t route_ = config::no_route;          // index into Config::routes
   uint16_t route_label_ = NameTable::none;     // in Labels::routes

@@ -134,6 +134,10 @@ void Exchange::give_up_place() {
   std::exchange(place_, nullptr)->give_place_back();
 }
 
+void Exchange::note_answered(Worker& worker) {
+  if (!std::exchange(is_answered_, true)) worker.end_unanswered();
+}
+
 void Exchange::refuse_upstream(Worker& worker, CoreUpstream::Acquired outcome) {
   using Acquired = CoreUpstream::Acquired;
   if (outcome == Acquired::none_healthy &&
