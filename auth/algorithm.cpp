@@ -1,3 +1,4 @@
+// The table of algorithms: the name, family, digest and key size of each.
 #include "auth/algorithm.h"
 
 namespace sluice::auth {

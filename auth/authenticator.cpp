@@ -1,3 +1,4 @@
+// Finds a request's token, looks it up in the cache, and verifies it where it is new.
 #include "auth/authenticator.h"
 
 #include <openssl/crypto.h>

@@ -1,3 +1,4 @@
+// The strict decoder: no padding, no spare bits, no foreign letter.
 #include "auth/base64url.h"
 
 #include <array>

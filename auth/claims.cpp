@@ -1,3 +1,4 @@
+// Reads a token's payload with simdjson and holds its claims against the conditions.
 #include "auth/claims.h"
 
 #include <algorithm>

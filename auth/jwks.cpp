@@ -1,3 +1,4 @@
+// Judges a key set key by key: what cannot be used is passed over and named.
 #include "auth/jwks.h"
 
 #include <openssl/core_names.h>

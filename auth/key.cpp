@@ -1,3 +1,4 @@
+// Makes keys from PEM, JWK members and secrets, and checks that each is sound.
 #include "auth/key.h"
 
 #include <openssl/core_names.h>

@@ -1,3 +1,4 @@
+// Signs tokens and generates keys with OpenSSL.
 #include "auth/mint.h"
 
 #include <openssl/hmac.h>

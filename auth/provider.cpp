@@ -1,3 +1,4 @@
+// Which issuers and audiences a provider accepts.
 #include "auth/provider.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The code and the status of each refusal.
 #include "auth/refusal.h"
 
 #include "core/assert.h"

@@ -1,3 +1,4 @@
+// Reads a list of revocations in parts, and answers whether a token is on it.
 #include "auth/revocations.h"
 
 #include <algorithm>

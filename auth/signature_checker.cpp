@@ -1,3 +1,4 @@
+// Checks one signature with OpenSSL; its contexts are made once and used again.
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/params.h>

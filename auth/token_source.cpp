@@ -1,3 +1,4 @@
+// Looks for a token in each of the places that the configuration names.
 #include "auth/token_source.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The cheap checks of a token in order, and then the signature.
 #include "auth/token_verifier.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Counts allocations by wrapping malloc, and instructions by perf_event_open.
 #include "bench/measure.h"
 
 #include <linux/perf_event.h>

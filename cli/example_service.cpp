@@ -1,3 +1,4 @@
+// The event loop of the example service and the answers that it gives.
 #include "cli/example_service.h"
 
 #include <netinet/tcp.h>

@@ -1,3 +1,4 @@
+// Runs a gateway in this process, loads it, and judges what was admitted.
 #include "cli/limits_verify.h"
 
 #include <fcntl.h>

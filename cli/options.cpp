@@ -1,3 +1,4 @@
+// Applies flags and environment to the default configuration.
 #include "cli/options.h"
 
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// Fills in what follows from the rest: numbers of limits, labels, default routes.
 #include "config/config.h"
 
 #include <algorithm>

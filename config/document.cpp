@@ -1,3 +1,4 @@
+// Places, complaints and typed access for the nodes of a YAML document.
 #include "config/document.h"
 
 #include <yaml-cpp/anchor.h>

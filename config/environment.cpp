@@ -1,3 +1,4 @@
+// Takes secrets from the environment and wipes them there.
 #include "config/environment.h"
 
 #include <cstdlib>

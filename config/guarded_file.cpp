@@ -1,3 +1,4 @@
+// Opens a file without waiting, checks who may read and write it, and reads it.
 #include "config/guarded_file.h"
 
 #include <fcntl.h>

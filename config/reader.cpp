@@ -1,3 +1,4 @@
+// The top level of the file: every section that is not about auth, limits, upstreams or routes.
 #include "config/reader.h"
 
 #include <glob.h>

@@ -1,3 +1,4 @@
+// Sorts the routes by precedence and finds the one for a request by hashing.
 #include "config/route_table.h"
 
 #include <xxhash.h>

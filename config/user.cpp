@@ -1,3 +1,4 @@
+// Looks up users and groups in the system's databases.
 #include "config/user.h"
 
 #include <grp.h>

@@ -1,3 +1,4 @@
+// Parsers of durations, sizes, rates, addresses and endpoints.
 #include "config/values.h"
 
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// Parses and formats socket addresses.
 #include "core/address.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+// The affinity mask of the process, and the pinning of a thread.
 #include "core/affinity.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+// Says which assertion failed, and aborts.
 #include "core/assert.h"
 
 #include <cstdio>

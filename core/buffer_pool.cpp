@@ -1,3 +1,4 @@
+// Lends buffers and takes them back; keeps the kernel's ring stocked.
 #include "core/buffer_pool.h"
 
 #include <sys/mman.h>

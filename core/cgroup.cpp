@@ -1,3 +1,4 @@
+// Reads cpu.max, memory.max and their elder names.
 #include "core/cgroup.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Parses networks and tells whether an address is in one.
 #include "core/cidr.h"
 
 #include <charconv>

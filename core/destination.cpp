@@ -1,3 +1,4 @@
+// Parses where to connect to or to listen on.
 #include "core/destination.h"
 
 #include <cstddef>

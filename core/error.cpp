@@ -1,3 +1,4 @@
+// The one place that knows errno.
 #include "core/error.h"
 
 #include <cerrno>

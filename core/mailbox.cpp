@@ -1,3 +1,4 @@
+// When a receiver may sleep, and when a sender has to wake it.
 #include "core/mailbox.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Opens pipes as they are needed and keeps them for the next body.
 #include "core/pipe_pool.h"
 
 #include "core/assert.h"

@@ -1,3 +1,4 @@
+// Places timers in the wheel's levels and moves them down as time passes.
 #include "core/timer_wheel.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The state machine of chunk lines, data and trailers.
 #include "http/chunked_body.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Comparing, trimming and recognising field names and values.
 #include "http/field.h"
 
 namespace sluice::http {

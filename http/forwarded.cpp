@@ -1,3 +1,4 @@
+// Reads the forwarded fields of trusted peers and writes our own.
 #include "http/forwarded.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Scans for the end of a head and for bytes that no head may hold.
 #include "http/head_scanner.h"
 
 #ifdef __SSE2__

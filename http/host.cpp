@@ -1,3 +1,4 @@
+// Validates hosts and authorities and brings them to one spelling.
 #include "http/host.h"
 
 #include <arpa/inet.h>

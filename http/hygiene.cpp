@@ -1,3 +1,4 @@
+// Drops hop-by-hop, identity and ambiguous fields.
 #include "http/hygiene.h"
 
 #include <algorithm>

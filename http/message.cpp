@@ -1,3 +1,4 @@
+// Names of methods and phrases of statuses.
 #include "http/message.h"
 
 #include "core/assert.h"

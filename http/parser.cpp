@@ -1,3 +1,4 @@
+// Feeds llhttp and refuses what it lets through.
 #include "http/parser.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Removes dot segments, decodes and merges, and finds what endpoints would read differently.
 #include "http/path.h"
 
 #include <array>

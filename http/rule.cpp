@@ -1,3 +1,4 @@
+// The code and the status of each rule.
 #include "http/rule.h"
 
 #include "core/assert.h"

@@ -1,3 +1,4 @@
+// Writes request and response heads from their parts.
 #include "http/serializer.h"
 
 #include <array>

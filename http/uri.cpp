@@ -1,3 +1,4 @@
+// Takes targets apart, checks them, and normalises them.
 #include "http/uri.h"
 
 #include <algorithm>

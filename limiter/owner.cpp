@@ -1,3 +1,4 @@
+// Hashes keys and tells which core owns each.
 #include "limiter/owner.h"
 
 #include <xxhash.h>

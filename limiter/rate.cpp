@@ -1,3 +1,4 @@
+// Parses rates and checks policies for what cannot be represented.
 #include "limiter/rate.h"
 
 #include <charconv>

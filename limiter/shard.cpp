@@ -1,3 +1,4 @@
+// Looks a key up, brings its bucket up to date, and decides.
 #include "limiter/shard.h"
 
 #include <algorithm>

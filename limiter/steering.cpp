@@ -1,3 +1,4 @@
+// Builds the BPF program, and judges whether steering still spreads the load.
 #include "limiter/steering.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Formats one line, escaping what clients can choose.
 #include "metrics/access_log.h"
 
 #if defined(__SSE2__)

@@ -1,3 +1,4 @@
+// Writes families and samples, and stops where the memory ends.
 #include "metrics/exposition.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// The thread that writes, its sinks, and what is said about lost lines.
 #include "metrics/log_writer.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// One echo server, over epoll and over io_uring in each way that was measured.
 #include "bench/engine/echo_server.h"
 
 #include <sys/epoll.h>

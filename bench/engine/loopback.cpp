@@ -1,3 +1,4 @@
+// Loopback sockets and pinned threads for the benchmarks of the engine.
 #include "bench/engine/loopback.h"
 
 #include <fcntl.h>

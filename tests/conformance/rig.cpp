@@ -1,3 +1,4 @@
+// How the recording origin and the raw client speak.
 #include "tests/conformance/rig.h"
 
 namespace sluice::conformance {

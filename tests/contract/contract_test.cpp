@@ -1,3 +1,4 @@
+// What every kernel must do, run over the real one and the simulated one.
 #include "tests/contract/contract.h"
 
 #include <gtest/gtest.h>

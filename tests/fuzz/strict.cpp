@@ -1,3 +1,4 @@
+// The second reading, rule by rule.
 #include "tests/fuzz/strict.h"
 
 #include <arpa/inet.h>

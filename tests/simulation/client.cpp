@@ -1,3 +1,4 @@
+// What a simulated client says, and how it judges the answers.
 #include "tests/simulation/client.h"
 
 #include <algorithm>

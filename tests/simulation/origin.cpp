@@ -1,3 +1,4 @@
+// What the simulated service does with each request.
 #include "tests/simulation/origin.h"
 
 namespace sluice::simulation {

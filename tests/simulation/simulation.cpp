@@ -1,3 +1,4 @@
+// Chooses faults and a configuration by the seed, runs the world, and checks it.
 #include "tests/simulation/simulation.h"
 
 #include <memory>

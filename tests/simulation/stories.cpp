@@ -1,3 +1,4 @@
+// Tags, and the bodies and answers that follow from them.
 #include "tests/simulation/stories.h"
 
 #include <algorithm>

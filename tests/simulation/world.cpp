@@ -1,3 +1,4 @@
+// Events, sockets and time of the simulated world.
 #include "tests/simulation/world.h"
 
 #include <algorithm>

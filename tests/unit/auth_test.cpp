@@ -1,3 +1,4 @@
+// Tokens, keys and key sets: what is accepted, and the one reason for each refusal.
 #include <gtest/gtest.h>
 
 #include <openssl/rsa.h>

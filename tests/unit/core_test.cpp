@@ -1,3 +1,4 @@
+// Timers, slabs, mailboxes, addresses and buffers.
 #include <gtest/gtest.h>
 
 #include <map>

@@ -1,3 +1,4 @@
+// Buckets against a reference, shards, owners and steering.
 #include <gtest/gtest.h>
 
 #include <bit>

@@ -1,3 +1,4 @@
+// The exposition, the access log and its writer.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <simdjson.h>
