@@ -19,13 +19,17 @@ void add_run_flags(CLI::App& command, sluice::cli::RunFlags& flags) {
   command
       .add_option("--upstream", flags.upstream, "where requests go; default http://127.0.0.1:9001")
       ->type_name("URL");
-  command.add_option("--rate", flags.rate, "requests per client address; default 10/s")
-      ->type_name("N/s");
+  command.add_option("--auth", flags.auth, "none: no token is asked for; default jwt")
+      ->type_name("jwt|none");
+  command
+      .add_option("--rate", flags.rate,
+                  "requests per client address, or none: no limit; default 10/s")
+      ->type_name("N/s|none");
   command.add_option("--burst", flags.burst, "requests above the rate that are let in; default 5")
       ->type_name("N");
   command
       .add_option("--delay", flags.delay,
-                  "how much of the burst passes at once, the rest is held; default 0")
+                  "how much of the burst passes at once, the rest is held; default: all of it")
       ->type_name("N");
   command.add_option("--cores", flags.cores, "workers, one a core; default: every core allowed")
       ->type_name("N");

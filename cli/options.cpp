@@ -27,6 +27,7 @@ std::optional<Complaint> apply(const char* name, const std::string& text, T& int
 }
 
 std::optional<Complaint> read_policy(const RunFlags& flags, limiter::Policy& policy) {
+  policy = {.rate = {.requests = 1, .period_ns = 100'000'000}, .burst = 5};
   const auto number = [](const std::string& text) {
     return config::parse_number(text, 0, limiter::burst_max);
   };
@@ -34,9 +35,45 @@ std::optional<Complaint> read_policy(const RunFlags& flags, limiter::Policy& pol
                              [](const std::string& text) { return config::parse_rate(text); }))
     return complaint;
   if (auto complaint = apply("--burst", flags.burst, policy.burst, number)) return complaint;
+  policy.delay = policy.burst;
   if (auto complaint = apply("--delay", flags.delay, policy.delay, number)) return complaint;
   if (const auto complaint = limiter::check_policy(policy))
     return Complaint{"--rate, --burst, --delay: " + complaint->text};
+  return std::nullopt;
+}
+
+// The one limit and the one route that there are without a configuration file.
+std::optional<Complaint> add_routes(const RunFlags& flags, config::Config& config) {
+  const bool is_limited = flags.rate != "none";
+  if (!is_limited && (!flags.burst.empty() || !flags.delay.empty()))
+    return Complaint{"--burst and --delay mean nothing with --rate none"};
+  limiter::Policy policy;
+  if (is_limited) {
+    if (auto complaint = read_policy(flags, policy)) return complaint;
+  }
+  config::add_default_routes(config, policy);
+  if (flags.shows_shaping && is_limited) {
+    // The same limit, but what is above the rate waits for its turn.
+    policy.delay = 0;
+    config::Route shaped = config.routes.front();
+    shaped.name = "shaped";
+    shaped.match.path = "/shaped";
+    shaped.rewrite.strip_prefix = shaped.match.path;
+    shaped.limits_after = {
+        config.add_limit({.name = "shaped", .key = {config::KeyPart{}}}, {.policy = policy})};
+    config.routes.push_back(std::move(shaped));
+  }
+  for (config::Route& route : config.routes) {
+    if (!is_limited) route.limits_after.clear();
+    if (flags.auth == "none") {
+      route.auth = config::AuthMode::none;
+      route.providers = 0;
+    }
+  }
+  if (!is_limited) {
+    config.limits.clear();
+    config.limit_rules.clear();
+  }
   return std::nullopt;
 }
 
@@ -121,6 +158,8 @@ std::variant<config::Config, Complaint> make_config(const RunFlags& flags) {
       return Complaint{
           "--rate, --burst and --delay mean nothing beside --config: limits stand in the file"};
     }
+    if (!flags.auth.empty())
+      return Complaint{"--auth means nothing beside --config: routes say auth: in the file"};
     config::ConfigReading reading = config::read_config(flags.config);
     std::string text;
     for (const std::string& complaint : reading.complaints)
@@ -131,19 +170,37 @@ std::variant<config::Config, Complaint> make_config(const RunFlags& flags) {
     return std::move(*reading.config);
   }
   config::Config config;
-  auto secret = read_secret();
-  if (const auto* complaint = std::get_if<Complaint>(&secret)) return *complaint;
-  config::add_secret_auth(config, "main", std::get<std::string>(secret));
-  limiter::Policy policy{.rate = {.requests = 1, .period_ns = 100'000'000}, .burst = 5, .delay = 0};
-  if (const auto complaint = read_policy(flags, policy)) return *complaint;
+  if (!flags.auth.empty() && flags.auth != "none" && flags.auth != "jwt")
+    return Complaint{"--auth: \"" + flags.auth + "\" is not jwt or none"};
+  if (flags.auth != "none") {
+    auto secret = read_secret();
+    if (const auto* complaint = std::get_if<Complaint>(&secret)) return *complaint;
+    config::add_secret_auth(config, "main", std::get<std::string>(secret));
+  }
   RunFlags filled = flags;
   if (filled.upstream.empty()) filled.upstream = "http://127.0.0.1:9001";
   if (filled.cores.empty()) filled.cores = "auto";
   if (const auto complaint = apply_flags(filled, config)) return *complaint;
+  if (const auto complaint = add_routes(flags, config)) return *complaint;
   if (const auto complaint = resolve(config)) return *complaint;
-  config::add_default_routes(config, policy);
   config::complete(config);
   return config;
+}
+
+std::string defaults_in_words(const RunFlags& flags, const config::Config& config) {
+  std::string text = "without a configuration file ";
+  text += flags.auth == "none" ? "nobody needs a token (--auth none)"
+                               : "every request needs a token by JWT_SECRET (--auth none: it needs "
+                                 "none)";
+  if (config.limits.empty()) return text + ", and nothing is limited (--rate none)";
+  const limiter::Policy& policy = config.limit_rules.front().policy;
+  text +=
+      ", and a client address may send " + std::to_string(policy.burst + 1) + " requests at once";
+  if (policy.delay < policy.burst)
+    text += ", of which all but " + std::to_string(policy.delay + 1) + " wait for their turn,";
+  return text + " and " + (flags.rate.empty() ? "10/s" : flags.rate) +
+         " in the long run; above that 429 (--rate N/s and --burst N change it, --rate none ends "
+         "it)";
 }
 
 }  // namespace sluice::cli

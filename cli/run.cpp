@@ -27,6 +27,10 @@ int run_command(const RunFlags& flags) {
     return gateway::exit_usage;
   }
   if (!flags.config.empty()) options.read_again = [&flags] { return make_config(flags); };
+  if (flags.config.empty()) {
+    options.when_ready = [said = defaults_in_words(flags, std::get<config::Config>(config))](
+                             uint16_t) { gateway::say(said); };
+  }
   return gateway::serve(std::move(std::get<config::Config>(config)), options);
 }
 

@@ -241,10 +241,7 @@ void read_revoked(Document& document, Config& config, const YAML::Node& node) {
 
 void read_failed_tokens(Document& document, Config& config, const YAML::Node& node) {
   const Section section{document, node, "failed_tokens", {"rate", "burst"}};
-  limiter::Policy& policy = config.failed_tokens.policy;
-  policy.delay = 0;
-  read_policy(document, section, policy);
-  policy.delay = policy.burst;  // nobody is held for it
+  read_policy(document, section, config.failed_tokens.policy);
 }
 
 }  // namespace sluice::config

@@ -109,8 +109,32 @@ class Printer {
       for (const auto& [document, node] : places) {
         if (node.IsMap() && node[name].IsDefined()) found.emplace_back(document, node[name]);
       }
+      if (found.empty() && put_derived(name, properties, property, places, depth)) continue;
       put_value(name + ":", resolve(property), property, found, here, depth);
     }
+  }
+
+  // What holds without being said is what another key says, unless a third one is true; then 0.
+  bool put_derived(const std::string& name, simdjson::dom::object properties, Schema property,
+                   const Places& places, size_t depth) {
+    std::string_view of;
+    std::string_view unless;
+    if (property["x-default-of"].get(of) != simdjson::SUCCESS ||
+        property["x-default-unless"].get(unless) != simdjson::SUCCESS)
+      return false;
+    const auto said = [&](std::string_view key) {
+      Schema value;
+      const bool has_default = properties[key]["default"].get(value) == simdjson::SUCCESS;
+      std::string text = has_default ? written(value) : "";
+      for (const auto& [document, node] : places) {
+        if (node.IsMap() && node[std::string{key}].IsDefined()) text = flow(node[std::string{key}]);
+      }
+      return text;
+    };
+    const bool is_excepted = said(unless) == "true";
+    line(depth, name + ": " + (is_excepted ? "0" : said(of)),
+         "default, by " + std::string{is_excepted ? unless : of});
+    return true;
   }
 
   void put_value(const std::string& head, Schema schema, Schema declared, const Places& found,

@@ -68,8 +68,8 @@ void read_limit(Document& document, Config& config, const std::string& name,
   const Section section{document,
                         node,
                         "limits." + name,
-                        {"key", "rate", "burst", "delay", "max_hold", "concurrent", "stage",
-                         "on_missing", "dry_run"}};
+                        {"key", "rate", "burst", "delay", "shape", "max_hold", "concurrent",
+                         "stage", "on_missing", "dry_run"}};
   NamedLimit named{.name = name};
   if (section.has("key")) {
     named.key = read_key(document, config, section.get("key"));
@@ -104,7 +104,7 @@ void read_limit(Document& document, Config& config, const std::string& name,
     document.complain(
         node, "limit " + name + " limits nothing; write a rate like 10/s, concurrent: N, or both");
   }
-  for (const std::string_view key : {"burst", "delay", "max_hold"}) {
+  for (const std::string_view key : {"burst", "delay", "shape", "max_hold"}) {
     if (section.has(key) && !section.has("rate"))
       document.complain(section.get(key), std::string{key} + " means nothing without a rate");
   }
@@ -120,12 +120,45 @@ void read_limit(Document& document, Config& config, const std::string& name,
   }
 }
 
+// What is written of holding requests back and can't come true.
+void warn_of_holds(Document& document, const Section& section, const limiter::Policy& policy) {
+  const uint32_t held = policy.burst - policy.delay;
+  if (held == 0) {
+    for (const std::string_view key : {"shape", "max_hold"}) {
+      const bool is_asked =
+          section.has(key) && (key == "max_hold" || section.get(key).Scalar() == "true");
+      if (is_asked)
+        document.warn(section.get(key), std::string{key} +
+                                            " has no effect: nothing is held back unless delay is "
+                                            "below burst (" +
+                                            std::to_string(policy.burst) +
+                                            "); shape: true holds back all of it");
+    }
+    return;
+  }
+  const core::Duration longest = limiter::hold_time(policy, held);
+  if (longest <= policy.max_hold) return;
+  const auto number = [](uint64_t value) { return std::to_string(value); };
+  const uint64_t reached = limiter::held_within(policy, policy.max_hold);
+  document.warn(section.get("burst"),
+                "burst " + number(policy.burst) + " is never reached: " + number(policy.delay) +
+                    " pass at once and the other " + number(held) +
+                    " leave one by one, the last after " + in_words(longest) +
+                    ", but max_hold is " + in_words(policy.max_hold) + ", in which only " +
+                    number(reached) + " leave; the rest get 429. Write max_hold: " +
+                    in_words(longest) + ", delay: " + number(policy.burst - reached) +
+                    " or burst: " + number(policy.delay + reached));
+}
+
 }  // namespace
 
 void read_policy(Document& document, const Section& section, limiter::Policy& policy) {
   section.read("rate", policy.rate, "a rate like 10/s",
                [](const std::string& text) { return parse_rate(text); });
   section.read_number("burst", policy.burst, 0, limiter::burst_max);
+  bool shapes = false;
+  section.read_switch("shape", shapes);
+  policy.delay = shapes ? 0 : policy.burst;
   section.read_number("delay", policy.delay, 0, limiter::burst_max);
   section.read_duration("max_hold", policy.max_hold);
   if (const auto complaint = limiter::check_policy(policy)) {
@@ -133,6 +166,11 @@ void read_policy(Document& document, const Section& section, limiter::Policy& po
                                   : section.has("burst") ? "burst"
                                                          : "rate"),
                       complaint->text);
+  } else if (section.has("shape") && !shapes && policy.delay < policy.burst) {
+    document.complain(section.get("shape"), "shape: false, and a delay below burst shapes; write " +
+                                                std::string{"one of the two"});
+  } else {
+    warn_of_holds(document, section, policy);
   }
 }
 

@@ -227,9 +227,19 @@ std::string in_words(const limiter::Limit& limit) {
   } else if (rate.period_ns % 1'000'000 == 0) {
     each = std::to_string(rate.period_ns / 1'000'000) + " ms";
   }
-  return std::to_string(rate.requests) + " request" + (rate.requests == 1 ? "" : "s") + " each " +
-         each + ", burst " + std::to_string(limit.policy.burst) + ", delay " +
-         std::to_string(limit.policy.delay) + dry;
+  std::string text = std::to_string(rate.requests) + " request" + (rate.requests == 1 ? "" : "s") +
+                     " each " + each + ", burst " + std::to_string(limit.policy.burst);
+  if (limit.policy.delay < limit.policy.burst) {
+    text += ": " + std::to_string(limit.policy.delay) +
+            " at once, the others held, each for at most " + in_words(limit.policy.max_hold);
+  }
+  return text + dry;
+}
+
+std::string in_words(core::Duration duration) {
+  const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
+  return milliseconds % 1000 == 0 ? std::to_string(milliseconds / 1000) + "s"
+                                  : std::to_string(milliseconds) + "ms";
 }
 
 bool is_loopback_url(const std::string& url) {

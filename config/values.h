@@ -52,7 +52,9 @@ using Parsed = std::variant<T, Complaint>;
 [[nodiscard]] std::string_view nearest(std::string_view text,
                                        std::span<const std::string_view> known);
 
-// "1 request each 100 ms, burst 5, delay 0"
+// "1 request each 100 ms, burst 5", and whether some of it is held back.
 [[nodiscard]] std::string in_words(const limiter::Limit& limit);
+// "1500ms" or "20s", as parse_duration() reads it; rounded up.
+[[nodiscard]] std::string in_words(core::Duration duration);
 
 }  // namespace sluice::config

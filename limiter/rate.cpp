@@ -44,6 +44,19 @@ std::variant<Rate, Complaint> parse_rate(std::string_view text) {
   return Rate{requests / divisor, period / divisor};
 }
 
+core::Duration hold_time(const Policy& policy, uint64_t above_delay) {
+  using Wide = unsigned __int128;
+  const Wide level = Wide{above_delay} * policy.rate.period_ns;
+  return core::Duration{
+      static_cast<core::Duration::rep>((level + policy.rate.requests - 1) / policy.rate.requests)};
+}
+
+uint64_t held_within(const Policy& policy, core::Duration time) {
+  using Wide = unsigned __int128;
+  return static_cast<uint64_t>(Wide{static_cast<uint64_t>(time.count())} * policy.rate.requests /
+                               policy.rate.period_ns);
+}
+
 std::optional<Complaint> check_policy(const Policy& policy) {
   if (policy.burst > burst_max)
     return Complaint{"burst " + std::to_string(policy.burst) + " is above 1000000"};

@@ -31,10 +31,16 @@ inline constexpr uint32_t burst_max = 1'000'000;
 struct Policy {
   Rate rate;
   uint32_t burst = 0;  // requests above the rate that are let in: 0 to 1,000,000
-  uint32_t delay =
-      0;  // requests above the rate that pass at once, of the burst; the others are held
+  // Requests above the rate that pass at once, of the burst; the others are held. The configuration
+  // has it as large as the burst unless it says otherwise.
+  uint32_t delay = 0;
   core::Duration max_hold = std::chrono::seconds{10};
 };
+
+// How long the last of so many requests above `delay` is held, rounded up.
+[[nodiscard]] core::Duration hold_time(const Policy& policy, uint64_t above_delay);
+// How many requests above `delay` are let go within this time.
+[[nodiscard]] uint64_t held_within(const Policy& policy, core::Duration time);
 
 // Nothing if the policy can be kept exactly; otherwise what is wrong with it.
 [[nodiscard]] std::optional<Complaint> check_policy(const Policy& policy);

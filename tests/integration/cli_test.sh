@@ -29,6 +29,8 @@ expect 2 'write for example 10/s' "$sluice" run --rate 10
 expect 2 'lets nothing through' "$sluice" run --rate 0/s
 expect 2 '--burst: "-1"' "$sluice" run --burst=-1
 expect 2 'delay 6 is above burst 5' "$sluice" run --delay 6
+expect 2 'mean nothing with --rate none' "$sluice" run --rate none --burst 3
+expect 2 '"nobody" is not jwt or none' "$sluice" run --auth nobody
 expect 2 'is not an address' "$sluice" run --listen 8000
 expect 2 'is not a URL' "$sluice" run --upstream 127.0.0.1:9001
 expect 2 'has no address' "$sluice" run --upstream http://no-such-name.invalid
@@ -49,6 +51,7 @@ printf 'limits: { a: { key: adress, rate: 10 } }\n' >"$folder/broken.yaml"
 expect 2 'broken.yaml:1:21: "adress" is no key' "$sluice" check "$folder/broken.yaml"
 expect 2 'broken.yaml:1:35: rate "10" has no unit' "$sluice" run --config "$folder/broken.yaml"
 expect 2 'limits stand in the file' "$sluice" run --config "$folder/broken.yaml" --rate 1/s
+expect 2 'routes say auth: in the file' "$sluice" run --config "$folder/broken.yaml" --auth none
 expect 0 'sluice.yaml is good' "$sluice" check deploy/sluice.yaml
 # Traps: what would be accepted and mean something else is said, and one mistake is one complaint.
 cat >"$folder/traps.yaml" <<'YAML'
@@ -105,6 +108,8 @@ url=http://$(grep -o 'listening on [0-9.:]*' "$folder/gateway" | cut -d' ' -f3)
 until grep -q 'memory:' "$folder/gateway"; do :; done
 grep -q 'warning: the secret has 8 bytes' "$folder/gateway" || { echo 'FAILED: no warning about the short secret'; failures=$((failures + 1)); }
 grep -q 'are public' "$folder/gateway" || { echo 'FAILED: it is not said that metrics are public'; failures=$((failures + 1)); }
+until grep -q 'configuration file' "$folder/gateway"; do kill -0 $gateway 2>/dev/null || break; done
+grep -q 'a client address may send 6 requests at once and 10/s in the long run; above that 429 (--rate' "$folder/gateway" || { echo 'FAILED: the default limit is not said'; failures=$((failures + 1)); }
 expect 0 'Hello from the example service' curl -s -H "Authorization: Bearer $token" "$url/api/hello"
 expect 5 'another program uses this port' "$sluice" run --listen "${url#http://}"
 curl -s -o "$folder/slow" -H "Authorization: Bearer $token" "$url/slow?ms=2500" &
@@ -119,6 +124,20 @@ grep -q 'took so long' "$folder/slow" || { echo 'FAILED: the slow request was no
 grep -q '1 requests finished while draining, 0 cut' "$folder/gateway" || { echo 'FAILED: no report:'; cat "$folder/gateway"; failures=$((failures + 1)); }
 grep -q '"path":"/api/hello","status":200' "$folder/log" || { echo 'FAILED: no line in the log'; failures=$((failures + 1)); }
 grep -q "$token" "$folder/log" "$folder/gateway" && { echo 'FAILED: a token in the log'; failures=$((failures + 1)); }
+
+# By default a burst passes at once, and nothing is held; without a limit and a token everything passes.
+codes() {  # flags...; how 20 requests one after another were answered
+  "$sluice" run --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$port" --log none "$@" 2>"$folder/plain" &
+  local gateway=$!
+  until grep -q 'configuration file' "$folder/plain"; do kill -0 $gateway 2>/dev/null || break; done
+  url=http://$(grep -o 'listening on [0-9.:]*' "$folder/plain" | cut -d' ' -f3)
+  curl -s -o /dev/null -w '%{http_code}\n' "$url/api/hello?[1-20]" | sort | uniq -c | xargs
+  kill -TERM $gateway
+  wait $gateway
+}
+expect 0 '6 200 14 429' codes --auth none --rate 1/h
+expect 0 '20 200' env -u JWT_SECRET bash -c "$(declare -f codes); sluice='$sluice' folder='$folder' port=$port; codes --auth none --rate none"
+expect 0 '20 401' codes --rate none
 
 # A second signal ends at once, and the exit code says that something was cut.
 "$sluice" run --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$port" --log none 2>"$folder/second" &

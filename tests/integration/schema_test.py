@@ -61,6 +61,12 @@ for name, text in examples.items():
     without = lambda shown: [line.split("  #")[0].rstrip() for line in shown.splitlines()]
     expect(without(again.stdout) == without(effective.stdout), f"{name}: what is effective of the effective is the same: {again.stderr}")
 
+# What holds because another key says so is shown as that.
+open(f"{folder}/derived.yaml", "w").write(examples["deploy/sluice.yaml"].replace("limits:\n", "limits:\n  derived: { key: address, rate: 1/s, burst: 7 }\n"
+                                                                               "  shaped: { key: address, rate: 1/s, burst: 7, shape: true }\n", 1))
+shown = run("config", "--effective", "-c", f"{folder}/derived.yaml").stdout
+expect(re.search(r"delay: 7 +# default, by burst", shown) and re.search(r"delay: 0 +# default, by shape", shown), "the delay that holds is shown")
+
 # What the gateway refuses as unknown or of the wrong kind, an editor underlines.
 good = yaml.safe_load(examples["deploy/sluice.yaml"])
 for change in ({"logs": "-"}, {"workers": {"cores": "many"}}, {"timeouts": {"head": "5"}}, {"sandbox": "maybe"}, {"routes": [{"upstream": "service"}]},

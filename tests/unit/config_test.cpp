@@ -76,6 +76,54 @@ TEST_F(ConfigTest, good_file_becomes_what_it_describes) {
   EXPECT_EQ(config.routes[2].limits_after.size(), 2U);
 }
 
+// Limits of one line each, and what is warned of them.
+ConfigReading read_limit(const std::string& limit) {
+  return read_config_text("l.yaml", "limits: { a: { key: address, " + limit +
+                                        " } }\n"
+                                        "upstreams: { u: { endpoints: [http://127.0.0.1:9001] } }\n"
+                                        "routes: [ { auth: none, limits: a, upstream: u } ]\n");
+}
+
+TEST_F(ConfigTest, burst_passes_at_once_unless_it_is_to_be_shaped) {
+  const auto delay_of = [](const char* limit) {
+    const ConfigReading reading = read_limit(limit);
+    EXPECT_TRUE(reading.config) << limit;
+    EXPECT_TRUE(reading.warnings.empty()) << limit << ": " << reading.warnings.front();
+    return reading.config ? reading.config->limit_rules.front().policy.delay : UINT32_MAX;
+  };
+  EXPECT_EQ(delay_of("rate: 10/s, burst: 7"), 7U);
+  EXPECT_EQ(delay_of("rate: 10/s"), 0U);
+  EXPECT_EQ(delay_of("rate: 10/s, burst: 7, shape: false"), 7U);
+  EXPECT_EQ(delay_of("rate: 10/s, burst: 7, shape: true"), 0U);
+  EXPECT_EQ(delay_of("rate: 10/s, burst: 7, delay: 3"), 3U);
+  EXPECT_EQ(delay_of("rate: 10/s, burst: 7, delay: 3, shape: true"), 3U);
+  EXPECT_EQ(delay_of("rate: 10/s, burst: 7, delay: 0, max_hold: 700ms"), 0U);
+}
+
+TEST_F(ConfigTest, hold_that_max_hold_makes_impossible_is_warned_of_with_the_arithmetic) {
+  const auto warning = [](const char* limit) {
+    const ConfigReading reading = read_limit(limit);
+    return reading.warnings.size() == 1 ? reading.warnings.front() : std::string{"none, or many"};
+  };
+  EXPECT_EQ(warning("rate: 60/min, burst: 20, delay: 0"),
+            "l.yaml:1:51: burst 20 is never reached: 0 pass at once and the other 20 leave one by "
+            "one, the last after 20s, but max_hold is 10s, in which only 10 leave; the rest get "
+            "429. Write max_hold: 20s, delay: 10 or burst: 10");
+  // Each of the three is good advice.
+  for (const char* advised :
+       {"rate: 60/min, burst: 20, delay: 0, max_hold: 20s", "rate: 60/min, burst: 20, delay: 10",
+        "rate: 60/min, burst: 10, delay: 0"})
+    EXPECT_TRUE(read_limit(advised).warnings.empty()) << advised;
+  EXPECT_NE(warning("rate: 3/s, burst: 5, delay: 1, max_hold: 1s")
+                .find("the other 4 leave one by one, the last after 1334ms, but max_hold is 1s, in "
+                      "which only 3 leave; the rest get 429. Write max_hold: 1334ms, delay: 2 or "
+                      "burst: 4"),
+            std::string::npos);
+  EXPECT_NE(warning("rate: 1/s, burst: 5, max_hold: 3s").find("max_hold has no effect: nothing is"),
+            std::string::npos);
+  EXPECT_NE(warning("rate: 1/s, shape: true").find("shape has no effect"), std::string::npos);
+}
+
 TEST_F(ConfigTest, requests_find_the_most_specific_route) {
   const Config config = *read_config_text("sluice.yaml", good).config;
   const auto name = [&](http::Method method, const char* host, const char* path) {
@@ -132,6 +180,9 @@ TEST_F(ConfigTest, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"rate: 1/day, ", "",
        "limit trial limits nothing; write a rate like 10/s, concurrent: N, or both"},
       {"rate: 1/day", "concurrent: 1, burst: 3", "burst means nothing without a rate"},
+      {"rate: 1/day", "concurrent: 1, shape: true", "shape means nothing without a rate"},
+      {"delay: 10", "delay: 10, shape: false", "a delay below burst shapes; write one of the two"},
+      {"delay: 10", "shape: often", "\"often\" is not true or false"},
       {"on_missing: skip", "on_missing: ignore", "\"ignore\" is not refuse or skip"},
       {"dry_run: true", "dry_run: yes", "\"yes\" is not true or false"},
       {"keys: 5000", "keys: 1000000000000", "keys need"},
