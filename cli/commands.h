@@ -18,6 +18,10 @@ int check_command(const std::string& path, Resolving resolving, Secrets secrets)
 enum class ReasonForm : uint8_t { text, markdown };
 // What a code means; all of them if none is given.
 int reasons_command(const std::string& code, ReasonForm form);
+// How what is listed is printed.
+enum class Form : uint8_t { text, json };
+// `path` is a configuration file; empty: the host alone is examined.
+int doctor_command(const std::string& path, Form form);
 enum class Showing : uint8_t { effective, schema };
 int config_command(const RunFlags& flags, Showing showing);
 // `control` is the path of the gateway's control socket; empty: the default.

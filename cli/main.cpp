@@ -78,6 +78,8 @@ struct CommandLine {
   std::string checked;
   std::string reason;
   bool as_markdown = false;
+  std::string examined;
+  bool as_json = false;
   std::string control;
   LimitsFlags limits;
   MintFlags mint;
@@ -143,6 +145,17 @@ void add_gateway_commands(CLI::App& app, CommandLine& line) {
     line.chosen = [&line] {
       return reasons_command(line.reason,
                              line.as_markdown ? ReasonForm::markdown : ReasonForm::text);
+    };
+  });
+
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "examine the host, and what a configuration needs of it; says what to do");
+  doctor->add_option("-c,--config,file", line.examined, "configuration file; default: none")
+      ->type_name("FILE");
+  doctor->add_flag("--json", line.as_json, "as JSON");
+  doctor->callback([&line] {
+    line.chosen = [&line] {
+      return doctor_command(line.examined, line.as_json ? Form::json : Form::text);
     };
   });
 

@@ -1,0 +1,37 @@
+// The sums, from the sizes of what each core and the gateway take at start.
+#include "gateway/footprint.h"
+
+#include "auth/token_cache.h"
+#include "core/buffer_pool.h"
+#include "core/limits.h"
+#include "limiter/shard.h"
+#include "proxy/worker.h"
+
+namespace sluice::gateway {
+
+uint64_t memory_bound_bytes(const config::Config& config) {
+  const config::Bounds& bounds = config.bounds;
+  const uint64_t each = core::BufferPool::size_bytes(bounds.request_buffers()) +
+                        core::BufferPool::size_bytes(bounds.exchanges) +
+                        uint64_t{bounds.connections} * sizeof(proxy::DownstreamConnection) +
+                        proxy::ShareTable::size_bytes(bounds.connections) +
+                        uint64_t{bounds.request_buffers()} * sizeof(proxy::Exchange) +
+                        uint64_t{bounds.upstream_connections} * sizeof(proxy::UpstreamConnection) +
+                        auth::TokenCache::size_bytes(bounds.token_cache_entries +
+                                                     auth::AuthenticatorOptions{}.refused_entries) +
+                        limiter::Shard::size_bytes(proxy::failing_addresses_max) +
+                        bounds.log_ring_bytes + uint64_t{bounds.pipes} * core::limits::pipe_bytes;
+  return each * config.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
+}
+
+// Two for each proxied request, two for each pipe, and some for the process itself.
+uint64_t descriptors_wanted(const config::Config& config) {
+  constexpr uint64_t own = 64;
+  constexpr uint64_t of_each_worker = 8;
+  return config.cores.size() *
+             (uint64_t{config.bounds.connections} + config.bounds.upstream_connections +
+              2 * uint64_t{config.bounds.pipes} + of_each_worker) +
+         own;
+}
+
+}  // namespace sluice::gateway
