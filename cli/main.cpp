@@ -113,6 +113,16 @@ void add_gateway_commands(CLI::App& app, CommandLine& line) {
   add_run_flags(*demo, line.demo);
   demo->callback([&line] { line.chosen = [&line] { return demo_command(line.demo); }; });
 
+  CLI::App* backend = app.add_subcommand("backend", "run the example service alone");
+  backend
+      ->add_option("--listen", line.backend_listen, "address to listen on; default 127.0.0.1:9001")
+      ->type_name("ADDR:PORT");
+  backend->callback(
+      [&line] { line.chosen = [&line] { return backend_command(line.backend_listen); }; });
+}
+
+// What judges, shows and explains.
+void add_judging_commands(CLI::App& app, CommandLine& line) {
   CLI::App* check = app.add_subcommand("check", "judge a configuration file and say what it means");
   check->add_option("-c,--config,file", line.checked, "configuration file")
       ->type_name("FILE")
@@ -158,13 +168,6 @@ void add_gateway_commands(CLI::App& app, CommandLine& line) {
       return doctor_command(line.examined, line.as_json ? Form::json : Form::text);
     };
   });
-
-  CLI::App* backend = app.add_subcommand("backend", "run the example service alone");
-  backend
-      ->add_option("--listen", line.backend_listen, "address to listen on; default 127.0.0.1:9001")
-      ->type_name("ADDR:PORT");
-  backend->callback(
-      [&line] { line.chosen = [&line] { return backend_command(line.backend_listen); }; });
 }
 
 void add_limits_commands(CLI::App& app, CommandLine& line) {
@@ -241,6 +244,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   CommandLine line;
   add_gateway_commands(app, line);
+  add_judging_commands(app, line);
   add_token_commands(app, line);
   add_keys_commands(app, line);
   add_limits_commands(app, line);
