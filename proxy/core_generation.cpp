@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/exchange/exchange.h"
-
 namespace sluice::proxy {
 
 CoreGeneration::CoreGeneration(const config::Config& config, const config::RouteTable& routes,
@@ -84,14 +82,14 @@ void CoreGeneration::complete() {
   }
 }
 
-void CoreGeneration::stop_waiting_for_keys(Exchange& exchange) {
-  core::IntrusiveList<Exchange, KeyWaitTag>::remove(exchange);
+void CoreGeneration::stop_waiting_for_keys(KeyWaiter& waiter) {
+  core::IntrusiveList<KeyWaiter, KeyWaitTag>::remove(waiter);
 }
 
-bool CoreGeneration::wait_for_keys(Exchange& exchange) {
+bool CoreGeneration::wait_for_keys(KeyWaiter& waiter) {
   if (wish_ == nullptr) return false;
   if (key_waiters_.empty()) wish_->express();
-  key_waiters_.push_back(exchange);
+  key_waiters_.push_back(waiter);
   return true;
 }
 

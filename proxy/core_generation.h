@@ -22,6 +22,11 @@ class Exchange;
 class CoreGeneration;
 struct KeyWaitTag;
 
+// An exchange that waits for keys; embedded in it.
+struct KeyWaiter : core::ListNode<KeyWaitTag> {
+  Exchange* exchange = nullptr;
+};
+
 // To a worker: from now on this one.
 struct AdoptMessage : core::Message {
   struct Listener {
@@ -60,9 +65,9 @@ class CoreGeneration {
   void note_signature_out() { ++signatures_out_; }
   void note_signature_back(uint64_t generation);
   // False if nobody brings any.
-  [[nodiscard]] bool wait_for_keys(Exchange& exchange);
-  static void stop_waiting_for_keys(Exchange& exchange);
-  [[nodiscard]] core::IntrusiveList<Exchange, KeyWaitTag>& key_waiters() { return key_waiters_; }
+  [[nodiscard]] bool wait_for_keys(KeyWaiter& waiter);
+  static void stop_waiting_for_keys(KeyWaiter& waiter);
+  [[nodiscard]] core::IntrusiveList<KeyWaiter, KeyWaitTag>& key_waiters() { return key_waiters_; }
 
   // --- what the control thread reads ---------------------------------------------------------
   // Retired, and nothing refers to it.
@@ -87,7 +92,7 @@ class CoreGeneration {
   std::atomic<bool> released_{false};
 
   KeyWish* wish_;  // nullptr in tests: there are never others
-  core::IntrusiveList<Exchange, KeyWaitTag> key_waiters_;
+  core::IntrusiveList<KeyWaiter, KeyWaitTag> key_waiters_;
   const auth::KeySnapshot* keys_;
   uint64_t keys_sequence_ = 0;  // of the last message
   uint32_t signatures_out_ = 0;

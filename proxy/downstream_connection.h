@@ -1,9 +1,10 @@
-// A client's connection: socket, who is at the other end, and what the kernel holds of it. What is
-// said on it is the Exchange's business; one runs at a time.
+// A client's connection: its channel, who is at the other end, and where it is between two
+// requests. What is said on it is the Exchange's business; one runs at a time.
 //
-// Owned by its worker's slab, run by that worker's thread. Closing has one path: begin_close()
-// shuts the socket down; when nothing is in flight any more the connection is settled, and the
-// worker calls finish_close() at the end of that batch.
+// Owned by its worker's slab, run by that worker's thread. What its exchange should hear is
+// returned as a DownstreamEvent. Closing has one path: begin_close() shuts the channel down; when
+// nothing is in flight any more it is settled, and the worker calls finish_close() at the end of
+// that batch.
 #pragma once
 
 #include <cstdint>
@@ -14,29 +15,45 @@
 #include "core/address.h"
 #include "core/buffer_pool.h"
 #include "core/intrusive_list.h"
-#include "core/kernel.h"
 #include "core/timer_wheel.h"
 #include "http/head_scanner.h"
-#include "proxy/connection.h"
-#include "proxy/operation.h"
-#include "proxy/proxy_header.h"
+#include "proxy/channel.h"
 #include "proxy/reason.h"
 #include "proxy/share_table.h"
 
 namespace sluice::proxy {
 
-class Exchange;
+// What a connection hands over with a head: the buffer that it came in, and where it is.
+struct Arrival {
+  core::Buffer buffer;
+  uint32_t size = 0;      // bytes in it
+  core::Instant since{};  // the first one came
+  http::HeadScanner::Outcome head{};
+};
 
-struct IdleTag;
-struct ReadyTag;
-struct StarvedTag;
-struct SettledTag;
+struct DownstreamEvent {
+  enum class Kind : uint8_t {
+    none,
+    head,     // one is whole, or broken: an exchange shall take the arrival
+    no_head,  // it will never be whole, because of `why`: for the answer
+    // What follows is for the exchange that runs.
+    bytes,  // `size` of them, where receive() was to put them
+    sent,
+    sending,  // some of it has been sent, more is under way
+    readable,
+    writable,
+    end,      // the client's FIN, where more was expected
+    closed,   // the client is gone, or its connection broke
+    hangup,   // one of them, while nothing was read
+    timeout,  // of what was waited for
+  };
+  Kind kind = Kind::none;
+  Failure why = Failure::none;
+  uint32_t size = 0;
+  http::HeadScanner::Outcome head{};
+};
 
-class DownstreamConnection : public Connection,
-                             public core::ListNode<IdleTag>,
-                             public core::ListNode<ReadyTag>,
-                             public core::ListNode<StarvedTag>,
-                             public core::ListNode<SettledTag> {
+class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNode<ReadyTag> {
  public:
   enum class State : uint8_t {
     awaiting_proxy_header,  // before everything: a PROXY protocol header says whose it is
@@ -47,74 +64,69 @@ class DownstreamConnection : public Connection,
     lingering,  // all is said; what the client still sends is thrown away until it closes
     closing,    // shut down, waiting for what is in flight
   };
-
-  // How the client sees the end. An answer whose end is the end of the connection, and which is not
-  // whole, ends in a reset.
-  enum class Ending : uint8_t { fin, reset };
-
+  using Ending = Channel::Ending;
   // What the end of an exchange means for the connection.
   enum class Afterwards : uint8_t { keep_alive, linger, close };
 
-  // `share` is what its address has of the worker's room; nullptr if that is not counted.
-  void open(Worker& worker, int socket, config::ProxyProtocol announces,
-            const core::SocketAddress& address, Share* share);
+  // `timer` is the token of its timer, `share` what its address has of the worker's room; nullptr
+  // if that is not counted.
+  struct Origin {
+    int socket = -1;
+    config::ProxyProtocol announces = config::ProxyProtocol::off;
+    core::SocketAddress address;
+    Share* share = nullptr;
+  };
+  void open(Station& station, core::Token timer, const Origin& origin);
 
   // --- for the exchange ----------------------------------------------------------------------
-  void receive(Worker& worker, std::span<std::byte> into, core::Duration timeout);
-  void receive(Worker& worker, std::span<std::byte> into);  // however long it takes
-  [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
-  void wait_readable(Worker& worker);
-  void wait_readable(Worker& worker, core::Duration timeout);
-  void wait_writable(Worker& worker);
-  void watch(Worker& worker);
-  // The exchange is over and gone; `buffer` holds `size` bytes of what follows, or nothing.
-  void next(Worker& worker, core::Buffer buffer, uint32_t size);
-  // As well; a receive into `buffer` may still be armed, which is asked to end.
-  void begin_linger(Worker& worker, core::Buffer buffer);
-  // Others need the buffer of its half head more.
-  void shed_head(Worker& worker);
-  void begin_close(Worker& worker, Ending ending = Ending::fin);
+  // With the event head or no_head.
+  [[nodiscard]] Arrival begin_exchange(Exchange& exchange, const DownstreamEvent& event);
+  [[nodiscard]] Channel& channel() { return channel_; }
+  [[nodiscard]] const Channel& channel() const { return channel_; }
+  // What is waited for comes in this time, or there is an event.
+  void expect_within(Station& station, core::Duration timeout);
+  [[nodiscard]] SendProgress send(Station& station, Outbox& outbox);
+  void wait_writable(Station& station);
+  // The exchange is over; `buffer` holds `size` bytes of what follows, or nothing.
+  void next(Station& station, core::Buffer buffer, uint32_t size);
+  // The same; a receive into `buffer` may still be armed, which is asked to end.
+  void begin_linger(Station& station, core::Buffer buffer);
+  void begin_close(Station& station, Ending ending = Ending::fin);
 
   [[nodiscard]] core::Instant idle_since() const { return since_; }
   [[nodiscard]] Share* share() const { return share_; }
   [[nodiscard]] const core::SocketAddress& address() const { return address_; }
   [[nodiscard]] uint32_t requests() const { return requests_; }
-  [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }
-  [[nodiscard]] bool is_receiving() const { return in_flight_.has(Op::receive); }
-  [[nodiscard]] bool is_sending() const {
-    return in_flight_.has(Op::send) || in_flight_.has(Op::writable);
-  }
   [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] Exchange* exchange() const { return exchange_; }
 
   // --- events, from the worker ---------------------------------------------------------------
-  void on_completion(Worker& worker, Operation operation, const core::Completion& completion);
-  void on_timer(Worker& worker);
-  void on_ready(Worker& worker);  // its turn has come
-  void on_buffer_available(Worker& worker);
-  void on_drain(Worker& worker);
-  void on_cut(Worker& worker);  // the drain's deadline has come
-  void finish_close(
-      Worker& worker);  // the one place where the descriptor is closed and the slot given back
+  [[nodiscard]] DownstreamEvent on_completion(Station& station, Channel::Op op,
+                                              const core::Completion& completion);
+  [[nodiscard]] DownstreamEvent on_timer(Station& station);
+  [[nodiscard]] DownstreamEvent on_ready(Station& station);  // its turn has come
+  // Others need the buffer of its half head more.
+  [[nodiscard]] DownstreamEvent shed_head(Station& station);
+  void on_drain(Station& station);
+  [[nodiscard]] DownstreamEvent on_cut(Station& station);  // the drain's deadline has come
+  // The slot may be given back afterwards.
+  void finish_close(Station& station);
 
  private:
-  void on_proxy_header_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
-  void refuse_proxy_header(Worker& worker);
-  void become_idle(Worker& worker);
-  void leave_idle(Worker& worker);
-  void arm_receive(Worker& worker, core::Readiness readiness);
-  void begin_head(Worker& worker);
-  void read_head(Worker& worker);
-  void gather(Worker& worker);
-  void refuse_head(Worker& worker, Failure why);
-  [[nodiscard]] Exchange& take_exchange(Worker& worker);
-  void on_linger_bytes(Worker& worker, core::Buffer buffer, const core::Completion& completion);
-  void on_receive(Worker& worker, const core::Completion& completion);
-  void on_send(Worker& worker, const core::Completion& completion);
-  void on_watch(Worker& worker);
-  void on_readable(Worker& worker);
-  void on_writable(Worker& worker);
-  void settle(Worker& worker);
+  [[nodiscard]] DownstreamEvent on_bytes(Station& station, const ChannelEvent& event);
+  [[nodiscard]] DownstreamEvent on_no_bytes(Station& station, const ChannelEvent& event);
+  void on_proxy_header_bytes(Station& station, core::Buffer buffer, uint32_t size);
+  void refuse_proxy_header(Station& station);
+  void become_idle(Station& station);
+  void leave_idle(Station& station);
+  [[nodiscard]] DownstreamEvent begin_head(Station& station);
+  [[nodiscard]] DownstreamEvent read_head(Station& station);
+  void gather(Station& station);
+  void leave_gathering(Station& station);
+  [[nodiscard]] DownstreamEvent refuse_head(Station& station, Failure why);
+  void on_linger_bytes(Station& station, core::Buffer buffer);
 
+  Channel channel_;
   State state_ = State::idle;
   uint32_t requests_ = 0;
   uint32_t waiting_size_ = 0;     // bytes in waiting_

@@ -2,18 +2,17 @@
 // which gathers here until it is whole. Only then does it get an exchange.
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
-#include "proxy/exchange/exchange.h"
+#include "proxy/downstream_connection.h"
 #include "proxy/proxy_header.h"
-#include "proxy/worker.h"
+#include "proxy/room.h"
 
 namespace sluice::proxy {
 
 // --- whose it is -----------------------------------------------------------------------------
 
 // The bytes up to here are in waiting_, or came just now in `buffer`.
-void DownstreamConnection::on_proxy_header_bytes(Worker& worker, core::Buffer buffer,
+void DownstreamConnection::on_proxy_header_bytes(Station& station, core::Buffer buffer,
                                                  uint32_t size) {
   if (buffer.is_held()) {
     waiting_ = buffer;
@@ -23,100 +22,88 @@ void DownstreamConnection::on_proxy_header_bytes(Worker& worker, core::Buffer bu
   const auto area = waiting_.receive_area();
   const ProxyHeader header = parse_proxy_header(area.first(waiting_size_));
   switch (header.state) {
-    case ProxyHeader::State::broken: refuse_proxy_header(worker); return;
+    case ProxyHeader::State::broken: refuse_proxy_header(station); return;
     case ProxyHeader::State::incomplete:
-      in_flight_.begin(Op::receive);
-      worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_,
-                              area.subspan(waiting_size_), core::Readiness::unexpected);
+      channel_.receive(station, area.subspan(waiting_size_));
       return;
     case ProxyHeader::State::complete: break;
   }
   if (header.source) address_ = *header.source;
-  if (worker.join_address(address_, share_) == Worker::Joined::refused) {
-    begin_close(worker);
+  if (join_address(station, address_, share_) == Joined::refused) {
+    begin_close(station);
     return;
   }
   const core::Buffer rest = waiting_;
   waiting_ = {};
   const auto rest_size = static_cast<uint32_t>(waiting_size_ - header.size);
   std::memmove(area.data(), area.data() + header.size, rest_size);
-  next(worker, rest, rest_size);
+  next(station, rest, rest_size);
 }
 
-void DownstreamConnection::refuse_proxy_header(Worker& worker) {
-  worker.counters().proxy_headers_refused.add();
-  begin_close(worker);
+void DownstreamConnection::refuse_proxy_header(Station& station) {
+  station.counters.proxy_headers_refused.add();
+  begin_close(station);
 }
 
 // --- the head --------------------------------------------------------------------------------
 
 // Its first bytes are in waiting_. Nearly always that is all of it.
-void DownstreamConnection::begin_head(Worker& worker) {
+DownstreamEvent DownstreamConnection::begin_head(Station& station) {
   scanner_.reset(http::HeadKind::request);
   state_ = State::ready;
-  read_head(worker);
+  return read_head(station);
 }
 
-void DownstreamConnection::read_head(Worker& worker) {
+DownstreamEvent DownstreamConnection::read_head(Station& station) {
   using Scan = http::HeadScanner::Outcome::State;
   const auto area = waiting_.receive_area();
   const auto head = scanner_.scan({reinterpret_cast<const char*>(area.data()), waiting_size_});
   if (head.state == Scan::incomplete) {
-    gather(worker);
-    return;
+    gather(station);
+    return {};
   }
   if (state_ == State::gathering) {
-    worker.end_gathering(*this);
-    worker.wheel().disarm(timer_);
+    leave_gathering(station);
+    station.wheel().disarm(timer_);
   }
-  take_exchange(worker).begin(worker, *this,
-                              {.buffer = std::exchange(waiting_, {}),
-                               .size = waiting_size_,
-                               .since = since_,
-                               .head = head});
+  return {.kind = DownstreamEvent::Kind::head, .head = head};
 }
 
-// The deadline counts from the first byte, however slowly the others come.
-void DownstreamConnection::gather(Worker& worker) {
+// The deadline counts from the first byte, however slowly the others come. With one half head too
+// many the oldest goes.
+void DownstreamConnection::gather(Station& station) {
   const auto area = waiting_.receive_area().subspan(waiting_size_);
   const bool is_new = state_ != State::gathering;
   state_ = State::gathering;
-  in_flight_.begin(Op::receive);
-  worker.kernel().receive(worker.token(Operation::downstream_receive, *this), socket_, area,
-                          core::Readiness::unexpected);
+  channel_.receive(station, area);
   if (!is_new) return;
-  const core::Duration left = since_ + worker.config().timeouts.head - worker.now();
-  worker.wheel().arm(timer_, worker.now() + std::max(left, core::TimerWheel::tick));
-  worker.begin_gathering(*this);
+  const core::Duration left = since_ + station.config().timeouts.head - station.now();
+  expect_within(station, std::max(left, core::TimerWheel::tick));
+  station.gathering.push_back(*this);
+  station.counters.heads_gathering.add();
+  if (station.counters.heads_gathering.get() > station.config().bounds.half_heads())
+    ++station.heads_to_shed;
 }
 
-void DownstreamConnection::shed_head(Worker& worker) {
-  worker.counters().heads_shed.add();
-  refuse_head(worker, Failure::head_shed);
+void DownstreamConnection::leave_gathering(Station& station) {
+  core::IntrusiveList<DownstreamConnection, IdleTag>::remove(*this);
+  station.counters.heads_gathering.subtract();
 }
 
-// It will never be whole. Only for the answer it gets an exchange.
-void DownstreamConnection::refuse_head(Worker& worker, Failure why) {
+DownstreamEvent DownstreamConnection::shed_head(Station& station) {
+  station.counters.heads_shed.add();
+  return refuse_head(station, Failure::head_shed);
+}
+
+DownstreamEvent DownstreamConnection::refuse_head(Station& station, Failure why) {
   SLUICE_ASSERT(state_ == State::gathering);
-  worker.end_gathering(*this);
-  take_exchange(worker).refuse_head(
-      worker, *this,
-      {.buffer = std::exchange(waiting_, {}), .size = waiting_size_, .since = since_}, why);
+  leave_gathering(station);
+  return {.kind = DownstreamEvent::Kind::no_head, .why = why};
 }
 
-// There is one for each buffer that a head can be in.
-Exchange& DownstreamConnection::take_exchange(Worker& worker) {
-  Exchange* exchange = worker.exchanges().take();
-  SLUICE_ASSERT(exchange != nullptr);
-  state_ = State::exchanging;
-  exchange_ = exchange;
-  ++requests_;
-  return *exchange;
-}
-
-void DownstreamConnection::on_ready(Worker& worker) {
+DownstreamEvent DownstreamConnection::on_ready(Station& station) {
   SLUICE_ASSERT(state_ == State::ready);
-  begin_head(worker);
+  return begin_head(station);
 }
 
 }  // namespace sluice::proxy

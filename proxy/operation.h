@@ -6,6 +6,7 @@
 
 namespace sluice::proxy {
 
+// Those of a channel stand in the order of Channel::Op, for either side.
 enum class Operation : uint8_t {
   none,  // the kernel seam's own
   accept,
@@ -14,15 +15,24 @@ enum class Operation : uint8_t {
   downstream_watch,
   downstream_readable,
   downstream_writable,
-  downstream_timer,
-  upstream_connect,
+  downstream_connect,  // never: clients connect
   upstream_receive,
   upstream_send,
+  upstream_watch,  // never: a receive stays armed
   upstream_readable,
   upstream_writable,
+  upstream_connect,
+  downstream_timer,
   upstream_timer,
   exchange_timer,
   accept_timer,
 };
+
+// Whose connection it is.
+enum class Side : uint8_t { downstream, upstream };
+
+[[nodiscard]] constexpr Operation first_operation(Side side) {
+  return side == Side::downstream ? Operation::downstream_receive : Operation::upstream_receive;
+}
 
 }  // namespace sluice::proxy

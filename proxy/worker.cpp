@@ -1,10 +1,6 @@
 #include "proxy/worker.h"
 
 #include <algorithm>
-#include <cstring>
-#include <ctime>
-
-#include "metrics/log_writer.h"
 
 namespace sluice::proxy {
 
@@ -14,29 +10,6 @@ namespace {
 
 // Room for what is taken again before the batch that freed it is over.
 constexpr uint32_t slack = limits::completions_per_turn;
-
-// Eight hex digits at once: each nibble gets a byte of its own, and 'a' - '0' - 10 more where it is
-// above 9.
-void put_hex_half(char* out, uint64_t value) {
-  value = (value | value << 16) & 0x0000ffff0000ffff;
-  value = (value | value << 8) & 0x00ff00ff00ff00ff;
-  value = (value | value << 4) & 0x0f0f0f0f0f0f0f0f;
-  const uint64_t above_nine = (value + 0x0606060606060606) >> 4 & 0x0101010101010101;
-  value = __builtin_bswap64(value + 0x3030303030303030 + above_nine * ('a' - '0' - 10));
-  std::memcpy(out, &value, 8);
-}
-
-void put_hex(char* out, uint64_t value) {
-  put_hex_half(out, value >> 32);
-  put_hex_half(out + 8, value & 0xffffffff);
-}
-
-// Keys are spread over the cores by chance: each has room for a tenth more than its share.
-uint64_t keys_of_one_core(const config::Config& config) {
-  const uint64_t cores = std::max<size_t>(1, config.cores.size());
-  const uint64_t share = config.bounds.limiter_keys / cores + 1;
-  return cores == 1 ? share : share + share / 10;
-}
 
 // What is freed has disarmed its timer.
 template <typename T>
@@ -48,39 +21,28 @@ T& owner_of(const core::Timer& timer, core::Slab<T>& slab) {
 
 }  // namespace
 
-Worker::Worker(WorkerOptions options)
-    : options_(std::move(options)),
-      generation_(options_.generation),
-      loop_(*options_.kernel, *options_.peers[options_.index].postbox),
-      random_(options_.secrets.choices),
-      ids_(options_.secrets.ids),
-      request_buffers_(config().bounds.request_buffers()),
-      response_buffers_(config().bounds.exchanges),
-      downstreams_(config().bounds.connections + accept_margin + slack),
-      upstreams_(config().bounds.upstream_connections),
-      exchanges_(config().bounds.request_buffers() + slack, core::Backing::huge),
-      pipes_(kernel(), config().bounds.pipes),
-      ownership_(static_cast<uint32_t>(options_.peers.size()), options_.secrets.ownership,
-                 config().network_bits),
-      shard_(keys_of_one_core(config()), config::limits_max, config().limits_on_full),
-      failures_(failing_addresses_max, 1, limiter::OnFull::admit),
-      addresses_(config().bounds.connections + accept_margin + slack +
-                 config().bounds.request_buffers()),
-      held_(config().bounds.held + 1),
-      doorbells_(options_.peers.size()) {
-  shard_.keep_journal(options_.journal);
+Worker::Worker(const WorkerOptions& options)
+    : downstreams_(options.generation->config().bounds.connections + accept_margin + slack),
+      upstreams_(options.generation->config().bounds.upstream_connections),
+      exchanges_(options.generation->config().bounds.request_buffers() + slack,
+                 core::Backing::huge),
+      station_(options, options.generation->config(), downstreams_.capacity(), upstreams_) {
   for (Acceptor& acceptor : acceptors_)
     acceptor.timer.bind(token(Operation::accept_timer, acceptor));
   adopt_limits();
-  open_acceptors(generation_->message());
+  open_acceptors(options.generation->message());
 }
 
 Worker::~Worker() = default;
 
 core::Error Worker::prepare() {
-  if (const auto opened = request_buffers_.attach(kernel(), core::BufferGroup::downstream); !opened)
+  if (const auto opened =
+          station_.request_buffers.attach(station_.kernel, core::BufferGroup::downstream);
+      !opened)
     return opened.error();
-  if (const auto opened = response_buffers_.attach(kernel(), core::BufferGroup::upstream); !opened)
+  if (const auto opened =
+          station_.response_buffers.attach(station_.kernel, core::BufferGroup::upstream);
+      !opened)
     return opened.error();
   return core::Error::none;
 }
@@ -89,16 +51,24 @@ bool Worker::is_drained() const {
   const bool listens = std::any_of(acceptors_.begin(), acceptors_.end(), [](const Acceptor& one) {
     return one.state != Acceptor::State::stopped;
   });
-  return is_draining() && !listens && downstreams_.taken() == 0 && upstreams_.taken() == 0 &&
-         exchanges_.taken() == 0;
+  return station_.is_draining() && !listens && downstreams_.taken() == 0 &&
+         upstreams_.taken() == 0 && exchanges_.taken() == 0;
 }
 
 // --- dispatch --------------------------------------------------------------------------------
 
 void Worker::on_completion(const core::Completion& completion) {
+  complete(completion);
+  follow_up();
+}
+
+void Worker::complete(const core::Completion& completion) {
   const auto [kind, generation, slot] = completion.token;
   const auto operation = static_cast<Operation>(kind);
-  if (completion.error == core::Error::unexpected) counters_.unexpected_errors.add();
+  const auto op_of = [&](Side side) {
+    return static_cast<Channel::Op>(kind - static_cast<unsigned>(first_operation(side)));
+  };
+  if (completion.error == core::Error::unexpected) station_.counters.unexpected_errors.add();
   switch (operation) {
     case Operation::accept: on_accept(acceptors_[slot], completion); return;
     case Operation::downstream_receive:
@@ -108,7 +78,8 @@ void Worker::on_completion(const core::Completion& completion) {
     case Operation::downstream_writable:
       if (DownstreamConnection* connection = downstreams_.find(slot, generation);
           connection != nullptr) {
-        connection->on_completion(*this, operation, completion);
+        deliver(*connection,
+                connection->on_completion(station_, op_of(Side::downstream), completion));
         return;
       }
       break;
@@ -119,20 +90,64 @@ void Worker::on_completion(const core::Completion& completion) {
     case Operation::upstream_writable:
       if (UpstreamConnection* connection = upstreams_.find(slot, generation);
           connection != nullptr) {
-        connection->on_completion(*this, operation, completion);
+        deliver(*connection,
+                connection->on_completion(station_, op_of(Side::upstream), completion));
         return;
       }
       break;
     default: break;
   }
-  counters_.stale_completions.add();
+  station_.counters.stale_completions.add();
+}
+
+void Worker::deliver(DownstreamConnection& connection, const DownstreamEvent& event) {
+  using Kind = DownstreamEvent::Kind;
+  if (event.kind == Kind::none) return;
+  if (event.kind == Kind::head || event.kind == Kind::no_head)
+    begin_exchange(connection, event);
+  else
+    connection.exchange()->on_downstream(station_, event);
+}
+
+// There is one for each buffer that a head can be in.
+void Worker::begin_exchange(DownstreamConnection& connection, const DownstreamEvent& event) {
+  Exchange* exchange = exchanges_.take();
+  SLUICE_ASSERT(exchange != nullptr);
+  const core::Token timer =
+      exchanges_.token(static_cast<uint8_t>(Operation::exchange_timer), *exchange);
+  const Arrival arrival = connection.begin_exchange(*exchange, event);
+  if (event.kind == DownstreamEvent::Kind::head)
+    exchange->begin(station_, timer, connection, arrival);
+  else
+    exchange->refuse_head(station_, timer, connection, arrival, event.why);
+}
+
+void Worker::deliver(UpstreamConnection& connection, const ChannelEvent& event) {
+  if (event.kind != ChannelEvent::Kind::none) connection.exchange()->on_upstream(station_, event);
+}
+
+void Worker::follow_up_all() {
+  while (!station_.handed_over.empty() || station_.heads_to_shed > 0) {
+    if (ConnectionRequest* next = station_.handed_over.pop_front(); next != nullptr) {
+      next->is_handed_over = false;
+      next->exchange->on_pool_ready(station_);
+      continue;
+    }
+    --station_.heads_to_shed;
+    if (DownstreamConnection* oldest = station_.gathering.front(); oldest != nullptr)
+      deliver(*oldest, oldest->shed_head(station_));
+  }
 }
 
 void Worker::on_timer(core::Timer& timer) {
   switch (static_cast<Operation>(timer.token().kind)) {
-    case Operation::downstream_timer: owner_of(timer, downstreams_).on_timer(*this); break;
-    case Operation::upstream_timer: owner_of(timer, upstreams_).on_timer(*this); break;
-    case Operation::exchange_timer: owner_of(timer, exchanges_).on_timer(*this); break;
+    case Operation::downstream_timer: {
+      DownstreamConnection& connection = owner_of(timer, downstreams_);
+      deliver(connection, connection.on_timer(station_));
+      break;
+    }
+    case Operation::upstream_timer: owner_of(timer, upstreams_).on_timer(station_); break;
+    case Operation::exchange_timer: owner_of(timer, exchanges_).on_timer(station_); break;
     case Operation::accept_timer:
       if (Acceptor& acceptor = acceptors_[timer.token().slot];
           acceptor.state == Acceptor::State::cancelling)
@@ -140,6 +155,7 @@ void Worker::on_timer(core::Timer& timer) {
       break;  // otherwise before_wait() arms again
     default: SLUICE_UNREACHABLE();
   }
+  follow_up();
 }
 
 void Worker::on_message(core::Message& message) {
@@ -147,27 +163,28 @@ void Worker::on_message(core::Message& message) {
     case MessageKind::limit_request: {
       auto& request = static_cast<ExchangeMessage&>(message);
       const uint32_t asker = request.sender;
-      answer(request.visit);
+      station_.answer(request.visit);
       request.kind = static_cast<uint16_t>(MessageKind::limit_answer);
-      post(asker, request);
+      station_.post(asker, request);
       break;
     }
     case MessageKind::limit_answer:
-      static_cast<ExchangeMessage&>(message).exchange->on_limit_answer(*this);
+      static_cast<ExchangeMessage&>(message).exchange->on_limit_answer(station_);
       break;
     case MessageKind::job_done:
-      static_cast<ExchangeMessage&>(message).exchange->on_job_done(*this);
+      static_cast<ExchangeMessage&>(message).exchange->on_job_done(station_);
       break;
     case MessageKind::keys: on_keys(static_cast<KeysMessage&>(message)); break;
     case MessageKind::adopt: adopt(static_cast<AdoptMessage&>(message)); break;
     case MessageKind::announce:
-      if (stage_ == Stage::serving) stage_ = Stage::announcing;
+      if (station_.stage == Stage::serving) station_.stage = Stage::announcing;
       break;
     case MessageKind::yield: begin_yield(); break;
     case MessageKind::drain: begin_drain(); break;
     case MessageKind::cut: cut(); break;
-    case MessageKind::stop: stage_ = Stage::stopped; break;
+    case MessageKind::stop: station_.stage = Stage::stopped; break;
   }
+  follow_up();
 }
 
 void Worker::before_wait() {
@@ -175,127 +192,82 @@ void Worker::before_wait() {
     if (acceptor.state == Acceptor::State::pausing && !acceptor.timer.is_armed())
       arm_accept(acceptor);
   }
-  request_buffers_.restock(kernel());
-  response_buffers_.restock(kernel());
-  for (uint32_t peer = 0; peer < doorbells_.size(); ++peer) {
-    if (!doorbells_[peer]) continue;
-    doorbells_[peer] = false;
-    if (options_.peers[peer].postbox->claim_doorbell())
-      kernel().ring_doorbell(*options_.peers[peer].kernel);
+  station_.request_buffers.restock(station_.kernel);
+  station_.response_buffers.restock(station_.kernel);
+  for (uint32_t peer = 0; peer < station_.doorbells.size(); ++peer) {
+    if (!station_.doorbells[peer]) continue;
+    station_.doorbells[peer] = false;
+    if (station_.peers[peer].postbox->claim_doorbell())
+      station_.kernel.ring_doorbell(*station_.peers[peer].kernel);
   }
 }
 
-// Nothing of the batch is looked at any more. What is closed goes; then what waited for room or for
+// Nothing of the batch is looked at any more. What has ended goes; then what waited for room or for
 // its turn goes on.
 void Worker::after_batch() {
-  while (DownstreamConnection* connection = settled_downstreams_.pop_front())
-    connection->finish_close(*this);
-  while (UpstreamConnection* connection = settled_upstreams_.pop_front())
-    connection->finish_close(*this);
+  if (!station_.settled[0].empty() || !station_.settled[1].empty()) close_settled();
+  if (!station_.ended.empty()) release_ended();
   downstreams_.reclaim();
   upstreams_.reclaim();
   exchanges_.reclaim();
-  if (!hungry_.empty() || !generation_->capped_upstreams().empty()) serve_hungry();
+  if (!station_.hungry.empty() || !station_.generation->capped_upstreams().empty()) serve_hungry();
+  if (!station_.starved[0].empty()) feed_starved(Side::downstream);
+  if (!station_.starved[1].empty()) feed_starved(Side::upstream);
+  if (!station_.ready.empty()) run_ready();
+  if (!station_.ended.empty()) release_ended();
+  if (!station_.ready.empty() || !station_.settled[0].empty() || !station_.settled[1].empty() ||
+      station_.can_feed(Side::downstream) || station_.can_feed(Side::upstream))
+    station_.loop.stay_awake();
+}
 
-  while (!starved_downstreams_.empty() && request_buffers_.can_serve()) {
-    DownstreamConnection& connection = *starved_downstreams_.front();
-    unpark(connection);
-    connection.on_buffer_available(*this);
-    if (request_buffers_.held() + 1 >= request_buffers_.count()) break;
-  }
-  while (!starved_upstreams_.empty() && response_buffers_.can_serve()) {
-    UpstreamConnection& connection = *starved_upstreams_.front();
-    unpark(connection);
-    connection.on_buffer_available(*this);
-    if (response_buffers_.held() + 1 >= response_buffers_.count()) break;
-  }
+// One request for each connection whose next one is here.
+void Worker::run_ready() {
   core::IntrusiveList<DownstreamConnection, ReadyTag> turn;
-  turn.splice_back(ready_);
-  while (DownstreamConnection* connection = turn.pop_front()) connection->on_ready(*this);
-  if (!ready_.empty() || !settled_downstreams_.empty() || !settled_upstreams_.empty() ||
-      can_feed_the_starved())
-    loop_.stay_awake();
-}
-
-// Half heads are the first to give up their buffers.
-void Worker::park(DownstreamConnection& connection) {
-  request_buffers_.note_shortage();
-  counters_.buffers_starved.add();
-  starved_downstreams_.push_back(connection);
-  if (request_buffers_.can_serve() || gathering_.empty()) return;
-  gathering_.front()->shed_head(*this);
-}
-
-void Worker::park(UpstreamConnection& connection) {
-  response_buffers_.note_shortage();
-  counters_.buffers_starved.add();
-  starved_upstreams_.push_back(connection);
-}
-
-void Worker::unpark(DownstreamConnection& connection) {
-  counters_.buffers_starved.subtract();
-  core::IntrusiveList<DownstreamConnection, StarvedTag>::remove(connection);
-}
-
-void Worker::unpark(UpstreamConnection& connection) {
-  counters_.buffers_starved.subtract();
-  core::IntrusiveList<UpstreamConnection, StarvedTag>::remove(connection);
-}
-
-// --- services --------------------------------------------------------------------------------
-
-void Worker::post(uint32_t owner, ExchangeMessage& message) {
-  message.sender = static_cast<uint16_t>(index());
-  // Sized by the exchanges that both sides can have: never full.
-  options_.peers[owner].postbox->post_within_bound(index(), message);
-  doorbells_[owner] = true;
-}
-
-void Worker::answer(LimitVisit& visit) {
-  visit.verdict = shard_.visit(visit.visit, {visit.claims.data(), visit.count}, visit.holding,
-                               now(), visit.taken);
-}
-
-bool Worker::submit(ExchangeMessage& job) {
-  job.sender = static_cast<uint16_t>(index());
-  return options_.offload != nullptr && options_.offload->submit(job);
-}
-
-void Worker::log(const metrics::AccessRecord& record) {
-  if (options_.log == nullptr) return;
-  std::array<char, metrics::line_bytes_max> line;
-  metrics::AccessRecord stamped = record;
-  stamped.finished_at = kernel().wall_now();
-  const size_t size = formatter_.format(stamped, line);
-  const auto outcome = options_.log->append({line.data(), size});
-  if (outcome == metrics::LogRing::Outcome::half_full && options_.log_writer != nullptr)
-    options_.log_writer->wake();
-}
-
-void Worker::make_request_id(std::array<char, 32>& out) {
-  put_hex(out.data(), ids_.next());
-  put_hex(out.data() + 16, ids_.next());
-}
-
-// W3C Trace Context: version, trace id, parent id, not sampled.
-void Worker::make_traceparent(std::array<char, traceparent_bytes>& out) {
-  put_hex(out.data() + 3, ids_.next() | 1);
-  put_hex(out.data() + 19, ids_.next());
-  put_hex(out.data() + 36, ids_.next() | 1);
-  out[0] = out[1] = out[53] = out[54] = '0';
-  out[2] = out[35] = out[52] = '-';
-}
-
-std::string_view Worker::http_date() {
-  const auto seconds = epoch_seconds().time_since_epoch().count();
-  if (seconds != date_second_) {
-    date_second_ = seconds;
-    const time_t time = seconds;
-    std::tm calendar{};
-    ::gmtime_r(&time, &calendar);
-    std::strftime(date_.data(), date_.size(), "%a, %d %b %Y %H:%M:%S GMT", &calendar);
+  turn.splice_back(station_.ready);
+  while (DownstreamConnection* connection = turn.pop_front()) {
+    deliver(*connection, connection->on_ready(station_));
+    follow_up();
   }
-  return {date_.data(), 29};
+}
+
+// The one place where exchanges go.
+void Worker::release_ended() {
+  while (Exchange* exchange = station_.ended.pop_front()) exchanges_.release(*exchange);
+}
+
+// The one place where connections go.
+void Worker::close_settled() {
+  const auto take = [&](Side side) {
+    return station_.settled[static_cast<size_t>(side)].pop_front();
+  };
+  while (Channel* channel = take(Side::downstream)) {
+    DownstreamConnection* connection =
+        downstreams_.find(channel->owner().slot, channel->owner().generation);
+    connection->finish_close(station_);
+    if (Exchange* exchange = connection->exchange()) exchange->on_downstream_gone(station_);
+    downstreams_.release(*connection);
+  }
+  while (Channel* channel = take(Side::upstream)) {
+    UpstreamConnection* connection =
+        upstreams_.find(channel->owner().slot, channel->owner().generation);
+    CoreEndpoint& endpoint = connection->endpoint();
+    connection->finish_close(station_);
+    endpoint.upstream().on_closed(station_);
+    endpoint.note_closed();  // the last that is said of it: it may go
+    if (Exchange* exchange = connection->exchange()) exchange->on_upstream_gone(station_);
+    upstreams_.release(*connection);
+  }
+  follow_up();
+}
+
+void Worker::feed_starved(Side side) {
+  auto& starved = station_.starved[static_cast<size_t>(side)];
+  const core::BufferPool& pool =
+      side == Side::downstream ? station_.request_buffers : station_.response_buffers;
+  while (!starved.empty() && pool.can_serve()) {
+    starved.front()->on_buffer_available(station_);
+    if (pool.held() + 1 >= pool.count()) break;
+  }
 }
 
 }  // namespace sluice::proxy

@@ -1,6 +1,7 @@
 // How a worker's connections come in, and how its listeners go.
 #include <algorithm>
 
+#include "proxy/room.h"
 #include "proxy/worker.h"
 
 namespace sluice::proxy {
@@ -55,44 +56,44 @@ void Worker::arm_accept(Acceptor& acceptor) {
   }
   const bool near_bound = taken + accept_margin >= connections_max();
   acceptor.state = near_bound ? Acceptor::State::once : Acceptor::State::multishot;
-  kernel().accept(token(Operation::accept, acceptor), acceptor.listener,
-                  near_bound ? core::AcceptMode::once : core::AcceptMode::multishot);
+  station_.kernel.accept(token(Operation::accept, acceptor), acceptor.listener,
+                         near_bound ? core::AcceptMode::once : core::AcceptMode::multishot);
 }
 
 // Full: the oldest half head goes, or the connection that has been idle for longest. Without one,
 // accepting waits; one that has only just come has not had the time to say what it wants.
 void Worker::make_room(Acceptor& acceptor) {
-  if (DownstreamConnection* oldest = gathering_.front();
-      oldest != nullptr && oldest->idle_since() + accept_pause <= now()) {
-    oldest->shed_head(*this);
+  if (DownstreamConnection* oldest = station_.gathering.front();
+      oldest != nullptr && oldest->idle_since() + accept_pause <= station_.now()) {
+    deliver(*oldest, oldest->shed_head(station_));
     // Its answer is out: it is the place that is needed.
-    if (oldest->state() == DownstreamConnection::State::lingering) oldest->begin_close(*this);
-    wheel().arm(acceptor.timer, now() + accept_pause);
-  } else if (oldest = idle_.front();
-             oldest != nullptr && oldest->idle_since() + accept_pause <= now()) {
-    counters_.connections_shed.add();
-    oldest->begin_close(*this);
-    loop_.stay_awake();
+    if (oldest->state() == DownstreamConnection::State::lingering) oldest->begin_close(station_);
+    station_.wheel().arm(acceptor.timer, station_.now() + accept_pause);
+  } else if (oldest = station_.idle.front();
+             oldest != nullptr && oldest->idle_since() + accept_pause <= station_.now()) {
+    station_.counters.connections_shed.add();
+    oldest->begin_close(station_);
+    station_.loop.stay_awake();
   } else {
-    wheel().arm(acceptor.timer, now() + accept_pause);
+    station_.wheel().arm(acceptor.timer, station_.now() + accept_pause);
   }
 }
 
 // Cancelling misses an operation that is just being retried; it is asked again until it has heard.
 void Worker::cancel_accept(Acceptor& acceptor) {
   acceptor.state = Acceptor::State::cancelling;
-  kernel().cancel(token(Operation::accept, acceptor));
-  wheel().arm(acceptor.timer, now() + accept_pause);
+  station_.kernel.cancel(token(Operation::accept, acceptor));
+  station_.wheel().arm(acceptor.timer, station_.now() + accept_pause);
 }
 
 void Worker::on_accept(Acceptor& acceptor, const core::Completion& completion) {
-  if (!completion.more) wheel().disarm(acceptor.timer);
+  if (!completion.more) station_.wheel().disarm(acceptor.timer);
   if (completion.error == core::Error::none) {
     admit_socket(acceptor, completion.result);
   } else if (completion.error != core::Error::cancelled && completion.error != core::Error::reset) {
     // Out of descriptors or memory: the connection waits in the backlog meanwhile.
-    counters_.accept_failures.add();
-    wheel().arm(acceptor.timer, now() + accept_pause);
+    station_.counters.accept_failures.add();
+    station_.wheel().arm(acceptor.timer, station_.now() + accept_pause);
   }
   if (completion.more) {
     if (acceptor.state == Acceptor::State::multishot &&
@@ -105,24 +106,29 @@ void Worker::on_accept(Acceptor& acceptor, const core::Completion& completion) {
 }
 
 void Worker::admit_socket(const Acceptor& acceptor, int socket) {
-  const auto address = kernel().peer_address(socket);
+  const auto address = station_.kernel.peer_address(socket);
   DownstreamConnection* connection = address ? downstreams_.take() : nullptr;
   if (connection == nullptr) {
-    if (address) counters_.connections_refused.add();
-    kernel().close(socket);
+    if (address) station_.counters.connections_refused.add();
+    station_.kernel.close(socket);
     return;
   }
   Share* share = nullptr;
   // What a PROXY protocol header announces is counted instead.
   if (acceptor.config.proxy_protocol == config::ProxyProtocol::off &&
-      join_address(address.value(), share) == Joined::refused) {
+      join_address(station_, address.value(), share) == Joined::refused) {
     downstreams_.release(*connection);
-    kernel().close(socket);
+    station_.kernel.close(socket);
     return;
   }
-  counters_.connections_accepted.add();
-  connection->open(*this, socket, acceptor.config.proxy_protocol, address.value(), share);
-  if (is_draining()) connection->on_drain(*this);
+  station_.counters.connections_accepted.add();
+  const auto timer = static_cast<uint8_t>(Operation::downstream_timer);
+  connection->open(station_, downstreams_.token(timer, *connection),
+                   {.socket = socket,
+                    .announces = acceptor.config.proxy_protocol,
+                    .address = address.value(),
+                    .share = share});
+  if (station_.is_draining()) connection->on_drain(station_);
 }
 
 void Worker::begin_stop_listening(Acceptor& acceptor) {
@@ -139,19 +145,19 @@ void Worker::begin_stop_listening(Acceptor& acceptor) {
 
 void Worker::stop_listening(Acceptor& acceptor) {
   SLUICE_ASSERT(acceptor.state == Acceptor::State::pausing);
-  wheel().disarm(acceptor.timer);
+  station_.wheel().disarm(acceptor.timer);
   // Closing would reset those who wait. Where another process shares the queue they would wait
   // there for ever: the kernel wakes one accept for each, and it may have been the one that was
   // just cancelled.
   while (downstreams_.taken() < connections_max()) {
-    const auto socket = kernel().accept_now(acceptor.listener);
+    const auto socket = station_.kernel.accept_now(acceptor.listener);
     if (!socket &&
         (socket.error() == core::Error::reset || socket.error() == core::Error::interrupted))
       continue;
     if (!socket) break;
     admit_socket(acceptor, socket.value());
   }
-  kernel().close(acceptor.listener);
+  station_.kernel.close(acceptor.listener);
   acceptor.listener = -1;
   acceptor.state = Acceptor::State::stopped;
 }
@@ -167,24 +173,27 @@ void Worker::stop_all_listening() {
 // Another process listens. A kept connection may be asked on at any moment: it is closed by an
 // answer that says so, or when it has been idle for as long as ever, and not under a request.
 void Worker::begin_yield() {
-  if (is_draining()) return;
-  stage_ = Stage::yielding;
+  if (station_.is_draining()) return;
+  station_.stage = Stage::yielding;
   stop_all_listening();
 }
 
 void Worker::begin_drain() {
-  if (stage_ == Stage::draining || stage_ == Stage::stopped) return;
-  stage_ = Stage::draining;
+  if (station_.stage == Stage::draining || station_.stage == Stage::stopped) return;
+  station_.stage = Stage::draining;
   stop_all_listening();
-  downstreams_.for_each([this](DownstreamConnection& connection) { connection.on_drain(*this); });
-  while (!idle_upstreams_.empty()) idle_upstreams_.front()->begin_close(*this);
+  downstreams_.for_each(
+      [this](DownstreamConnection& connection) { connection.on_drain(station_); });
+  while (!station_.idle_upstreams.empty()) station_.idle_upstreams.front()->begin_close(station_);
 }
 
 // The deadline: what waits is refused, what is half sent is cut, and the next time everything
 // closes at once.
 void Worker::cut() {
-  exchanges_.for_each([this](Exchange& exchange) { exchange.on_cut(*this); });
-  downstreams_.for_each([this](DownstreamConnection& connection) { connection.on_cut(*this); });
+  exchanges_.for_each([this](Exchange& exchange) { exchange.on_cut(station_); });
+  downstreams_.for_each([this](DownstreamConnection& connection) {
+    deliver(connection, connection.on_cut(station_));
+  });
 }
 
 }  // namespace sluice::proxy

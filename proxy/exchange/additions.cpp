@@ -6,7 +6,6 @@
 #include "http/uri.h"
 #include "proxy/exchange/exchange.h"
 #include "proxy/exchange/joined.h"
-#include "proxy/worker.h"
 
 namespace sluice::proxy {
 
@@ -94,7 +93,7 @@ std::string_view Exchange::mapped_location(std::span<char> memory) {
 
 // Max-Forwards counts the hops of OPTIONS down (RFC 9110 7.6.2). False: this was the last one, and
 // it is answered.
-bool Exchange::count_hop(Worker& worker) {
+bool Exchange::count_hop(Station& station) {
   if (request_.method != http::Method::options) return true;
   std::optional<uint32_t> hops;
   for (const http::Field& field : request_.fields) {
@@ -104,7 +103,7 @@ bool Exchange::count_hop(Worker& worker) {
       return c >= '0' && c <= '9';
     });
     if (hops || !is_number) {
-      reply_error(worker, 400, http::Rule::max_forwards);
+      reply_error(station, 400, http::Rule::max_forwards);
       return false;
     }
     hops = 0;
@@ -112,7 +111,7 @@ bool Exchange::count_hop(Worker& worker) {
       hops = std::min<uint32_t>(*hops * 10 + static_cast<uint32_t>(c - '0'), 100'000'000);
   }
   if (hops && *hops == 0) {
-    reply(worker,
+    reply(station,
           {.status = 204, .persistence = persistence_, .allowed_methods = route().match.methods});
     return false;
   }

@@ -2,7 +2,6 @@
 // endpoint is told of it.
 #include "http/uri.h"
 #include "proxy/exchange/exchange.h"
-#include "proxy/worker.h"
 
 namespace sluice::proxy {
 
@@ -22,10 +21,10 @@ bool is_costly(auth::Refusal refusal) {
 
 auth::Acceptance Exchange::acceptance() const { return {route().providers, route().sources}; }
 
-void Exchange::check_token(Worker& worker) {
+void Exchange::check_token(Station& station) {
   using Progress = auth::Authenticator::Progress;
   if (route().auth == config::AuthMode::none) {
-    apply_token(worker);
+    apply_token(station);
     return;
   }
   for (const auth::TokenSource& source : route().sources) {
@@ -33,46 +32,46 @@ void Exchange::check_token(Worker& worker) {
       http::decode_parameter(request_, reinterpret_cast<char*>(request_area().data()), source.name);
   }
   const Progress progress = generation_->authenticator().look_up(
-      acceptance(), request_.fields, request_.query, worker.epoch_seconds(), attempt_);
+      acceptance(), request_.fields, request_.query, station.epoch_seconds(), attempt_);
   if (progress == Progress::settled) {
-    apply_token(worker);
+    apply_token(station);
     return;
   }
   // Whoever brought too many wrong tokens costs no signature check any more.
-  const limiter::Verdict verdict = worker.judge_failures(client_);
+  const limiter::Verdict verdict = station.judge_failures(client_);
   if (verdict.kind == limiter::Decision::Kind::refuse) {
-    refuse_token(worker, auth::Refusal::flood,
+    refuse_token(station, auth::Refusal::flood,
                  std::max<core::Duration>(verdict.retry_after, std::chrono::seconds{1}));
     return;
   }
-  verify_token(worker, KeyHope::new_ones_may_come);
+  verify_token(station, KeyHope::new_ones_may_come);
 }
 
-void Exchange::verify_token(Worker& worker, KeyHope hope) {
+void Exchange::verify_token(Station& station, KeyHope hope) {
   using Progress = auth::Authenticator::Progress;
-  switch (generation_->authenticator().verify(acceptance(), worker.epoch_seconds(), attempt_)) {
-    case Progress::elsewhere: check_signature_elsewhere(worker); return;
+  switch (generation_->authenticator().verify(acceptance(), station.epoch_seconds(), attempt_)) {
+    case Progress::elsewhere: check_signature_elsewhere(station); return;
     case Progress::waiting:
-      if (hope == KeyHope::none || !generation_->wait_for_keys(*this)) break;
+      if (hope == KeyHope::none || !generation_->wait_for_keys(key_wait_)) break;
       state_ = State::waiting_keys;
-      downstream_->watch(worker);
-      worker.wheel().arm(timer_, worker.now() + keys_timeout);
+      downstream_->channel().watch(station);
+      station.wheel().arm(timer_, station.now() + keys_timeout);
       return;
     case Progress::settled:
     case Progress::unknown: break;
   }
-  if (is_costly(attempt_.examined.refusal)) worker.note_failure(client_);
-  apply_token(worker);
+  if (is_costly(attempt_.examined.refusal)) station.note_failure(client_);
+  apply_token(station);
 }
 
-void Exchange::on_keys(Worker& worker) {
+void Exchange::on_keys(Station& station) {
   SLUICE_ASSERT(state_ == State::waiting_keys);
-  worker.wheel().disarm(timer_);
+  station.wheel().disarm(timer_);
   state_ = State::admitting;
-  verify_token(worker, KeyHope::none);
+  verify_token(station, KeyHope::none);
 }
 
-void Exchange::check_signature_elsewhere(Worker& worker) {
+void Exchange::check_signature_elsewhere(Station& station) {
   const auth::Examined& examined = attempt_.examined;
   SignatureJob& job = message_.signature;
   job.key_count = static_cast<uint8_t>(examined.key_count);
@@ -82,33 +81,35 @@ void Exchange::check_signature_elsewhere(Worker& worker) {
   job.signature = examined.signature;
   message_.job = Job::check_signature;
   message_.report = nullptr;
-  if (!worker.submit_signature(message_, *generation_)) {
-    worker.counters().offload_refused.add();
-    refuse_token(worker, auth::Refusal::busy, std::chrono::seconds{1});
+  job.generation = generation_->keys().generation;
+  if (!station.submit(message_)) {
+    station.counters.offload_refused.add();
+    refuse_token(station, auth::Refusal::busy, std::chrono::seconds{1});
     return;
   }
-  worker.counters().offload_jobs.add();
+  generation_->note_signature_out();
+  station.counters.offload_jobs.add();
   generation_->authenticator().verifier().count_verified(job.keys[0]->algorithm);
   state_ = State::checking_signature;
   message_is_out_ = true;
-  downstream_->watch(worker);
+  downstream_->channel().watch(station);
 }
 
-void Exchange::on_signature_checked(Worker& worker) {
+void Exchange::on_signature_checked(Station& station) {
   generation_->note_signature_back(message_.signature.generation);
   if (state_ != State::checking_signature) {
-    end_if_quiet(worker);
+    end_if_quiet(station);
     return;
   }
   state_ = State::admitting;
   attempt_.examined.refusal = message_.signature.refusal;
-  generation_->authenticator().settle(worker.epoch_seconds(), attempt_);
-  if (is_costly(attempt_.examined.refusal)) worker.note_failure(client_);
-  apply_token(worker);
+  generation_->authenticator().settle(station.epoch_seconds(), attempt_);
+  if (is_costly(attempt_.examined.refusal)) station.note_failure(client_);
+  apply_token(station);
 }
 
 // The token is judged.
-void Exchange::apply_token(Worker& worker) {
+void Exchange::apply_token(Station& station) {
   const config::Route& of = route();
   const auth::Refusal refusal =
       of.auth == config::AuthMode::none ? auth::Refusal::none : attempt_.examined.refusal;
@@ -116,30 +117,30 @@ void Exchange::apply_token(Worker& worker) {
   const bool is_absent = auth::is_absence(refusal) && of.auth == config::AuthMode::optional;
   if (refusal != auth::Refusal::none && !is_absent) {
     const bool comes_back = auth::status_of(refusal) == 503;
-    refuse_token(worker, refusal,
+    refuse_token(station, refusal,
                  comes_back ? core::Duration{std::chrono::seconds{1}} : core::Duration{0});
     return;
   }
   const bool meets = of.requirement == auth::no_requirement ||
                      (attempt_.examined.principal.meets >> of.requirement & 1) != 0;
   if (!meets) {
-    reply_error(worker, 403, auth::Refusal::forbidden);
+    reply_error(station, 403, auth::Refusal::forbidden);
     return;
   }
   if (of.limits_after.empty()) {
     limit_stage_ = config::LimitStage::after_auth;
-    hold_or_proceed(worker);
+    hold_or_proceed(station);
   } else {
-    check_limits(worker, config::LimitStage::after_auth);
+    check_limits(station, config::LimitStage::after_auth);
   }
 }
 
-void Exchange::refuse_token(Worker& worker, auth::Refusal refusal, core::Duration retry_after) {
+void Exchange::refuse_token(Station& station, auth::Refusal refusal, core::Duration retry_after) {
   attempt_.examined.principal = {};  // nobody has shown to be that
-  reply(worker, {.status = auth::status_of(refusal),
-                 .reason = refusal,
-                 .persistence = persistence_,
-                 .retry_after = retry_after});
+  reply(station, {.status = auth::status_of(refusal),
+                  .reason = refusal,
+                  .persistence = persistence_,
+                  .retry_after = retry_after});
 }
 
 // --- upstream --------------------------------------------------------------------------------

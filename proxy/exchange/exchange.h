@@ -23,6 +23,7 @@
 #include "http/head_scanner.h"
 #include "http/parser.h"
 #include "http/serializer.h"
+#include "proxy/client_waiter.h"
 #include "proxy/core_generation.h"
 #include "proxy/downstream_connection.h"
 #include "proxy/labels.h"
@@ -33,6 +34,7 @@
 #include "proxy/reason.h"
 #include "proxy/splice.h"
 #include "proxy/upstream/core_upstream.h"
+#include "proxy/upstream/upstream_connection.h"
 
 namespace sluice::proxy {
 
@@ -40,20 +42,7 @@ namespace sluice::proxy {
 inline constexpr core::Duration body_window = std::chrono::seconds{60};
 inline constexpr uint64_t body_bytes_per_window_min = 60 * 128;
 
-struct KeyWaitTag;
-struct ClientWaitTag;
-
-// What a connection hands over with a head: the buffer that it came in, and where it is.
-struct Arrival {
-  core::Buffer buffer;
-  uint32_t size = 0;      // bytes in it
-  core::Instant since{};  // the first one came
-  http::HeadScanner::Outcome head{};
-};
-
-class Exchange : public core::ListNode<WaitingTag>,
-                 public core::ListNode<KeyWaitTag>,
-                 public core::ListNode<ClientWaitTag> {
+class Exchange : public core::ListNode<EndedTag> {
  public:
   enum class State : uint8_t {
     admitting,           // its head is whole, and judged at once
@@ -70,6 +59,7 @@ class Exchange : public core::ListNode<WaitingTag>,
     replying,            // an answer of our own goes down
     discarding,  // the answer is out; the rest of the request's body is read and thrown away
     ending,      // over; waits for what still refers to it
+    ended,       // nothing does: freed at the end of the batch
   };
   enum class RequestSide : uint8_t {
     waiting,    // nothing has been sent yet
@@ -87,60 +77,30 @@ class Exchange : public core::ListNode<WaitingTag>,
     done,           // all of it has been sent
   };
 
-  // The head is whole, or broken.
-  void begin(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival);
+  // The head is whole, or broken. `timer` is the token of the exchange's timer.
+  void begin(Station& station, core::Token timer, DownstreamConnection& downstream,
+             const Arrival& arrival);
   // It will never be whole: 408, or no answer where nobody would hear it.
-  void refuse_head(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival,
-                   Failure why);
+  void refuse_head(Station& station, core::Token timer, DownstreamConnection& downstream,
+                   const Arrival& arrival, Failure why);
 
-  // --- events --------------------------------------------------------------------------------
-  void on_downstream_bytes(Worker& worker, uint32_t size);
-  void on_downstream_sent(Worker& worker);
-  void on_downstream_readable(Worker& worker);
-  void on_downstream_writable(Worker& worker);
-  void on_downstream_end(Worker& worker);     // its FIN, where more was expected
-  void on_downstream_closed(Worker& worker);  // the client is gone, or its connection broke
-  void on_downstream_hangup(Worker& worker);  // one of them, while nothing was read
-  void on_downstream_timeout(Worker& worker);
-  void on_downstream_gone(Worker& worker);  // nothing of its connection refers to us any more
-  void on_limit_answer(Worker& worker);
-  void on_job_done(Worker& worker);
-  void on_keys(Worker& worker);  // there are new ones, or there are none
-  void on_pool_ready(Worker& worker);
-  void on_connection(Worker& worker);
-  void on_connect_failed(Worker& worker, core::Error error);
-  void on_upstream_progress(Worker& worker);  // some of it was taken, more is under way
-  void on_upstream_sent(Worker& worker, SendProgress progress);
-  void on_upstream_bytes(Worker& worker, core::Buffer buffer, uint32_t size);
-  void on_upstream_readable(Worker& worker);
-  void on_upstream_writable(Worker& worker);
-  void on_upstream_closed(Worker& worker, core::Error error);  // Error::none: by FIN
-  void on_upstream_gone(Worker& worker);
-  void on_timer(Worker& worker);
-  void on_cut(Worker& worker);  // the drain's deadline has come
-  void shed(Worker& worker);    // it only waits for its client, and others need its place
+  // --- events, from the worker ---------------------------------------------------------------
+  void on_downstream(Station& station, const DownstreamEvent& event);
+  void on_upstream(Station& station, const ChannelEvent& event);
+  void on_downstream_gone(Station& station);  // nothing of its connection refers to us any more
+  void on_upstream_gone(Station& station);
+  void on_limit_answer(Station& station);
+  void on_job_done(Station& station);
+  void on_keys(Station& station);  // there are new ones, or there are none
+  void on_pool_ready(Station& station);
+  void on_timer(Station& station);
+  void on_cut(Station& station);  // the drain's deadline has come
+  // The one of `waiting` that has waited longest for its client goes, if that client has more than
+  // this one's.
+  static void shed_stalled(Station& station,
+                           core::IntrusiveList<ClientWaiter, ClientWaitTag>& waiting,
+                           const Exchange& for_this);
 
-  // --- waiting for the client ----------------------------------------------------------------
-  void stop_waiting_for_client() {
-    if (core::ListNode<ClientWaitTag>::is_linked())
-      core::IntrusiveList<Exchange, ClientWaitTag>::remove(*this);
-  }
-  void note_waiting_since(core::Instant now) { client_wait_since_ = now; }
-  [[nodiscard]] core::Instant waiting_since() const { return client_wait_since_; }
-  // What its client's address has of the worker's room; nullptr if that is not counted.
-  [[nodiscard]] Share* share() const { return share_; }
-  // The upstream that it has a place of, or nullptr; and what that may have.
-  [[nodiscard]] CoreUpstream* place() const { return place_; }
-  [[nodiscard]] const Room& room() const { return plan_->room(); }
-
-  // --- for its upstream ----------------------------------------------------------------------
-  void attach(UpstreamConnection& connection);
-  // Whether it does no harm to send it again: idempotent, and all of it is still here.
-  [[nodiscard]] bool may_be_replayed() const;
-  // What it is balanced by, where that is a key.
-  [[nodiscard]] uint64_t balance_key() const { return balance_key_; }
-  // The endpoint of the last try, or nullptr.
-  [[nodiscard]] const CoreEndpoint* tried() const { return tried_; }
   [[nodiscard]] State state() const { return state_; }
 
  private:
@@ -148,115 +108,148 @@ class Exchange : public core::ListNode<WaitingTag>,
   // Whether what went wrong allows another try.
   enum class TryAgain : uint8_t { never, if_allowed };
 
+  // exchange_events.cpp: what is heard from both sides, and who has waited for too long
+  void on_downstream_bytes(Station& station, uint32_t size);
+  void on_downstream_sent(Station& station);
+  void on_downstream_readable(Station& station);
+  void on_downstream_writable(Station& station);
+  void on_downstream_end(Station& station);
+  void on_downstream_closed(Station& station);
+  void on_downstream_hangup(Station& station);
+  void on_downstream_timeout(Station& station);
+  void on_connection(Station& station);
+  void on_connect_failed(Station& station, core::Error error);
+  void on_upstream_progress(Station& station);  // some of it was taken, more is under way
+  void on_upstream_sent(Station& station, SendProgress progress);
+  void on_upstream_bytes(Station& station, core::Buffer buffer, uint32_t size);
+  void on_upstream_readable(Station& station);
+  void on_upstream_writable(Station& station);
+  void on_upstream_closed(Station& station, core::Error error);  // Error::none: by FIN
+  void begin_waiting_for_client(Station& station);
+  void stop_waiting_for_client() {
+    if (client_wait_.is_linked())
+      core::IntrusiveList<ClientWaiter, ClientWaitTag>::remove(client_wait_);
+  }
+  void make_room(Station& station) const;
+  void shed(Station& station);  // it only waits for its client, and others need its place
+  void receive_downstream(Station& station, std::span<std::byte> into, core::Duration timeout);
+
   // exchange_admission.cpp: from the head to the decision where it goes
-  void set_up(Worker& worker, DownstreamConnection& downstream, const Arrival& arrival);
-  void on_head(Worker& worker, uint32_t begin, uint32_t end);
-  void admit(Worker& worker);
+  void set_up(Station& station, core::Token timer, DownstreamConnection& downstream,
+              const Arrival& arrival);
+  void on_head(Station& station, uint32_t begin, uint32_t end);
+  void admit(Station& station);
   struct RouteChoice {
     config::Found found;
     http::Rule rule = http::Rule::none;
   };
   [[nodiscard]] RouteChoice choose_route(http::Method method) const;
   void settle_path();
-  void refuse_method(Worker& worker, uint16_t allowed);
-  void proceed(Worker& worker);
-  void serve_demo_work(Worker& worker);
-  void submit_job(Worker& worker, Job job, uint32_t milliseconds);
+  void refuse_method(Station& station, uint16_t allowed);
+  void proceed(Station& station);
+  void serve_demo_work(Station& station);
+  void submit_job(Station& station, Job job, uint32_t milliseconds);
 
   // exchange_auth.cpp: who calls, and what the endpoint is told of it
-  void check_token(Worker& worker);
+  void check_token(Station& station);
   enum class KeyHope : uint8_t { new_ones_may_come, none };
-  void verify_token(Worker& worker, KeyHope hope);
-  void check_signature_elsewhere(Worker& worker);
-  void on_signature_checked(Worker& worker);
-  void apply_token(Worker& worker);
-  void refuse_token(Worker& worker, auth::Refusal refusal, core::Duration retry_after = {});
+  void verify_token(Station& station, KeyHope hope);
+  void check_signature_elsewhere(Station& station);
+  void on_signature_checked(Station& station);
+  void apply_token(Station& station);
+  void refuse_token(Station& station, auth::Refusal refusal, core::Duration retry_after = {});
   [[nodiscard]] auth::Acceptance acceptance() const;
   void drop_identity();
   void drop_protocol_token();
   [[nodiscard]] size_t add_identity(std::span<http::AddedField> memory) const;
 
   // exchange_limits.cpp: what the limits say, and what they get back
-  void check_limits(Worker& worker, config::LimitStage stage);
-  [[nodiscard]] bool claim(Worker& worker, uint16_t limit);
-  void ask_limits(Worker& worker);
-  [[nodiscard]] bool visit_owners(Worker& worker);
-  void apply_limits(Worker& worker);
-  void refuse_by_limit(Worker& worker, const limiter::Verdict& verdict);
-  void hold_or_proceed(Worker& worker);
-  void give_up_hold_place(Worker& worker);
+  void check_limits(Station& station, config::LimitStage stage);
+  [[nodiscard]] bool claim(Station& station, uint16_t limit);
+  void ask_limits(Station& station);
+  [[nodiscard]] bool visit_owners(Station& station);
+  void apply_limits(Station& station);
+  void refuse_by_limit(Station& station, const limiter::Verdict& verdict);
+  void hold_or_proceed(Station& station);
+  void give_up_hold_place(Station& station);
   // What the parts name, as one hash; nothing if the request lacks one of them.
   struct Key {
     limiter::Claim claim;
     uint32_t owner = 0;
   };
-  [[nodiscard]] std::optional<Key> key_of(Worker& worker, std::span<const config::KeyPart> parts,
+  [[nodiscard]] std::optional<Key> key_of(Station& station, std::span<const config::KeyPart> parts,
                                           uint64_t id) const;
+
   // exchange_upstream.cpp: which endpoint, and another one where that does no harm
-  void go_upstream(Worker& worker);
-  void choose_upstream(Worker& worker);
-  void acquire_connection(Worker& worker, Freshness freshness);
-  void refuse_upstream(Worker& worker, CoreUpstream::Acquired outcome);
-  void fail_try(Worker& worker, uint16_t status, Reason reason, TryAgain again);
-  void judge_endpoint(Worker& worker, Outcome outcome);
-  void on_upstream_silent(Worker& worker);
-  void drop_upstream(Worker& worker);
+  void go_upstream(Station& station);
+  void choose_upstream(Station& station);
+  void acquire_connection(Station& station, Freshness freshness);
+  void refuse_upstream(Station& station, CoreUpstream::Acquired outcome);
+  void fail_try(Station& station, uint16_t status, Reason reason, TryAgain again);
+  void judge_endpoint(Station& station, Outcome outcome);
+  void on_upstream_silent(Station& station);
+  void drop_upstream(Station& station);
+  [[nodiscard]] bool take_place(Station& station);
+  // Whether it does no harm to send it again: idempotent, and all of it is still here.
+  [[nodiscard]] bool may_be_replayed() const;
+  void attach(UpstreamConnection& connection);
   void detach();
   void give_up_place();
-  void note_answered(Worker& worker);
+  void note_answered(Station& station);
   void release_generation();
-  void note_underscored(Worker& worker, uint32_t count);
+  void note_underscored(Station& station, uint32_t count);
 
   // exchange_request.cpp: the request's way up
-  void build_first_flight(Worker& worker);
-  void start_flight(Worker& worker);
+  void build_first_flight(Station& station);
+  void start_flight(Station& station);
   [[nodiscard]] std::string_view request_trailers();
-  void ask_for_body(Worker& worker);
-  void receive_request(Worker& worker);
-  [[nodiscard]] bool is_body_too_slow(Worker& worker, uint64_t bytes);
-  void relay_request_body(Worker& worker, uint32_t size);
-  void send_upstream(Worker& worker);
+  void ask_for_body(Station& station);
+  void receive_request(Station& station);
+  [[nodiscard]] bool is_body_too_slow(Station& station, uint64_t bytes);
+  void relay_request_body(Station& station, uint32_t size);
+  void send_upstream(Station& station);
 
   // exchange_response.cpp: the response's way down
-  void read_response_head(Worker& worker);
-  void fail_as_malformed(Worker& worker);
+  void read_response_head(Station& station);
+  void fail_as_malformed(Station& station);
   [[nodiscard]] bool lacks_date() const;
-  void note_repairs(Worker& worker);
-  void on_informational(Worker& worker, uint32_t end);
-  void start_response(Worker& worker, uint32_t head_end);
-  void relay_response_body(Worker& worker, uint32_t size);
-  void end_response_at_close(Worker& worker);
+  void note_repairs(Station& station);
+  void on_informational(Station& station, uint32_t end);
+  void start_response(Station& station, uint32_t head_end);
+  void relay_response_body(Station& station, uint32_t size);
+  void end_response_at_close(Station& station);
   void add_response_payload(Outbox& outbox, std::byte* payload, size_t size, bool complete);
-  void send_downstream(Worker& worker);
-  void receive_response(Worker& worker);
-  void finish_response(Worker& worker);
+  void send_downstream(Station& station);
+  void receive_response(Station& station);
+  void finish_response(Station& station);
 
   // exchange_splice.cpp: large bodies and busy tunnels, without copying
+  [[nodiscard]] bool can_splice() const;
   [[nodiscard]] bool may_splice_up() const;
   [[nodiscard]] bool may_splice_down() const;
-  void splice_up(Worker& worker);
-  void splice_down(Worker& worker);
-  void discard_pipes(Worker& worker);
+  void splice_up(Station& station);
+  void splice_down(Station& station);
+  void discard_pipes(Station& station);
 
   // exchange_tunnel.cpp: after a 101
   [[nodiscard]] std::string_view choose_protocol() const;
-  [[nodiscard]] bool has_room_for_tunnel(Worker& worker) const;
-  void refuse_tunnel(Worker& worker);
+  [[nodiscard]] bool has_room_for_tunnel(Station& station) const;
+  void refuse_tunnel(Station& station);
   [[nodiscard]] bool is_agreement() const;
-  void start_tunnel(Worker& worker, uint32_t head_end);
-  void note_tunnel_progress(Worker& worker);
-  void receive_from_client(Worker& worker);
-  void relay_up(Worker& worker, uint32_t size);
-  void on_relayed_up(Worker& worker, SendProgress progress);
-  void on_client_end(Worker& worker);
-  void relay_down(Worker& worker, uint32_t size);
-  void on_endpoint_end(Worker& worker);
-  void finish_tunnel_if_done(Worker& worker);
+  void start_tunnel(Station& station, uint32_t head_end);
+  void note_tunnel_progress(Station& station);
+  void receive_from_client(Station& station);
+  void relay_up(Station& station, uint32_t size);
+  void on_relayed_up(Station& station, SendProgress progress);
+  void on_client_end(Station& station);
+  void relay_down(Station& station, uint32_t size);
+  void on_endpoint_end(Station& station);
+  void finish_tunnel_if_done(Station& station);
 
   // exchange_route.cpp: what a route says about messages, and answers itself
   [[nodiscard]] bool admits_address() const;
-  [[nodiscard]] bool answer_preflight(Worker& worker);
-  void redirect(Worker& worker);
+  [[nodiscard]] bool answer_preflight(Station& station);
+  void redirect(Station& station);
   [[nodiscard]] static bool edits(const config::HeaderEdits& edits, std::string_view name);
   static void drop_edited(http::Fields& fields, const config::HeaderEdits& edits);
   void edit_response();
@@ -266,7 +259,7 @@ class Exchange : public core::ListNode<WaitingTag>,
   [[nodiscard]] static size_t without_edited(std::span<http::AddedField> added,
                                              const config::HeaderEdits& of_route);
   [[nodiscard]] std::string_view mapped_location(std::span<char> memory);
-  [[nodiscard]] bool count_hop(Worker& worker);
+  [[nodiscard]] bool count_hop(Station& station);
   [[nodiscard]] std::span<const http::AddedField> added_upstream(
       std::span<http::AddedField> memory) const;
   [[nodiscard]] std::span<const http::AddedField> added_downstream(
@@ -276,16 +269,16 @@ class Exchange : public core::ListNode<WaitingTag>,
   [[nodiscard]] size_t add_cors(std::span<http::AddedField> memory) const;
 
   // exchange_end.cpp: answers of our own, and the end
-  void reply(Worker& worker, const LocalReply& local);
+  void reply(Station& station, const LocalReply& local);
   [[nodiscard]] http::Method answered_method() const;
-  void reply_error(Worker& worker, uint16_t status, Reason reason,
+  void reply_error(Station& station, uint16_t status, Reason reason,
                    http::Persistence persistence = http::Persistence::keep_alive);
-  void after_answer(Worker& worker);
-  void discard(Worker& worker, uint32_t size);
-  void abort(Worker& worker, Reason reason);
-  void finish(Worker& worker, Afterwards afterwards);
-  void end_if_quiet(Worker& worker);
-  void record(Worker& worker);
+  void after_answer(Station& station);
+  void discard(Station& station, uint32_t size);
+  void abort(Station& station, Reason reason);
+  void finish(Station& station, Afterwards afterwards);
+  void end_if_quiet(Station& station);
+  void record(Station& station);
 
   [[nodiscard]] std::span<std::byte> request_area() const { return request_buffer_.receive_area(); }
   [[nodiscard]] std::string_view request_id() const {
@@ -297,8 +290,8 @@ class Exchange : public core::ListNode<WaitingTag>,
   [[nodiscard]] const config::UpstreamTimeouts& patience() const {
     return plan_->config().timeouts;
   }
-  void arm(Worker& worker, core::Duration phase);
-  void note_request_received(Worker& worker);
+  void arm(Station& station, core::Duration phase);
+  void note_request_received(Station& station);
 
   State state_ = State::admitting;
   RequestSide request_side_ = RequestSide::waiting;
@@ -310,8 +303,9 @@ class Exchange : public core::ListNode<WaitingTag>,
   CoreUpstream* place_ = nullptr;         // until the answer is out
   CoreGeneration* generation_ = nullptr;  // until the answer has begun
   UpstreamPlan* plan_ = nullptr;          // as well
-  const CoreEndpoint* tried_ = nullptr;
-  uint64_t balance_key_ = 0;
+  ConnectionRequest wish_;                // for a connection
+  KeyWaiter key_wait_;
+  ClientWaiter client_wait_;
   core::Duration body_patience_{};    // of the plan's timeouts, what is needed after that
   core::Duration tunnel_patience_{};  // as well
   core::Timer timer_;
@@ -387,7 +381,6 @@ class Exchange : public core::ListNode<WaitingTag>,
       body_wait_{};  // time spent waiting for the client's body, and what it brought meanwhile
   uint64_t body_wait_bytes_ = 0;
   core::Instant body_asked_at_{};
-  core::Instant client_wait_since_{};
   core::Instant started_at_{}, head_at_{}, admitted_at_{}, connected_at_{}, sent_at_{},
       response_at_{};
 

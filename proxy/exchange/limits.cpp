@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "proxy/exchange/exchange.h"
-#include "proxy/worker.h"
+#include "proxy/room.h"
 
 namespace sluice::proxy {
 
@@ -14,28 +14,28 @@ constexpr core::Duration soon = std::chrono::seconds{1};
 
 }  // namespace
 
-void Exchange::check_limits(Worker& worker, config::LimitStage stage) {
+void Exchange::check_limits(Station& station, config::LimitStage stage) {
   limit_stage_ = stage;
   limits_.begin_stage();
   const config::Route& of = route();
   for (const uint16_t limit :
        stage == config::LimitStage::before_auth ? of.limits_before : of.limits_after) {
-    if (!claim(worker, limit)) {
-      reply_error(worker, 403, Failure::limit_key_missing);
+    if (!claim(station, limit)) {
+      reply_error(station, 403, Failure::limit_key_missing);
       return;
     }
   }
   if (hold_place_ == limiter::Holding::full && !limits_.is_empty())
-    hold_place_ = worker.take_hold_place(limits_.first_hash());
+    hold_place_ = take_hold_place(station, limits_.first_hash());
   limits_.begin_asking(hold_place_);
-  ask_limits(worker);
+  ask_limits(station);
 }
 
 // Adds what the request claims of this limit; false if its key has a part that the request lacks,
 // and that matters.
-bool Exchange::claim(Worker& worker, uint16_t limit) {
+bool Exchange::claim(Station& station, uint16_t limit) {
   const config::NamedLimit& named = config().limits[limit];
-  const auto key = key_of(worker, named.key, named.id);
+  const auto key = key_of(station, named.key, named.id);
   if (!key) return named.on_missing == config::OnMissing::skip;
   limiter::Claim claim = key->claim;
   claim.limit = named.number;
@@ -43,11 +43,11 @@ bool Exchange::claim(Worker& worker, uint16_t limit) {
   return true;
 }
 
-std::optional<Exchange::Key> Exchange::key_of(Worker& worker,
+std::optional<Exchange::Key> Exchange::key_of(Station& station,
                                               std::span<const config::KeyPart> parts,
                                               uint64_t id) const {
-  limiter::KeyHash key = worker.ownership().key(id);
-  const limiter::Network network = worker.ownership().network_of(client_);
+  limiter::KeyHash key = station.ownership.key(id);
+  const limiter::Network network = station.ownership.network_of(client_);
   bool has_address = false;
   for (const config::KeyPart& part : parts) {
     std::string_view text;
@@ -75,98 +75,98 @@ std::optional<Exchange::Key> Exchange::key_of(Worker& worker,
     if (part.kind == config::KeyPart::Kind::header) key.end_list();
   }
   const limiter::Claim claim = key.claim(0);
-  return Key{claim, has_address ? worker.ownership().owner_of(network)
-                                : worker.ownership().owner_of(claim.hash)};
+  return Key{claim, has_address ? station.ownership.owner_of(network)
+                                : station.ownership.owner_of(claim.hash)};
 }
 
-void Exchange::ask_limits(Worker& worker) {
-  if (visit_owners(worker)) {
-    apply_limits(worker);
+void Exchange::ask_limits(Station& station) {
+  if (visit_owners(station)) {
+    apply_limits(station);
   } else {
     state_ = State::asking_limit;
-    downstream_->watch(worker);
+    downstream_->channel().watch(station);
   }
 }
 
 // Goes from core to core; false while the answer of another one is awaited.
-bool Exchange::visit_owners(Worker& worker) {
+bool Exchange::visit_owners(Station& station) {
   uint32_t owner = 0;
   while (limits_.next(message_.visit, owner)) {
-    if (owner != worker.index()) {
+    if (owner != station.index) {
       message_.kind = static_cast<uint16_t>(MessageKind::limit_request);
       message_is_out_ = true;
-      worker.counters().limit_remote.add();
-      worker.post(owner, message_);
+      station.counters.limit_remote.add();
+      station.post(owner, message_);
       return false;
     }
-    worker.answer(message_.visit);
+    station.answer(message_.visit);
     limits_.absorb(message_.visit);
   }
   return true;
 }
 
-void Exchange::on_limit_answer(Worker& worker) {
+void Exchange::on_limit_answer(Station& station) {
   message_is_out_ = false;
   limits_.absorb(message_.visit);
   if (state_ == State::asking_limit) {
-    ask_limits(worker);
+    ask_limits(station);
   } else {
-    end_if_quiet(worker);  // it ended meanwhile; what was charged stays charged, what was set aside
-                           // is given back
+    end_if_quiet(station);  // it ended meanwhile; what was charged stays charged, what was set
+                            // aside is given back
   }
 }
 
-void Exchange::apply_limits(Worker& worker) {
+void Exchange::apply_limits(Station& station) {
   const limiter::Verdict& verdict = limits_.verdict();
   if (verdict.would_refuse != limiter::no_limit) would_refuse_ = verdict.would_refuse;
   if (verdict.kind == limiter::Decision::Kind::refuse) {
-    refuse_by_limit(worker, verdict);
+    refuse_by_limit(station, verdict);
     return;
   }
   release_at_ = std::max(release_at_, verdict.release_at);
   if (limit_stage_ == config::LimitStage::before_auth) {
     // Looking at the token may take long; only who will be held keeps a place for it.
-    if (release_at_ <= worker.now()) give_up_hold_place(worker);
-    check_token(worker);
+    if (release_at_ <= station.now()) give_up_hold_place(station);
+    check_token(station);
   } else {
-    hold_or_proceed(worker);
+    hold_or_proceed(station);
   }
 }
 
-void Exchange::refuse_by_limit(Worker& worker, const limiter::Verdict& verdict) {
+void Exchange::refuse_by_limit(Station& station, const limiter::Verdict& verdict) {
   const std::vector<config::NamedLimit>& all = config().limits;
   const auto named = std::find_if(all.begin(), all.end(), [&](const config::NamedLimit& limit) {
     return limit.number == verdict.refused_by;
   });
   SLUICE_ASSERT(named != all.end());
-  reply(worker, {.status = 429,
-                 .reason = Reason::limit(verdict.refused_by),
-                 .persistence = persistence_,
-                 .retry_after = std::max(verdict.retry_after, soon),
-                 .limit = &config().limit_rules[static_cast<size_t>(named - all.begin())],
-                 .limit_name = named->name});
+  reply(station, {.status = 429,
+                  .reason = Reason::limit(verdict.refused_by),
+                  .persistence = persistence_,
+                  .retry_after = std::max(verdict.retry_after, soon),
+                  .limit = &config().limit_rules[static_cast<size_t>(named - all.begin())],
+                  .limit_name = named->name});
 }
 
 // All is granted. The longest hold of all limits counts.
-void Exchange::hold_or_proceed(Worker& worker) {
-  if (release_at_ <= worker.now()) {
-    give_up_hold_place(worker);
-    admitted_at_ = worker.now();
-    proceed(worker);
+void Exchange::hold_or_proceed(Station& station) {
+  if (release_at_ <= station.now()) {
+    give_up_hold_place(station);
+    admitted_at_ = station.now();
+    proceed(station);
     return;
   }
   SLUICE_ASSERT(hold_place_ == limiter::Holding::allowed);
   state_ = State::holding;
-  held_share_ = worker.hold(limits_.first_hash());
-  worker.counters().exchanges_held.add();
-  downstream_->watch(worker);
-  worker.wheel().arm(timer_, release_at_);
+  held_share_ = &station.held.join(limits_.first_hash());
+  station.counters.exchanges_held.add();
+  downstream_->channel().watch(station);
+  station.wheel().arm(timer_, release_at_);
 }
 
-void Exchange::give_up_hold_place(Worker& worker) {
-  if (state_ == State::holding) worker.counters().exchanges_held.subtract();
+void Exchange::give_up_hold_place(Station& station) {
+  if (state_ == State::holding) station.counters.exchanges_held.subtract();
   if (hold_place_ == limiter::Holding::allowed)
-    worker.give_hold_place(std::exchange(held_share_, nullptr));
+    give_hold_place(station, std::exchange(held_share_, nullptr));
   hold_place_ = limiter::Holding::full;
 }
 

@@ -4,22 +4,21 @@
 #include "proxy/client_address.h"
 #include "proxy/exchange/exchange.h"
 #include "proxy/proxy_header.h"
-#include "proxy/worker.h"
 
 namespace sluice::proxy {
 
 namespace limits = core::limits;
 
 // Everything that can be sent at once is put together once; a second try sends the same bytes.
-void Exchange::build_first_flight(Worker& worker) {
+void Exchange::build_first_flight(Station& station) {
   std::array<char, core::SocketAddress::address_text_max> address;
   std::array<char, traceparent_bytes> trace;
   const bool begins_trace = config().tracing.begins == config::Tracing::Begins::traces &&
                             request_.fields.find(http::FieldName::traceparent) == nullptr &&
                             !edits(route().request_edits, "traceparent");
   if (begins_trace) {
-    worker.make_traceparent(trace);
-    if (worker.random().below(100) < config().tracing.sampled_percent) trace.back() = '1';
+    station.make_traceparent(trace);
+    if (station.random.below(100) < config().tracing.sampled_percent) trace.back() = '1';
   }
   const bool complete = request_parser_.body_complete();
   http::Writer writer{complete ? request_buffer_.send_area_behind(received_)
@@ -43,7 +42,7 @@ void Exchange::build_first_flight(Worker& worker) {
               : request_.version == http::Version::http_1_1 ? std::string_view{"1.1"}
                                                             : std::string_view{"1.0"},
        .hops_left = hops_left_,
-       .more = added_upstream(worker.added_fields())});
+       .more = added_upstream(station.added_fields)});
 
   up_.is_bulk = true;
   const bool chunked = request_.framing == http::Framing::chunked;
@@ -93,39 +92,38 @@ std::string_view Exchange::request_trailers() {
 }
 
 // What goes out on a new try: the same bytes each time.
-void Exchange::start_flight(Worker& worker) {
+void Exchange::start_flight(Station& station) {
   if (plan_->config().send_proxy == config::SendProxy::none) return;
-  const core::SocketAddress here = worker.kernel()
-                                       .local_address(downstream_->socket())
-                                       .value_or(core::SocketAddress::of_unix_peer());
+  const core::SocketAddress here =
+      downstream_->channel().local_address(station).value_or(core::SocketAddress::of_unix_peer());
   const size_t size = write_proxy_header(proxy_header_, plan_->config().send_proxy, client_, here);
   to_upstream_.add_front({proxy_header_.data(), size});
 }
 
-void Exchange::on_connection(Worker& worker) {
+void Exchange::on_connection(Station& station) {
   state_ = State::relaying;
-  connected_at_ = sent_at_ = worker.now();
+  connected_at_ = sent_at_ = station.now();
   response_scanner_.reset(http::HeadKind::response);
   request_side_ = RequestSide::sending;
-  send_upstream(worker);
+  send_upstream(station);
 }
 
-void Exchange::send_upstream(Worker& worker) {
-  on_upstream_progress(worker);
-  if (const SendProgress progress = upstream_->send(worker, to_upstream_);
+void Exchange::send_upstream(Station& station) {
+  on_upstream_progress(station);
+  if (const SendProgress progress = upstream_->channel().send(station, to_upstream_);
       progress != SendProgress::waiting)
-    on_upstream_sent(worker, progress);
+    on_upstream_sent(station, progress);
 }
 
 // An endpoint that does not read is one that does not answer.
-void Exchange::on_upstream_progress(Worker& worker) {
-  if (!response_begun()) arm(worker, patience().head);
-  if (state_ == State::tunneling) note_tunnel_progress(worker);
+void Exchange::on_upstream_progress(Station& station) {
+  if (!response_begun()) arm(station, patience().head);
+  if (state_ == State::tunneling) note_tunnel_progress(station);
 }
 
-void Exchange::on_upstream_sent(Worker& worker, SendProgress progress) {
+void Exchange::on_upstream_sent(Station& station, SendProgress progress) {
   if (state_ == State::tunneling) {
-    on_relayed_up(worker, progress);
+    on_relayed_up(station, progress);
     return;
   }
   SLUICE_ASSERT(state_ == State::relaying && request_side_ == RequestSide::sending);
@@ -133,51 +131,53 @@ void Exchange::on_upstream_sent(Worker& worker, SendProgress progress) {
     // It may have answered before it closed: the receive that is armed tells.
     request_side_ = RequestSide::cut;
     to_upstream_.clear();
-    if (!response_begun()) arm(worker, patience().head);
+    if (!response_begun()) arm(station, patience().head);
   } else if (request_parser_.body_complete()) {
     request_side_ = RequestSide::done;
-    sent_at_ = worker.now();
+    sent_at_ = station.now();
     if (!response_begun())
-      arm(worker, patience().head);
+      arm(station, patience().head);
     else
       release_generation();
   } else {
-    ask_for_body(worker);
+    ask_for_body(station);
   }
 }
 
-void Exchange::ask_for_body(Worker& worker) {
+void Exchange::ask_for_body(Station& station) {
   // The client waits for this before it sends (RFC 9110 10.1.1): token, limit and endpoint are all
   // well.
   if (request_.expectation == http::Expectation::continue_100) {
     request_.expectation = http::Expectation::none;
     if (body_bytes_ == 0 && response_side_ == ResponseSide::waiting) {
       to_downstream_.add(bytes_of(http::continue_response));
-      send_downstream(worker);
+      send_downstream(station);
       if (state_ != State::relaying) return;
     }
   }
   request_side_ = RequestSide::receiving;
-  body_asked_at_ = worker.now();
-  if (!response_begun()) worker.wheel().disarm(timer_);  // it is the client's turn
+  body_asked_at_ = station.now();
+  if (!response_begun()) station.wheel().disarm(timer_);  // it is the client's turn
   if (may_splice_up()) {
-    downstream_->wait_readable(worker, worker.config().timeouts.body);
+    downstream_->expect_within(station, station.config().timeouts.body);
+    begin_waiting_for_client(station);
+    downstream_->channel().wait_readable(station);
   } else {
-    downstream_->receive(worker, request_area().subspan(head_end_ + http::chunk_line_max),
-                         worker.config().timeouts.body);
+    receive_downstream(station, request_area().subspan(head_end_ + http::chunk_line_max),
+                       station.config().timeouts.body);
   }
 }
 
-void Exchange::receive_request(Worker& worker) {
+void Exchange::receive_request(Station& station) {
   if (state_ == State::tunneling)
-    receive_from_client(worker);
+    receive_from_client(station);
   else
-    ask_for_body(worker);
+    ask_for_body(station);
 }
 
 // A client that was waited for this long, and has sent next to nothing in all that time.
-bool Exchange::is_body_too_slow(Worker& worker, uint64_t bytes) {
-  body_wait_ += worker.now() - body_asked_at_;
+bool Exchange::is_body_too_slow(Station& station, uint64_t bytes) {
+  body_wait_ += station.now() - body_asked_at_;
   body_wait_bytes_ += bytes;
   if (body_wait_ < body_window) return false;
   const bool is_slow = request_.framing == http::Framing::length &&
@@ -188,18 +188,18 @@ bool Exchange::is_body_too_slow(Worker& worker, uint64_t bytes) {
   return is_slow;
 }
 
-void Exchange::on_downstream_bytes(Worker& worker, uint32_t size) {
+void Exchange::on_downstream_bytes(Station& station, uint32_t size) {
   switch (state_) {
-    case State::relaying: relay_request_body(worker, size); break;
-    case State::tunneling: relay_up(worker, size); break;
+    case State::relaying: relay_request_body(station, size); break;
+    case State::tunneling: relay_up(station, size); break;
     case State::replying:
-    case State::discarding: discard(worker, size); break;
+    case State::discarding: discard(station, size); break;
     case State::ending: break;  // the connection lingers next
     default: SLUICE_UNREACHABLE();
   }
 }
 
-void Exchange::relay_request_body(Worker& worker, uint32_t size) {
+void Exchange::relay_request_body(Station& station, uint32_t size) {
   const uint32_t base = head_end_ + static_cast<uint32_t>(http::chunk_line_max);
   char* bytes = reinterpret_cast<char*>(request_area().data()) + base;
   const http::BodyPiece piece = request_parser_.take_body({bytes, size}, bytes);
@@ -209,21 +209,21 @@ void Exchange::relay_request_body(Worker& worker, uint32_t size) {
     rule = http::Rule::body_too_large;
   if (rule != http::Rule::none) {
     if (response_begun()) {
-      abort(worker, rule);
+      abort(station, rule);
     } else {
-      drop_upstream(worker);
-      reply_error(worker, http::status_of(rule), rule, http::Persistence::close);
+      drop_upstream(station);
+      reply_error(station, http::status_of(rule), rule, http::Persistence::close);
     }
     return;
   }
   up_.note_size(size);
-  if (is_body_too_slow(worker, size)) {
-    on_downstream_timeout(worker);
+  if (is_body_too_slow(station, size)) {
+    on_downstream_timeout(station);
     return;
   }
   follow_begin_ = base + static_cast<uint32_t>(piece.consumed);
   received_ = base + size;
-  if (piece.complete) note_request_received(worker);
+  if (piece.complete) note_request_received(station);
   if (request_.framing == http::Framing::chunked) {
     add_chunk(to_upstream_, reinterpret_cast<std::byte*>(bytes), piece.produced, piece.complete,
               piece.complete ? request_trailers() : std::string_view{});
@@ -231,11 +231,11 @@ void Exchange::relay_request_body(Worker& worker, uint32_t size) {
     to_upstream_.add(std::as_bytes(std::span{bytes, piece.produced}));
   }
   if (to_upstream_.empty()) {  // only framing came
-    ask_for_body(worker);
+    ask_for_body(station);
     return;
   }
   request_side_ = RequestSide::sending;
-  send_upstream(worker);
+  send_upstream(station);
 }
 
 }  // namespace sluice::proxy

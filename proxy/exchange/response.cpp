@@ -7,7 +7,6 @@
 #include "http/hygiene.h"
 #include "http/serializer.h"
 #include "proxy/exchange/exchange.h"
-#include "proxy/worker.h"
 
 namespace sluice::proxy {
 
@@ -33,7 +32,7 @@ std::optional<core::Duration> idle_limit_of(const http::Fields& fields) {
 
 }  // namespace
 
-void Exchange::on_upstream_bytes(Worker& worker, core::Buffer buffer, uint32_t size) {
+void Exchange::on_upstream_bytes(Station& station, core::Buffer buffer, uint32_t size) {
   SLUICE_ASSERT(state_ == State::relaying || state_ == State::tunneling);
   if (buffer.is_held()) {
     SLUICE_ASSERT(!response_buffer_.is_held());
@@ -41,38 +40,38 @@ void Exchange::on_upstream_bytes(Worker& worker, core::Buffer buffer, uint32_t s
     response_received_ = 0;
   }
   if (state_ == State::tunneling) {
-    relay_down(worker, size);
+    relay_down(station, size);
     return;
   }
   if (response_begun()) {
-    relay_response_body(worker, size);
+    relay_response_body(station, size);
     return;
   }
   response_received_ += size;
   response_side_ = ResponseSide::head;
-  read_response_head(worker);
+  read_response_head(station);
 }
 
-void Exchange::read_response_head(Worker& worker) {
+void Exchange::read_response_head(Station& station) {
   using Scan = http::HeadScanner::Outcome::State;
   const auto area = response_buffer_.receive_area();
   char* bytes = reinterpret_cast<char*>(area.data());
   const auto outcome = response_scanner_.scan({bytes, response_received_});
   if (outcome.state == Scan::incomplete) {
-    upstream_->receive(worker, area.subspan(response_received_));
+    upstream_->channel().receive(station, area.subspan(response_received_));
     return;
   }
   const bool parsed = outcome.state == Scan::complete &&
                       response_parser_.parse_response({bytes, outcome.end}, request_.method,
                                                       response_) == http::Rule::none;
   if (!parsed || (response_.status == 101 && !is_agreement())) {
-    fail_as_malformed(worker);
+    fail_as_malformed(station);
   } else if (response_.status == 101) {
-    start_tunnel(worker, outcome.end);
+    start_tunnel(station, outcome.end);
   } else if (response_.status < 200) {
-    on_informational(worker, outcome.end);
+    on_informational(station, outcome.end);
   } else {
-    start_response(worker, outcome.end);
+    start_response(station, outcome.end);
   }
 }
 
@@ -83,20 +82,20 @@ bool Exchange::lacks_date() const {
 }
 
 // What there was since the last time.
-void Exchange::note_repairs(Worker& worker) {
+void Exchange::note_repairs(Station& station) {
   const uint32_t repairs = response_parser_.repairs();
-  if (repairs > repairs_noted_) worker.counters().endpoint_repairs.add(repairs - repairs_noted_);
+  if (repairs > repairs_noted_) station.counters.endpoint_repairs.add(repairs - repairs_noted_);
   repairs_noted_ = repairs;
 }
 
-void Exchange::fail_as_malformed(Worker& worker) {
-  judge_endpoint(worker, Outcome::failure);
-  fail_try(worker, 502, Failure::upstream_malformed, TryAgain::never);
+void Exchange::fail_as_malformed(Station& station) {
+  judge_endpoint(station, Outcome::failure);
+  fail_try(station, 502, Failure::upstream_malformed, TryAgain::never);
 }
 
-void Exchange::on_informational(Worker& worker, uint32_t end) {
+void Exchange::on_informational(Station& station, uint32_t end) {
   if (++informational_ > limits::informational_responses_max) {
-    fail_as_malformed(worker);
+    fail_as_malformed(station);
     return;
   }
   // 100 is ours to send and has been sent; HTTP/1.0 knows no 1xx (RFC 9110 15.2).
@@ -111,10 +110,10 @@ void Exchange::on_informational(Worker& worker, uint32_t end) {
   std::memmove(bytes, bytes + end, response_received_);
   response_scanner_.reset(http::HeadKind::response);
   response_side_ = ResponseSide::informational;
-  send_downstream(worker);
+  send_downstream(station);
 }
 
-void Exchange::start_response(Worker& worker, uint32_t head_end) {
+void Exchange::start_response(Station& station, uint32_t head_end) {
   std::byte* payload = response_buffer_.receive_area().data() + head_end;
   const size_t available = response_received_ - head_end;
   if (response_.framing == http::Framing::chunked && request_.version == http::Version::http_1_1 &&
@@ -124,11 +123,11 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
   const http::BodyPiece piece = response_parser_.take_body(
       {reinterpret_cast<char*>(payload), available}, reinterpret_cast<char*>(payload));
   if (piece.rule != http::Rule::none) {
-    fail_as_malformed(worker);
+    fail_as_malformed(station);
     return;
   }
-  judge_endpoint(worker, response_.status >= 500 ? Outcome::failure : Outcome::success);
-  response_at_ = worker.now();
+  judge_endpoint(station, response_.status >= 500 ? Outcome::failure : Outcome::success);
+  response_at_ = station.now();
   deadline_ = core::Instant::max();
   plan_->upstream().duration.record(response_at_ - sent_at_);
   response_status_ = response_.status;
@@ -145,11 +144,11 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
     response_framing_ = request_.version == http::Version::http_1_1 ? http::Framing::chunked
                                                                     : http::Framing::until_close;
   }
-  if (response_framing_ == http::Framing::until_close || worker.is_draining())
+  if (response_framing_ == http::Framing::until_close || station.is_draining())
     persistence_ = http::Persistence::close;
   http::drop_response_fields(response_, response_framing_);
   edit_response();
-  note_repairs(worker);
+  note_repairs(station);
   std::array<char, limits::target_bytes_max + config::rewrite_bytes_max> place;
   const std::string_view location = mapped_location(place);
   http::Writer writer{piece.complete ? response_buffer_.send_area_behind(response_received_)
@@ -159,8 +158,8 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
                              .persistence = persistence_,
                              .client_version = request_.version,
                              .request_id = request_id(),
-                             .date = lacks_date() ? worker.http_date() : std::string_view{},
-                             .more = added_downstream(worker.added_fields(), location)});
+                             .date = lacks_date() ? station.http_date() : std::string_view{},
+                             .more = added_downstream(station.added_fields, location)});
   if (request_side_ == RequestSide::done) release_generation();
 
   down_.is_bulk = true;
@@ -177,7 +176,7 @@ void Exchange::start_response(Worker& worker, uint32_t head_end) {
     for (; !body.empty(); body.advance(body.front().size())) to_downstream_.add(body.front());
   }
   response_side_ = ResponseSide::sending;
-  send_downstream(worker);
+  send_downstream(station);
 }
 
 // Framed for the client, in place: the bytes before the payload are the head's, which has been
@@ -191,12 +190,12 @@ void Exchange::add_response_payload(Outbox& outbox, std::byte* payload, size_t s
   }
 }
 
-void Exchange::relay_response_body(Worker& worker, uint32_t size) {
+void Exchange::relay_response_body(Station& station, uint32_t size) {
   std::byte* payload = response_buffer_.receive_area().data();
   const http::BodyPiece piece = response_parser_.take_body({reinterpret_cast<char*>(payload), size},
                                                            reinterpret_cast<char*>(payload));
   if (piece.rule != http::Rule::none) {
-    abort(worker, Failure::upstream_malformed);
+    abort(station, Failure::upstream_malformed);
     return;
   }
   down_.note_size(size);
@@ -204,56 +203,58 @@ void Exchange::relay_response_body(Worker& worker, uint32_t size) {
   add_response_payload(to_downstream_, payload, piece.produced, piece.complete);
   if (to_downstream_.empty()) {
     if (piece.complete) {
-      finish_response(worker);
+      finish_response(station);
     } else {
-      receive_response(worker);
+      receive_response(station);
     }
     return;
   }
   response_side_ = ResponseSide::sending;
-  send_downstream(worker);
+  send_downstream(station);
 }
 
-void Exchange::receive_response(Worker& worker) {
+void Exchange::receive_response(Station& station) {
   response_side_ = ResponseSide::receiving;
   if (state_ == State::tunneling) {
-    note_tunnel_progress(worker);
+    note_tunnel_progress(station);
   } else if (body_patience_ > core::Duration{0}) {
-    arm(worker, body_patience_);
+    arm(station, body_patience_);
   }
   if (may_splice_down()) {
-    upstream_->wait_readable(worker);
+    upstream_->channel().wait_readable(station);
   } else {
-    upstream_->receive(worker, response_buffer_.receive_area());
+    upstream_->channel().receive(station, response_buffer_.receive_area());
   }
 }
 
-void Exchange::send_downstream(Worker& worker) {
+void Exchange::send_downstream(Station& station) {
   if (response_begun() && state_ != State::tunneling)
-    worker.wheel().disarm(timer_);  // it is the client's turn
-  switch (downstream_->send(worker, to_downstream_)) {
-    case SendProgress::done: on_downstream_sent(worker); break;
-    case SendProgress::waiting: break;
-    case SendProgress::broken: on_downstream_closed(worker); break;
+    station.wheel().disarm(timer_);  // it is the client's turn
+  // One that is under way goes on with what was added.
+  if (downstream_->channel().has_send_in_flight()) return;
+  switch (downstream_->send(station, to_downstream_)) {
+    case SendProgress::done: on_downstream_sent(station); break;
+    case SendProgress::waiting: begin_waiting_for_client(station); break;
+    case SendProgress::broken: on_downstream_closed(station); break;
   }
 }
 
-void Exchange::on_downstream_sent(Worker& worker) {
+void Exchange::on_downstream_sent(Station& station) {
   switch (state_) {
-    case State::replying: after_answer(worker); break;
-    case State::tunneling: receive_response(worker); break;
+    case State::replying: after_answer(station); break;
+    case State::tunneling: receive_response(station); break;
     case State::relaying:
       switch (response_side_) {
         case ResponseSide::sending:
           if (response_parser_.body_complete()) {
-            finish_response(worker);
+            finish_response(station);
           } else {
-            receive_response(worker);
+            receive_response(station);
           }
           break;
         case ResponseSide::informational:
           response_side_ = ResponseSide::head;
-          read_response_head(worker);
+          read_response_head(station);
           break;
         // Our own 100 (Continue) has left.
         case ResponseSide::waiting:
@@ -266,57 +267,58 @@ void Exchange::on_downstream_sent(Worker& worker) {
   }
 }
 
-void Exchange::on_upstream_closed(Worker& worker, core::Error error) {
+void Exchange::on_upstream_closed(Station& station, core::Error error) {
   if (state_ == State::tunneling) {
     if (error == core::Error::none) {
-      on_endpoint_end(worker);
+      on_endpoint_end(station);
     } else {
-      abort(worker, Failure::upstream_closed);
+      abort(station, Failure::upstream_closed);
     }
     return;
   }
   SLUICE_ASSERT(state_ == State::relaying);
   if (response_begun()) {
     if (response_parser_.ends_at_close() && error == core::Error::none) {
-      end_response_at_close(worker);
+      end_response_at_close(station);
     } else {
       // An incomplete message is never made to look complete.
-      abort(worker, Failure::upstream_closed);
+      abort(station, Failure::upstream_closed);
     }
   } else if (response_side_ == ResponseSide::waiting) {
-    on_upstream_silent(worker);
+    on_upstream_silent(station);
   } else {
-    judge_endpoint(worker, Outcome::failure);
-    fail_try(worker, 502, Failure::upstream_closed, TryAgain::never);
+    judge_endpoint(station, Outcome::failure);
+    fail_try(station, 502, Failure::upstream_closed, TryAgain::never);
   }
 }
 
-void Exchange::end_response_at_close(Worker& worker) {
+void Exchange::end_response_at_close(Station& station) {
   response_parser_.end_at_close();
   upstream_reusable_ = false;
   add_response_payload(to_downstream_, response_buffer_.receive_area().data(), 0, true);
   if (to_downstream_.empty()) {
-    finish_response(worker);
+    finish_response(station);
     return;
   }
   response_side_ = ResponseSide::sending;
-  send_downstream(worker);
+  send_downstream(station);
 }
 
 // All of the answer is with the client. The request may not be: an early answer ends it.
-void Exchange::finish_response(Worker& worker) {
-  note_repairs(worker);
+void Exchange::finish_response(Station& station) {
+  note_repairs(station);
   response_side_ = ResponseSide::done;
-  worker.wheel().disarm(timer_);
+  station.wheel().disarm(timer_);
   give_up_place();
-  if (upstream_reusable_ && request_side_ == RequestSide::done && !upstream_->has_unread_bytes()) {
+  if (upstream_reusable_ && request_side_ == RequestSide::done &&
+      !upstream_->channel().has_unread_bytes()) {
     UpstreamConnection& connection = *upstream_;
     detach();
-    connection.endpoint().upstream().release(worker, connection);
+    connection.endpoint().upstream().release(station, connection);
   } else {
-    drop_upstream(worker);
+    drop_upstream(station);
   }
-  after_answer(worker);
+  after_answer(station);
 }
 
 }  // namespace sluice::proxy

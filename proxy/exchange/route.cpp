@@ -3,7 +3,6 @@
 
 #include "proxy/exchange/exchange.h"
 #include "proxy/exchange/joined.h"
-#include "proxy/worker.h"
 
 namespace sluice::proxy {
 
@@ -101,7 +100,7 @@ bool Exchange::admits_address() const {
 
 // A preflight asks about another method than its own, without a token; it costs no limit anything.
 // True if it was one.
-bool Exchange::answer_preflight(Worker& worker) {
+bool Exchange::answer_preflight(Station& station) {
   if (request_.method != http::Method::options) return false;
   const std::string_view method = value_of(request_.fields, asked_method_field);
   const std::string_view origin = value_of(request_.fields, origin_field);
@@ -113,9 +112,9 @@ bool Exchange::answer_preflight(Worker& worker) {
   route_ = found.route;
   route_label_ = route().label;
   if (!route().addresses.empty() && !admits_address()) {
-    reply_error(worker, 403, Failure::address_denied);
+    reply_error(station, 403, Failure::address_denied);
   } else {
-    reply(worker,
+    reply(station,
           {.status = 204, .persistence = persistence_, .preflight = allows(*route().cors, origin)});
   }
   return true;
@@ -158,7 +157,7 @@ std::span<const http::AddedField> Exchange::added_to_reply(std::span<http::Added
 // --- answers ---------------------------------------------------------------------------------
 
 // The query is passed on unless the destination has one of its own.
-void Exchange::redirect(Worker& worker) {
+void Exchange::redirect(Station& station) {
   const config::Redirect& to = route().redirect;
   std::array<char, core::limits::target_bytes_max + config::rewrite_bytes_max> memory;
   http::Writer location{std::as_writable_bytes(std::span{memory})};
@@ -168,9 +167,9 @@ void Exchange::redirect(Worker& worker) {
   }
   if (!request_.query.empty() && to.to.find('?') == std::string::npos)
     location.put("?").put(request_.query);
-  reply(worker, {.status = to.status,
-                 .persistence = persistence_,
-                 .location = {memory.data(), location.size()}});
+  reply(station, {.status = to.status,
+                  .persistence = persistence_,
+                  .location = {memory.data(), location.size()}});
 }
 
 // --- on the way ------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 // way is asked anew at each wake-up: it must have brought much the last time, and a pipe must be
 // free; else it is copied, as all that is small.
 #include "proxy/exchange/exchange.h"
-#include "proxy/worker.h"
 
 namespace sluice::proxy {
 
@@ -10,163 +9,170 @@ namespace limits = core::limits;
 
 namespace {
 
-void give_back(Worker& worker, Splice& splice) {
-  if (splice.pipe.is_open()) worker.pipes().give_back(splice.pipe);
+void give_back(Station& station, Splice& splice) {
+  if (splice.pipe.is_open()) station.pipes.give_back(splice.pipe);
 }
 
-void discard_pipe(Worker& worker, Splice& splice) {
-  if (splice.pipe.is_open()) worker.pipes().discard(splice.pipe);
+void discard_pipe(Station& station, Splice& splice) {
+  if (splice.pipe.is_open()) station.pipes.discard(splice.pipe);
   splice.in_pipe = 0;
 }
 
-bool take_pipe(Worker& worker, Splice& splice) {
-  if (!splice.pipe.is_open()) splice.pipe = worker.pipes().take();
+bool take_pipe(Station& station, Splice& splice) {
+  if (!splice.pipe.is_open()) splice.pipe = station.pipes.take();
   return splice.pipe.is_open();
 }
 
 }  // namespace
 
+bool Exchange::can_splice() const {
+  return downstream_->channel().can_splice() && upstream_->channel().can_splice();
+}
+
 bool Exchange::may_splice_up() const {
-  if (!up_.is_bulk) return false;
+  if (!up_.is_bulk || !can_splice()) return false;
   return state_ == State::tunneling || (request_.framing == http::Framing::length &&
                                         request_parser_.remaining() >= limits::splice_bytes_min);
 }
 
 bool Exchange::may_splice_down() const {
-  if (!down_.is_bulk) return false;
+  if (!down_.is_bulk || !can_splice()) return false;
   const bool is_as_it_comes =
       response_.framing == http::Framing::length && response_framing_ == http::Framing::length;
   return state_ == State::tunneling ||
          (is_as_it_comes && response_parser_.remaining() >= limits::splice_bytes_min);
 }
 
-void Exchange::discard_pipes(Worker& worker) {
-  discard_pipe(worker, up_);
-  discard_pipe(worker, down_);
+void Exchange::discard_pipes(Station& station) {
+  discard_pipe(station, up_);
+  discard_pipe(station, down_);
 }
 
 // --- up --------------------------------------------------------------------------------------
 
 // Also left over from an exchange before, or from what has been decided otherwise meanwhile.
-void Exchange::on_downstream_readable(Worker& worker) {
+void Exchange::on_downstream_readable(Station& station) {
   const bool expected = (state_ == State::relaying || state_ == State::tunneling) &&
                         request_side_ == RequestSide::receiving;
-  if (expected && !downstream_->is_receiving()) splice_up(worker);
+  if (expected && !downstream_->channel().is_receiving()) splice_up(station);
 }
 
-void Exchange::on_upstream_writable(Worker& worker) {
-  if (request_side_ == RequestSide::sending && up_.in_pipe > 0) splice_up(worker);
+void Exchange::on_upstream_writable(Station& station) {
+  if (request_side_ == RequestSide::sending && up_.in_pipe > 0) splice_up(station);
 }
 
-void Exchange::splice_up(Worker& worker) {
-  if (!take_pipe(worker, up_)) {
+void Exchange::splice_up(Station& station) {
+  if (!take_pipe(station, up_)) {
     up_.is_bulk = false;
-    receive_request(worker);
+    receive_request(station);
     return;
   }
   const bool tunnels = state_ == State::tunneling;
   const bool was_waiting = request_side_ == RequestSide::receiving;
   uint64_t remaining = tunnels ? UINT64_MAX : request_parser_.remaining();
   const uint64_t before = remaining;
-  const Spliced spliced = splice_on(worker, up_, *downstream_, *upstream_, remaining);
+  const Spliced spliced =
+      splice_on(station, up_, downstream_->channel(), upstream_->channel(), remaining);
   const uint64_t taken = before - remaining;
   up_.note_size(spliced.moved);
-  worker.counters().spliced_bytes.add(spliced.moved);
+  station.counters.spliced_bytes.add(spliced.moved);
   body_bytes_ += taken;
   if (!tunnels && taken > 0) {
     request_parser_.note_taken(taken);
-    if (request_parser_.body_complete()) note_request_received(worker);
+    if (request_parser_.body_complete()) note_request_received(station);
   }
-  if (!tunnels && was_waiting && is_body_too_slow(worker, taken)) {
-    discard_pipe(worker, up_);
-    on_downstream_timeout(worker);
+  if (!tunnels && was_waiting && is_body_too_slow(station, taken)) {
+    discard_pipe(station, up_);
+    on_downstream_timeout(station);
     return;
   }
   request_side_ = RequestSide::sending;
   using Next = Spliced::Next;
   switch (spliced.next) {
     case Next::writable:
-      on_upstream_progress(worker);
-      upstream_->wait_writable(worker);
+      on_upstream_progress(station);
+      upstream_->channel().wait_writable(station);
       break;
     case Next::readable:
-      give_back(worker, up_);
-      receive_request(worker);
+      give_back(station, up_);
+      receive_request(station);
       break;
     case Next::done:
-      give_back(worker, up_);
-      on_upstream_sent(worker, SendProgress::done);
+      give_back(station, up_);
+      on_upstream_sent(station, SendProgress::done);
       break;
     case Next::ended:
-      give_back(worker, up_);
-      on_downstream_end(worker);
+      give_back(station, up_);
+      on_downstream_end(station);
       break;
     case Next::source_broken:
-      give_back(worker, up_);
-      on_downstream_closed(worker);
+      give_back(station, up_);
+      on_downstream_closed(station);
       break;
     case Next::sink_broken:
-      discard_pipe(worker, up_);
-      on_upstream_sent(worker, SendProgress::broken);
+      discard_pipe(station, up_);
+      on_upstream_sent(station, SendProgress::broken);
       break;
   }
 }
 
 // --- down ------------------------------------------------------------------------------------
 
-void Exchange::on_upstream_readable(Worker& worker) {
+void Exchange::on_upstream_readable(Station& station) {
   const bool expected =
       (state_ == State::relaying && response_begun()) || state_ == State::tunneling;
-  if (expected && response_side_ == ResponseSide::receiving) splice_down(worker);
+  if (expected && response_side_ == ResponseSide::receiving) splice_down(station);
 }
 
-void Exchange::on_downstream_writable(Worker& worker) {
-  if (response_side_ == ResponseSide::sending && down_.in_pipe > 0) splice_down(worker);
+void Exchange::on_downstream_writable(Station& station) {
+  if (response_side_ == ResponseSide::sending && down_.in_pipe > 0) splice_down(station);
 }
 
-void Exchange::splice_down(Worker& worker) {
-  if (!take_pipe(worker, down_)) {
+void Exchange::splice_down(Station& station) {
+  if (!take_pipe(station, down_)) {
     down_.is_bulk = false;
-    receive_response(worker);
+    receive_response(station);
     return;
   }
   const bool tunnels = state_ == State::tunneling;
   uint64_t remaining = tunnels ? UINT64_MAX : response_parser_.remaining();
   const uint64_t before = remaining;
-  const Spliced spliced = splice_on(worker, down_, *upstream_, *downstream_, remaining);
+  const Spliced spliced =
+      splice_on(station, down_, upstream_->channel(), downstream_->channel(), remaining);
   down_.note_size(spliced.moved);
-  worker.counters().spliced_bytes.add(spliced.moved);
+  station.counters.spliced_bytes.add(spliced.moved);
   if (!tunnels) response_parser_.note_taken(before - remaining);
   response_side_ = ResponseSide::sending;
   using Next = Spliced::Next;
   switch (spliced.next) {
     case Next::writable:
       if (tunnels)
-        note_tunnel_progress(worker);
+        note_tunnel_progress(station);
       else
-        worker.wheel().disarm(timer_);  // it is the client's turn
-      downstream_->wait_writable(worker);
+        station.wheel().disarm(timer_);  // it is the client's turn
+      begin_waiting_for_client(station);
+      downstream_->wait_writable(station);
       break;
     case Next::readable:
-      give_back(worker, down_);
-      receive_response(worker);
+      give_back(station, down_);
+      receive_response(station);
       break;
     case Next::done:
-      give_back(worker, down_);
-      upstream_->look_for_unread_bytes(worker);
-      finish_response(worker);
+      give_back(station, down_);
+      upstream_->channel().look_for_unread_bytes(station);
+      finish_response(station);
       break;
     case Next::ended:
-      give_back(worker, down_);
-      on_upstream_closed(worker, core::Error::none);
+      give_back(station, down_);
+      on_upstream_closed(station, core::Error::none);
       break;
     case Next::source_broken:
-      give_back(worker, down_);
-      on_upstream_closed(worker, core::Error::reset);
+      give_back(station, down_);
+      on_upstream_closed(station, core::Error::reset);
       break;
     case Next::sink_broken:
-      discard_pipe(worker, down_);
-      on_downstream_closed(worker);
+      discard_pipe(station, down_);
+      on_downstream_closed(station);
       break;
   }
 }

@@ -3,7 +3,6 @@
 
 #include "http/hygiene.h"
 #include "proxy/exchange/exchange.h"
-#include "proxy/worker.h"
 
 namespace sluice::proxy {
 
@@ -32,48 +31,61 @@ bool Exchange::may_be_replayed() const {
   return http::is_idempotent(request_.method) && !first_flight_.empty();
 }
 
-void Exchange::arm(Worker& worker, core::Duration phase) {
-  phase_deadline_ = worker.now() + phase;
-  worker.wheel().arm(timer_, std::min(phase_deadline_, deadline_));
+void Exchange::arm(Station& station, core::Duration phase) {
+  phase_deadline_ = station.now() + phase;
+  station.wheel().arm(timer_, std::min(phase_deadline_, deadline_));
 }
 
-void Exchange::go_upstream(Worker& worker) {
-  choose_upstream(worker);
-  if (!protocol_.empty() && !has_room_for_tunnel(worker)) {
-    refuse_tunnel(worker);
+void Exchange::go_upstream(Station& station) {
+  choose_upstream(station);
+  if (!protocol_.empty() && !has_room_for_tunnel(station)) {
+    refuse_tunnel(station);
     return;
   }
-  if (!plan_->upstream().take_place(worker, plan_->room(), *this)) {
-    refuse_upstream(worker, CoreUpstream::Acquired::busy);
+  if (!take_place(station)) {
+    refuse_upstream(station, CoreUpstream::Acquired::busy);
     return;
   }
-  place_ = &plan_->upstream();
-  plan_->upstream().note_request(worker);
-  if (received_at_ != core::Instant{}) note_request_received(worker);
+  plan_->upstream().note_request(station);
+  if (received_at_ != core::Instant{}) note_request_received(station);
   const http::RequestHygiene hygiene{
       .underscores = route().underscores, .forwarded = route().forwarded, .trust = trust_};
   if (const uint32_t dropped = http::drop_request_fields(request_, hygiene); dropped > 0)
-    note_underscored(worker, dropped);
+    note_underscored(station, dropped);
   drop_identity();
   drop_edited(request_.fields, route().request_edits);
-  build_first_flight(worker);
-  start_flight(worker);
-  acquire_connection(worker, Freshness::pooled_will_do);
+  build_first_flight(station);
+  start_flight(station);
+  acquire_connection(station, Freshness::pooled_will_do);
 }
 
-void Exchange::note_underscored(Worker& worker, uint32_t count) {
-  worker.counters().fields_underscored.add(count);
+// One that only waits for its client makes room.
+bool Exchange::take_place(Station& station) {
+  CoreUpstream& upstream = plan_->upstream();
+  if (!upstream.take_place(plan_->room(), share_)) {
+    shed_stalled(station, upstream.stalled(), *this);
+    if (!upstream.take_place(plan_->room(), share_)) {
+      upstream.refused_share.add();
+      return false;
+    }
+  }
+  place_ = &upstream;
+  return true;
+}
+
+void Exchange::note_underscored(Station& station, uint32_t count) {
+  station.counters.fields_underscored.add(count);
   const http::Field* field = http::find_underscored(request_.fields);
-  worker.note_dropped_field(request_.fields.name(*field));
+  station.dropped_field.note(request_.fields.name(*field), station.now());
 }
 
 // By weight: by chance, or by a key, so that the same caller meets the same upstream.
-void Exchange::choose_upstream(Worker& worker) {
+void Exchange::choose_upstream(Station& station) {
   const config::TrafficSplit& to = route().to;
   uint16_t chosen = to.parts.front().upstream;
   if (to.parts.size() > 1) {
-    const auto key = to.sticky.empty() ? std::nullopt : key_of(worker, to.sticky, sticky_id);
-    const uint64_t drawn = key ? key->claim.hash : worker.random().next();
+    const auto key = to.sticky.empty() ? std::nullopt : key_of(station, to.sticky, sticky_id);
+    const uint64_t drawn = key ? key->claim.hash : station.random.next();
     auto place = static_cast<uint64_t>((static_cast<unsigned __int128>(drawn) * to.weights) >> 64);
     for (const config::TrafficSplit::Part& part : to.parts) {
       chosen = part.upstream;
@@ -85,19 +97,30 @@ void Exchange::choose_upstream(Worker& worker) {
   body_patience_ = patience().body;
   tunnel_patience_ = patience().tunnel;
   if (plan_->config().balance != config::Balance::hash) return;
-  const auto key = key_of(worker, plan_->config().hash_key, balance_id);
-  balance_key_ = key ? key->claim.hash : worker.random().next();
+  const auto key = key_of(station, plan_->config().hash_key, balance_id);
+  wish_.balance_key = key ? key->claim.hash : station.random.next();
 }
 
-void Exchange::acquire_connection(Worker& worker, Freshness freshness) {
+void Exchange::acquire_connection(Station& station, Freshness freshness) {
   using Acquired = CoreUpstream::Acquired;
-  downstream_->watch(worker);
-  const Acquired outcome = plan_->upstream().acquire(worker, *plan_, *this, freshness);
+  downstream_->channel().watch(station);
+  UpstreamConnection* connection = nullptr;
+  wish_.room = &plan_->room();
+  wish_.may_be_replayed = may_be_replayed();
+  Acquired outcome = plan_->upstream().acquire(station, *plan_, wish_, freshness, connection);
+  if (outcome == Acquired::no_room) {
+    shed_stalled(station, plan_->upstream().stalled(), *this);
+    outcome = plan_->upstream().enqueue(station, plan_->config(), wish_);
+  }
   switch (outcome) {
-    case Acquired::assigned: on_connection(worker); break;
+    case Acquired::assigned:
+      attach(*connection);
+      on_connection(station);
+      break;
     case Acquired::connecting:
+      attach(*connection);
       state_ = State::connecting;
-      arm(worker, patience().connect);
+      arm(station, patience().connect);
       break;
     case Acquired::queued: {
       state_ = State::waiting_connection;
@@ -105,19 +128,20 @@ void Exchange::acquire_connection(Worker& worker, Freshness freshness) {
       const core::Duration longest = plan_->config().queue_wait > core::Duration{0}
                                          ? plan_->config().queue_wait
                                          : patience().deadline;
-      if (longest > core::Duration{0}) arm(worker, longest);
+      if (longest > core::Duration{0}) arm(station, longest);
       break;
     }
+    case Acquired::no_room:
     case Acquired::busy:
     case Acquired::failed:
     case Acquired::none_healthy:
-    case Acquired::circuit_open: refuse_upstream(worker, outcome); break;
+    case Acquired::circuit_open: refuse_upstream(station, outcome); break;
   }
 }
 
 void Exchange::attach(UpstreamConnection& connection) {
   upstream_ = &connection;
-  tried_ = &connection.endpoint();
+  wish_.tried = &connection.endpoint();
   endpoint_label_ = connection.endpoint().label();
   if (share_ != nullptr) ++share_->upstream;
 }
@@ -134,76 +158,76 @@ void Exchange::give_up_place() {
   std::exchange(place_, nullptr)->give_place_back();
 }
 
-void Exchange::note_answered(Worker& worker) {
-  if (!std::exchange(is_answered_, true)) worker.end_unanswered();
+void Exchange::note_answered(Station& station) {
+  if (!std::exchange(is_answered_, true)) --station.unanswered;
 }
 
-void Exchange::refuse_upstream(Worker& worker, CoreUpstream::Acquired outcome) {
+void Exchange::refuse_upstream(Station& station, CoreUpstream::Acquired outcome) {
   using Acquired = CoreUpstream::Acquired;
   if (outcome == Acquired::none_healthy &&
       failed_reason_ != Reason{}) {  // nobody is left to try; what went wrong before says more
-    reply_error(worker, failed_status_, failed_reason_, persistence_);
+    reply_error(station, failed_status_, failed_reason_, persistence_);
     return;
   }
   Reason reason = Failure::upstream_busy;
   core::Duration wait = soon;
   if (outcome == Acquired::failed) {
     reason = local_lack(plan_->upstream().lack()).value_or(Failure::local_descriptors);
-    worker.counters().local_lacks.add();
+    station.counters.local_lacks.add();
   }
   if (outcome == Acquired::none_healthy) reason = Failure::upstream_none_healthy;
   if (outcome == Acquired::circuit_open) {
     reason = Failure::upstream_circuit_open;
-    wait = std::max(wait, plan_->upstream().circuit().until_half_open(worker.now()));
+    wait = std::max(wait, plan_->upstream().circuit().until_half_open(station.now()));
   }
-  reply(worker,
+  reply(station,
         {.status = 503, .reason = reason, .persistence = persistence_, .retry_after = wait});
 }
 
-void Exchange::on_pool_ready(Worker& worker) {
-  worker.wheel().disarm(timer_);
-  acquire_connection(worker, retries_ > 0 ? Freshness::fresh : Freshness::pooled_will_do);
+void Exchange::on_pool_ready(Station& station) {
+  station.wheel().disarm(timer_);
+  acquire_connection(station, retries_ > 0 ? Freshness::fresh : Freshness::pooled_will_do);
 }
 
 // --- what went wrong -------------------------------------------------------------------------
 
-void Exchange::judge_endpoint(Worker& worker, Outcome outcome) {
+void Exchange::judge_endpoint(Station& station, Outcome outcome) {
   if (plan_ != nullptr && upstream_ != nullptr)
-    plan_->note(upstream_->endpoint(), outcome, worker.now());
+    plan_->note(upstream_->endpoint(), outcome, station.now());
 }
 
-void Exchange::on_connect_failed(Worker& worker, core::Error error) {
+void Exchange::on_connect_failed(Station& station, core::Error error) {
   SLUICE_ASSERT(state_ == State::connecting);
   if (const auto lack = local_lack(error)) {
-    worker.counters().local_lacks.add();
-    drop_upstream(worker);
-    reply(worker,
+    station.counters.local_lacks.add();
+    drop_upstream(station);
+    reply(station,
           {.status = 503, .reason = *lack, .persistence = persistence_, .retry_after = soon});
     return;
   }
-  judge_endpoint(worker, Outcome::failure);
+  judge_endpoint(station, Outcome::failure);
   const bool timed_out = error == core::Error::timed_out;
-  fail_try(worker, timed_out ? 504 : 502,
+  fail_try(station, timed_out ? 504 : 502,
            timed_out ? Failure::upstream_connect_timeout : Failure::upstream_refused,
            TryAgain::if_allowed);
 }
 
 // The endpoint closed without a word. Nothing was written, or it does no harm to write it again.
-void Exchange::on_upstream_silent(Worker& worker) {
+void Exchange::on_upstream_silent(Station& station) {
   const bool nothing_written = upstream_->has_sent_nothing() && !first_flight_.empty();
   const bool was_pooled = upstream_->is_reused();
   if (was_pooled) {
-    worker.counters().upstream_stale.add();
-    if (!may_be_replayed() && !nothing_written) worker.counters().upstream_stale_lost.add();
+    station.counters.upstream_stale.add();
+    if (!may_be_replayed() && !nothing_written) station.counters.upstream_stale_lost.add();
   } else {
-    judge_endpoint(worker, Outcome::failure);
+    judge_endpoint(station, Outcome::failure);
   }
-  fail_try(worker, 502, Failure::upstream_closed,
+  fail_try(station, 502, Failure::upstream_closed,
            may_be_replayed() || nothing_written ? TryAgain::if_allowed : TryAgain::never);
 }
 
 // This try is over.
-void Exchange::fail_try(Worker& worker, uint16_t status, Reason reason, TryAgain again) {
+void Exchange::fail_try(Station& station, uint16_t status, Reason reason, TryAgain again) {
   failed_status_ = status;
   failed_reason_ = reason;
   // Meeting a pooled connection that had just been closed is nobody's failure, and not for the
@@ -214,39 +238,39 @@ void Exchange::fail_try(Worker& worker, uint16_t status, Reason reason, TryAgain
   const bool is_refusal = was_unwritten && state_ == State::connecting && !was_stale;
   const bool has_others = is_refusal && refusals_ + size_t{1} < plan_->endpoints();
   const bool may_try = has_others || plan_->tries_left(retries_ - refusals_);
-  if (again == TryAgain::if_allowed && may_try && worker.now() < deadline_) {
-    if (was_stale || was_unwritten || plan_->upstream().may_retry(worker, plan_->config())) {
+  if (again == TryAgain::if_allowed && may_try && station.now() < deadline_) {
+    if (was_stale || was_unwritten || plan_->upstream().may_retry(station, plan_->config())) {
       if (has_others) ++refusals_;
       ++retries_;
-      worker.counters().retries.add();
-      if (was_stale) tried_ = nullptr;  // a fresh connection to it may do
+      station.counters.retries.add();
+      if (was_stale) wish_.tried = nullptr;  // a fresh connection to it may do
       const bool was_connecting = state_ == State::connecting;
-      drop_upstream(worker);
+      drop_upstream(station);
       state_ =
           State::retrying;  // goes on in on_upstream_gone(), when nothing refers to the old try
       if (!was_connecting) to_upstream_.clear();
       return;
     }
-    worker.counters().retries_refused.add();
+    station.counters.retries_refused.add();
   }
-  drop_upstream(worker);
-  reply_error(worker, status, reason, persistence_);
+  drop_upstream(station);
+  reply_error(station, status, reason, persistence_);
 }
 
-void Exchange::drop_upstream(Worker& worker) {
+void Exchange::drop_upstream(Station& station) {
   if (upstream_ == nullptr) return;
   if (request_side_ != RequestSide::done) request_side_ = RequestSide::cut;
-  worker.wheel().disarm(timer_);
-  discard_pipes(worker);
-  upstream_->begin_close(worker);
+  station.wheel().disarm(timer_);
+  discard_pipes(station);
+  upstream_->begin_close(station);
 }
 
 // The connection has let go of our buffers.
-void Exchange::on_upstream_gone(Worker& worker) {
+void Exchange::on_upstream_gone(Station& station) {
   detach();
   if (state_ != State::retrying) to_upstream_.clear();
   if (response_buffer_.is_held() && !response_begun())
-    worker.buffers(core::BufferGroup::upstream).give_back(response_buffer_);
+    station.response_buffers.give_back(response_buffer_);
   switch (state_) {
     case State::retrying:
       request_side_ = RequestSide::waiting;
@@ -254,14 +278,14 @@ void Exchange::on_upstream_gone(Worker& worker) {
       response_received_ = 0;
       if (to_upstream_.empty()) {
         to_upstream_.add(first_flight_);
-        start_flight(worker);
+        start_flight(station);
       }
-      acquire_connection(worker, Freshness::fresh);
+      acquire_connection(station, Freshness::fresh);
       break;
     case State::discarding:
-      if (!downstream_->is_receiving()) discard(worker, 0);
+      if (!downstream_->channel().is_receiving()) discard(station, 0);
       break;
-    default: end_if_quiet(worker); break;
+    default: end_if_quiet(station); break;
   }
 }
 

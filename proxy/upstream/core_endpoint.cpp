@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "proxy/upstream/core_upstream.h"
-
 namespace sluice::proxy {
 
 namespace {

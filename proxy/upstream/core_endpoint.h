@@ -12,12 +12,12 @@
 #include "core/destination.h"
 #include "core/intrusive_list.h"
 #include "proxy/upstream/circuit_breaker.h"
-#include "proxy/upstream/upstream_connection.h"
 
 namespace sluice::proxy {
 
 class CoreUpstream;
-class Worker;
+class UpstreamConnection;
+struct IdleTag;
 
 // What the health checks say.
 enum class Health : uint8_t {
@@ -67,22 +67,15 @@ class CoreEndpoint {
   [[nodiscard]] bool note(Outcome outcome, const config::Ejection& rules, core::Instant now);
   void eject(const config::Ejection& rules, core::Instant now);
 
-  // --- connections, from UpstreamConnection and Upstream -------------------------------------
-  [[nodiscard]] UpstreamConnection* idle() { return idle_.front(); }  // most recently used first
-  [[nodiscard]] UpstreamConnection* oldest_idle() { return idle_.back(); }
+  // --- connections: kept by UpstreamConnection ------------------------------------------------
+  // Most recently used first.
+  [[nodiscard]] core::IntrusiveList<UpstreamConnection, IdleTag>& idle() { return idle_; }
+  [[nodiscard]] core::Counter& idle_count() { return idle_count_; }
   void note_opened() {
     open_.store(open_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   void note_closed() {
     open_.store(open_.load(std::memory_order_relaxed) - 1, std::memory_order_release);
-  }
-  void put_idle(UpstreamConnection& connection) {
-    idle_.push_front(connection);
-    idle_count_.add();
-  }
-  void take_idle(UpstreamConnection& connection) {
-    core::IntrusiveList<UpstreamConnection, IdleTag>::remove(connection);
-    idle_count_.subtract();
   }
   // It closed a connection that had been idle for `age`: others are given up sooner for some time.
   void learn_idle_limit(core::Duration age, core::Instant now);

@@ -16,6 +16,8 @@
 #include "core/intrusive_list.h"
 #include "core/random.h"
 #include "metrics/histogram.h"
+#include "proxy/client_waiter.h"
+#include "proxy/station.h"
 #include "proxy/upstream/circuit_breaker.h"
 #include "proxy/upstream/core_endpoint.h"
 
@@ -23,8 +25,6 @@ namespace sluice::proxy {
 
 struct WaitingTag;
 struct HungryTag;
-struct ClientWaitTag;
-struct Share;
 
 enum class Freshness : uint8_t { pooled_will_do, fresh };
 
@@ -56,6 +56,17 @@ struct Room {
   uint32_t tunnels = UINT32_MAX;
 };
 
+// What an exchange wants of an upstream; embedded in it. In a queue while it waits.
+struct ConnectionRequest : core::ListNode<WaitingTag> {
+  Exchange* exchange = nullptr;
+  Share* share = nullptr;               // of the client's address; nullptr: it is not counted
+  const Room* room = nullptr;           // what its upstream may have
+  uint64_t balance_key = 0;             // what it is balanced by, where that is a key
+  const CoreEndpoint* tried = nullptr;  // the endpoint of the last try
+  bool may_be_replayed = false;         // it does no harm to send it twice
+  bool is_handed_over = false;          // in Station::handed_over
+};
+
 class CoreUpstream : public core::ListNode<HungryTag> {
  public:
   CoreUpstream(ConnectionPermits& permits, uint16_t label) : permits_(permits), label_(label) {}
@@ -64,43 +75,52 @@ class CoreUpstream : public core::ListNode<HungryTag> {
     assigned,      // an idle connection, ready to use
     connecting,    // a new one; on_connection() or on_connect_failed() follows
     queued,        // on_pool_ready() follows when there may be one
+    no_room,       // nor for a new one; whoever can make room may do so, then enqueue()
     busy,          // the bound and the queue are full
     failed,        // no descriptor or memory for a new one: our own lack
     none_healthy,  // nobody to send it to
     circuit_open,
   };
-  Acquired acquire(Worker& worker, UpstreamPlan& plan, Exchange& exchange, Freshness freshness);
+  // With `assigned` and `connecting` the connection is in `connection`, and the exchange's.
+  [[nodiscard]] Acquired acquire(Station& station, UpstreamPlan& plan, ConnectionRequest& request,
+                                 Freshness freshness, UpstreamConnection*& connection);
+  // After `no_room`.
+  [[nodiscard]] Acquired enqueue(Station& station, const config::UpstreamConfig& config,
+                                 ConnectionRequest& request);
   // The exchange gives up waiting.
-  void withdraw(Worker& worker, Exchange& exchange);
+  void withdraw(ConnectionRequest& request);
   // The exchange is done with the connection, and it may serve another.
-  void release(Worker& worker, UpstreamConnection& connection);
-  void forget(Worker& worker, UpstreamConnection& connection);  // an idle one closes
-  void on_closed(Worker& worker);                               // a connection has
-  void serve_waiting(Worker& worker);                           // while there is room for new ones
+  void release(Station& station, UpstreamConnection& connection);
+  void on_closed(Station& station);  // a connection has
+  // Who is next, while there is room for new connections; nullptr if there is none. It no longer
+  // waits.
+  [[nodiscard]] ConnectionRequest* serve_next(Station& station);
+  // The last of those that need a place although they have none.
+  [[nodiscard]] ConnectionRequest* last_newcomer() { return newcomers_.back(); }
   // Somebody else needs a permit more than we need an idle connection.
-  void share_permits(Worker& worker, UpstreamPlan& plan);
+  void share_permits(Station& station, UpstreamPlan& plan);
 
   // --- its share of the core: bulkheads ------------------------------------------------------
   // One request more. False: it has all that it may, or the client's address has its part of that.
-  [[nodiscard]] bool take_place(Worker& worker, const Room& room, Exchange& exchange);
+  [[nodiscard]] bool take_place(const Room& room, const Share* share);
   void give_place_back() { places.subtract(); }
   void note_tunnel() { ++tunnels_; }
   void note_tunnel_end() { --tunnels_; }
   [[nodiscard]] bool has_room_for_tunnel(const Room& room) const { return tunnels_ < room.tunnels; }
   // Those of its requests that only wait for their clients; longest first.
-  [[nodiscard]] core::IntrusiveList<Exchange, ClientWaitTag>& stalled() { return stalled_; }
+  [[nodiscard]] core::IntrusiveList<ClientWaiter, ClientWaitTag>& stalled() { return stalled_; }
   // Somebody waits, and a connection could be made for them now.
-  [[nodiscard]] bool could_serve(Worker& worker);
+  [[nodiscard]] bool could_serve(Station& station);
   // Why there was no socket, after Acquired::failed.
   [[nodiscard]] core::Error lack() const { return lack_; }
 
   // At most a share of the requests is tried again, and always three a second.
-  void note_request(Worker& worker);
-  [[nodiscard]] bool may_retry(Worker& worker, const config::UpstreamConfig& config);
+  void note_request(Station& station);
+  [[nodiscard]] bool may_retry(Station& station, const config::UpstreamConfig& config);
 
   [[nodiscard]] CircuitBreaker& circuit() { return circuit_; }
   [[nodiscard]] const CircuitBreaker& circuit() const { return circuit_; }
-  [[nodiscard]] bool has_waiting() const { return waiting_count_ > 0; }
+  [[nodiscard]] uint32_t waiting() const { return waiting_count_; }
   [[nodiscard]] uint16_t label() const { return label_; }
   // --- read by others
   metrics::Histogram duration;  // from the last byte of a request to its response head
@@ -110,21 +130,22 @@ class CoreUpstream : public core::ListNode<HungryTag> {
   core::Counter refused_share;  // by its share of the core
 
  private:
-  [[nodiscard]] Acquired open(Worker& worker, CoreEndpoint& endpoint, Exchange& exchange);
-  [[nodiscard]] bool may_open(Worker& worker, const Exchange& exchange) const;
-  [[nodiscard]] Acquired enqueue(Worker& worker, const config::UpstreamConfig& config,
-                                 Exchange& exchange);
-  void roll_budget(Worker& worker);
+  [[nodiscard]] Acquired open(Station& station, CoreEndpoint& endpoint, ConnectionRequest& request,
+                              UpstreamConnection*& connection);
+  [[nodiscard]] bool may_open(Station& station, const ConnectionRequest& request) const;
+  [[nodiscard]] ConnectionRequest& next_waiting();
+  void make_room(Station& station, const Room& room);
+  void note_starving(Station& station);
+  void roll_budget(Station& station);
 
   ConnectionPermits& permits_;
   uint16_t label_;
   CircuitBreaker circuit_;
-  [[nodiscard]] Exchange* next_waiting();
-  void note_starving(Worker& worker);
 
-  core::IntrusiveList<Exchange, WaitingTag> newcomers_;  // whose address has no connection yet
-  core::IntrusiveList<Exchange, WaitingTag> waiting_;    // others, after them
-  core::IntrusiveList<Exchange, ClientWaitTag> stalled_;
+  core::IntrusiveList<ConnectionRequest, WaitingTag>
+      newcomers_;  // whose address has no connection yet
+  core::IntrusiveList<ConnectionRequest, WaitingTag> waiting_;  // others, after them
+  core::IntrusiveList<ClientWaiter, ClientWaitTag> stalled_;
   uint32_t waiting_count_ = 0;
   uint32_t connections_ = 0;  // open, idle ones too
   uint32_t tunnels_ = 0;

@@ -2,8 +2,8 @@
 // exchanges.
 //
 // Owned by its worker's slab. While it is idle a receive stays armed on it, so a FIN is seen when
-// it comes, and so the next exchange need not arm one. Closing has one path, as with
-// DownstreamConnection.
+// it comes, and so the next exchange need not arm one. What its exchange should hear is returned.
+// Closing has one path, as with DownstreamConnection.
 #pragma once
 
 #include <algorithm>
@@ -13,22 +13,13 @@
 
 #include "core/buffer_pool.h"
 #include "core/intrusive_list.h"
-#include "core/kernel.h"
 #include "core/timer_wheel.h"
-#include "proxy/connection.h"
-#include "proxy/downstream_connection.h"
-#include "proxy/operation.h"
+#include "proxy/channel.h"
+#include "proxy/upstream/core_endpoint.h"
 
 namespace sluice::proxy {
 
-class CoreEndpoint;
-struct IdleAgeTag;
-
-class UpstreamConnection : public Connection,
-                           public core::ListNode<IdleTag>,
-                           public core::ListNode<IdleAgeTag>,
-                           public core::ListNode<StarvedTag>,
-                           public core::ListNode<SettledTag> {
+class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode<IdleAgeTag> {
  public:
   enum class State : uint8_t {
     connecting,  // for the exchange that asked
@@ -37,62 +28,56 @@ class UpstreamConnection : public Connection,
     closing,     // shut down, waiting for what is in flight
   };
 
-  // Begins to connect; the exchange is told of the outcome. An error: no socket is to be had.
-  [[nodiscard]] core::Error open(Worker& worker, Exchange& exchange, CoreEndpoint& endpoint);
+  // Begins to connect; the exchange is told of the outcome. `timer` is the token of its timer. An
+  // error: no socket is to be had.
+  [[nodiscard]] core::Error open(Station& station, core::Token timer, Exchange& exchange,
+                                 CoreEndpoint& endpoint);
   [[nodiscard]] CoreEndpoint& endpoint() const { return *endpoint_; }
 
   // --- for the pool --------------------------------------------------------------------------
-  void assign(Worker& worker, Exchange& exchange);
-  void become_idle(Worker& worker);
+  void assign(Station& station, Exchange& exchange);
+  void become_idle(Station& station);
   // Idle, and the next request should not meet it.
-  [[nodiscard]] bool has_expired(Worker& worker) const;
+  [[nodiscard]] bool has_expired(Station& station) const;
   // Whether the other side closed it, or spoke out of turn. Costs a system call.
-  [[nodiscard]] bool is_stale(Worker& worker);
+  [[nodiscard]] bool is_stale(Station& station) {
+    channel_.look_for_unread_bytes(station);
+    return channel_.has_unread_bytes();
+  }
 
   // --- for the exchange ----------------------------------------------------------------------
-  void receive(Worker& worker, std::span<std::byte> into);
-  void wait_readable(Worker& worker);
-  void wait_writable(Worker& worker);
-  // After bytes went past us: whether there are more, which would answer nothing. Costs a system
-  // call.
-  void look_for_unread_bytes(Worker& worker) { unread_ = is_stale(worker); }
-  [[nodiscard]] SendProgress send(Worker& worker, Outbox& outbox);
-  void begin_close(Worker& worker);
+  [[nodiscard]] Channel& channel() { return channel_; }
+  [[nodiscard]] const Channel& channel() const { return channel_; }
+  void begin_close(Station& station);
   // It may be idle for so long; less where the endpoint says so (Keep-Alive: timeout=). 0: it
   // serves once.
   void limit_idle(core::Duration limit) { idle_limit_ = std::min(idle_limit_, limit); }
 
   [[nodiscard]] State state() const { return state_; }
-  // Whether more has come than was received so far: after a whole response, bytes that answer
-  // nothing.
-  [[nodiscard]] bool has_unread_bytes() const { return unread_; }
+  [[nodiscard]] Exchange* exchange() const { return exchange_; }
   [[nodiscard]] bool is_reused() const { return served_ > 0; }
   // Whether no byte was written since it was assigned. What is on its way may have been, whatever
   // completes first.
   [[nodiscard]] bool has_sent_nothing() const {
-    return bytes_sent_ == 0 && !in_flight_.has(Op::send);
+    return channel_.bytes_sent() == sent_before_ && !channel_.has_send_in_flight();
   }
 
   // --- events, from the worker ---------------------------------------------------------------
-  void on_completion(Worker& worker, Operation operation, const core::Completion& completion);
-  void on_timer(Worker& worker);
-  void on_buffer_available(Worker& worker);
-  void finish_close(Worker& worker);
+  [[nodiscard]] ChannelEvent on_completion(Station& station, Channel::Op op,
+                                           const core::Completion& completion);
+  void on_timer(Station& station);
+  // The slot may be given back afterwards.
+  void finish_close(Station& station);
 
  private:
-  void arm_receive(Worker& worker, core::Readiness readiness);
-  void on_connect(Worker& worker, const core::Completion& completion);
-  void on_receive(Worker& worker, const core::Completion& completion);
-  void on_send(Worker& worker, const core::Completion& completion);
-  void on_readable(Worker& worker);
-  void on_writable(Worker& worker);
-  void settle(Worker& worker);
+  void leave_pool(Station& station);
 
+  Channel channel_;
   State state_ = State::connecting;
-  bool unread_ = false;  // bytes were left in the socket by the last receive
   uint32_t served_ = 0;
   Exchange* exchange_ = nullptr;  // unless idle
   CoreEndpoint* endpoint_ = nullptr;
+  uint64_t sent_before_ = 0;  // on the channel, for other exchanges
   core::Duration idle_limit_{};
   core::Instant idle_since_{};
   core::Timer timer_;  // idle

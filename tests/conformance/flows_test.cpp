@@ -22,7 +22,7 @@ class Flows : public ::testing::Test {
     gateway_ = std::make_unique<simulation::OneWorker>(world_, config_);
   }
   void pass(core::Duration time) { gateway_->run_for(time); }
-  proxy::Counters& counters() { return gateway_->worker().counters(); }
+  const proxy::Counters& counters() { return gateway_->worker().counters(); }
   bool logged(const std::string& reason) {
     return gateway_->last_log().find("\"reason\":\"" + reason + "\"") != std::string::npos;
   }
@@ -123,10 +123,10 @@ TEST_F(Flows, client_that_stops_reading_holds_one_buffer_and_not_for_long) {
   Unreading client{world_};
   world_.send(client.socket, ask);
   pass(seconds{2});
-  EXPECT_EQ(gateway_->worker().buffers(core::BufferGroup::upstream).held(), 1U);
+  EXPECT_EQ(gateway_->worker().station().buffers(core::BufferGroup::upstream).held(), 1U);
   pass(config_.timeouts.write + seconds{2});
   EXPECT_TRUE(logged("downstream.write_timeout")) << gateway_->last_log();
-  EXPECT_EQ(gateway_->worker().buffers(core::BufferGroup::upstream).held(), 0U);
+  EXPECT_EQ(gateway_->worker().station().buffers(core::BufferGroup::upstream).held(), 0U);
   EXPECT_EQ(counters().connections_open.get(), 0U);
 }
 

@@ -410,7 +410,9 @@ class Run {
     check_room(index);
     if (worker.is_stopped()) return;
     timeouts_[index] = worker.begin_turn();
-    if (timeouts_[index] > core::Duration{0} && worker.can_feed_the_starved()) {
+    if (timeouts_[index] > core::Duration{0} &&
+        (worker.station().can_feed(proxy::Side::downstream) ||
+         worker.station().can_feed(proxy::Side::upstream))) {
       world_.violation("worker " + std::to_string(index) +
                        " sleeps, has buffers, and lets connections starve");
     }
@@ -523,7 +525,7 @@ class Run {
   void check_sleeper(uint32_t index) {
     if (is_asleep(*kernels_[index])) {
       control_->registry().for_each_upstream([&](const gateway::Upstream& record) {
-        if (record.cores[index]->could_serve(*workers_[index]))
+        if (record.cores[index]->could_serve(workers_[index]->station()))
           world_.violation("worker " + std::to_string(index) +
                            " sleeps, and somebody waits for a connection that it might make");
       });
@@ -576,12 +578,14 @@ class Run {
       proxy::Worker& worker = *workers_[index];
       std::string why;
       want(is_clean(*kernels_[index], why), why);
-      want(worker.buffers(core::BufferGroup::downstream).held() == 0,
+      want(worker.station().buffers(core::BufferGroup::downstream).held() == 0,
            "request buffers are missing");
-      want(worker.buffers(core::BufferGroup::upstream).held() == 0, "response buffers are missing");
-      want(worker.timers_armed() == 0, std::to_string(worker.timers_armed()) + " timers are armed");
+      want(worker.station().buffers(core::BufferGroup::upstream).held() == 0,
+           "response buffers are missing");
+      want(worker.station().wheel().armed() == 0,
+           std::to_string(worker.station().wheel().armed()) + " timers are armed");
       want(!postboxes_[index]->has_mail(), "mail is left");
-      want(worker.hold_places_taken() == 0, "places for held requests are still taken");
+      want(worker.station().hold_places_taken == 0, "places for held requests are still taken");
       const proxy::Counters& counters = worker.counters();
       want(counters.stale_completions.get() == 0, "stale completions");
       want(counters.exchanges.get() == 0 && counters.exchanges_held.get() == 0,
@@ -593,7 +597,7 @@ class Run {
       want(worker.pipes().taken() == 0, "pipes are missing");
       want(counters.tunnels_open.get() == 0, "tunnels are still counted");
       want(counters.heads_gathering.get() == 0, "half heads are still counted");
-      want(worker.addresses_known() == 0, "somebody's address is still known");
+      want(worker.station().addresses.keys() == 0, "somebody's address is still known");
       want(counters.buffers_starved.get() == 0, "starved connections are still counted");
     }
     control_->sweep();
@@ -603,7 +607,7 @@ class Run {
       want(record.permits.taken() == 0, "permits for connections are missing");
       want(record.permits.starving.load() == 0, "somebody still waits for permits");
       for (const auto& core : record.cores) {
-        want(!core->has_waiting(), "somebody still waits for a connection");
+        want(core->waiting() == 0, "somebody still waits for a connection");
         want(core->places.get() == 0, "an upstream's places are still taken");
         want(core->has_room_for_tunnel({.tunnels = 1}), "an upstream's tunnels are still counted");
       }

@@ -94,7 +94,7 @@ class Room : public testing::Test {
     return *clients_.back();
   }
   void run(core::Duration duration) { worker_->run_for(duration); }
-  [[nodiscard]] proxy::Counters& counters() { return worker_->worker().counters(); }
+  [[nodiscard]] const proxy::Counters& counters() { return worker_->worker().counters(); }
   // What somebody who just comes is told.
   std::string ask(uint32_t address, const std::string& path) {
     Client& polite = client(address);
@@ -131,7 +131,7 @@ TEST_F(Room, half_heads_hold_no_place_and_the_oldest_goes_when_there_are_too_man
   EXPECT_EQ(clients_[99]->answer(), "408 http.head_timeout");
   EXPECT_EQ(counters().heads_gathering.get(), 0U);
   run(seconds{20});
-  EXPECT_EQ(worker_->worker().request_buffers().held(), 0U);
+  EXPECT_EQ(worker_->worker().station().request_buffers.held(), 0U);
 }
 
 TEST_F(Room, head_in_pieces_is_served_beside_half_heads) {
@@ -163,7 +163,7 @@ TEST_F(Room, address_has_at_most_its_part_of_the_connections) {
   EXPECT_EQ(counters().connections_open.get(), 110U) << "a trusted one may have any number";
   for (auto& one : clients_) world_.close(one->socket);
   run(seconds{1});
-  EXPECT_EQ(worker_->worker().addresses_known(), 0U);
+  EXPECT_EQ(worker_->worker().station().addresses.keys(), 0U);
   EXPECT_EQ(ask(0x0a000001, "/"), "200");
 }
 
@@ -243,8 +243,8 @@ TEST_F(Room, our_own_lack_of_ports_and_descriptors_is_no_endpoints_failure) {
   EXPECT_EQ(late.answer(), "503 local.descriptors");
   world_.faults().no_sockets = 0;
   EXPECT_EQ(counters().local_lacks.get(), 2U);
-  proxy::CoreEndpoint* endpoint =
-      worker_->worker().generation().upstream(0).choose(world_.now(), world_.random(), 0, nullptr);
+  proxy::CoreEndpoint* endpoint = worker_->worker().station().generation->upstream(0).choose(
+      world_.now(), world_.random(), 0, nullptr);
   ASSERT_NE(endpoint, nullptr);
   EXPECT_EQ(endpoint->failures.get(), 0U);
   EXPECT_EQ(ask(polite_address, "/"), "200");
@@ -307,7 +307,7 @@ TEST_F(Room, keys_that_hold_many_places_leave_some_to_others) {
   for (uint32_t number = 0; number < 150; ++number) client(0x0a000001 + number % 25).ask("/");
   run(milliseconds{100});
   EXPECT_GT(counters().hold_places_refused.get(), 0U);
-  EXPECT_LT(worker_->worker().hold_places_taken(), 64U);
+  EXPECT_LT(worker_->worker().station().hold_places_taken, 64U);
   Client& one = client(polite_address);
   Client& other = client(polite_address);
   one.ask("/");
@@ -322,8 +322,8 @@ TEST_F(Room, one_upstream_has_the_whole_room) {
   config_.routes.pop_back();
   config_.bounds.upstream_connections = 64;
   start();
-  EXPECT_EQ(worker_->worker().generation().upstream(0).room().requests, 64U);
-  EXPECT_EQ(worker_->worker().generation().upstream(0).room().connections, 64U);
+  EXPECT_EQ(worker_->worker().station().generation->upstream(0).room().requests, 64U);
+  EXPECT_EQ(worker_->worker().station().generation->upstream(0).room().connections, 64U);
 }
 
 }  // namespace

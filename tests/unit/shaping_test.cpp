@@ -149,8 +149,8 @@ TEST_F(Shaping, held_request_holds_one_buffer_and_nothing_upstream) {
   ASSERT_TRUE(is_held(5));
   ASSERT_TRUE(run_until(
       [&] { return origin_.arrivals.size() == 1 && worker_->counters().exchanges.get() == 5; }));
-  EXPECT_EQ(worker_->buffers(core::BufferGroup::downstream).held(), 5U);
-  EXPECT_EQ(worker_->buffers(core::BufferGroup::upstream).held(), 0U);
+  EXPECT_EQ(worker_->station().buffers(core::BufferGroup::downstream).held(), 5U);
+  EXPECT_EQ(worker_->station().buffers(core::BufferGroup::upstream).held(), 0U);
 }
 
 TEST_F(Shaping, client_that_leaves_frees_its_place_and_its_charge_stands) {
