@@ -54,6 +54,13 @@ struct KeyFlags {
 };
 int keys_generate_command(const KeyFlags& flags);
 int keys_jwks_command(const std::vector<std::string>& files);
+// A certificate that vouches for itself, for trials: OUT.pem and OUT.key.
+struct CertificateFlags {
+  std::vector<std::string> names{"localhost", "127.0.0.1", "::1"};
+  uint32_t days = 30;
+  std::string out = "certificate";
+};
+int keys_certificate_command(const CertificateFlags& flags);
 int keys_api_command(const std::string& id, const std::string& subject);
 
 // The text of the flags of `sluice limits verify`.

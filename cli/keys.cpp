@@ -1,4 +1,4 @@
-// sluice keys generate | jwks | api
+// sluice keys generate | jwks | certificate | api
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <openssl/rand.h>
@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "gateway/gateway.h"
 #include "gateway/service.h"
+#include "tls/self_signed.h"
 
 namespace sluice::cli {
 
@@ -89,6 +90,30 @@ int keys_jwks_command(const std::vector<std::string>& files) {
                auth::to_jwk(shared->algorithm, shared->pkey.get(), auth::thumbprint(named));
   }
   fmt::print("{{\"keys\":[{}]}}\n", entries);
+  return gateway::exit_clean;
+}
+
+int keys_certificate_command(const CertificateFlags& flags) {
+  for (const std::string& name : flags.names) {
+    if (tls::is_certificate_name(name)) continue;
+    gateway::say("\"" + name + "\" is not a name like api.example, *.example or 127.0.0.1");
+    return gateway::exit_usage;
+  }
+  const auto made =
+      tls::make_self_signed(flags.names, std::chrono::hours{24} * static_cast<int>(flags.days));
+  if (!made) {
+    gateway::say("no certificate could be made; at most 32 names are possible");
+    return gateway::exit_usage;
+  }
+  constexpr mode_t secret = 0600, open = 0644;
+  if (!write_new(flags.out + ".key", made->key, secret) ||
+      !write_new(flags.out + ".pem", made->chain, open))
+    return gateway::exit_usage;
+  gateway::say("wrote " + flags.out + ".pem and " + flags.out +
+               ".key, for trials: nobody vouches "
+               "for it, so that clients must be told to believe it (curl --cacert " +
+               flags.out + ".pem)");
+  fmt::print("tls: {{ certificates: [{{ chain: {0}.pem, key: {0}.key }}] }}\n", flags.out);
   return gateway::exit_clean;
 }
 

@@ -86,6 +86,7 @@ struct CommandLine {
   std::string inspected;
   VerifyFlags verify;
   KeyFlags key;
+  CertificateFlags certificate;
   std::vector<std::string> key_files;
   std::string api_id, api_subject;
   std::function<int()> chosen;
@@ -213,7 +214,8 @@ void add_token_commands(CLI::App& app, CommandLine& line) {
 }
 
 void add_keys_commands(CLI::App& app, CommandLine& line) {
-  CLI::App* keys = app.add_subcommand("keys", "make keys for tokens and for callers");
+  CLI::App* keys =
+      app.add_subcommand("keys", "make keys for tokens and callers, and certificates for trials");
   keys->require_subcommand(1);
   CLI::App* generate =
       keys->add_subcommand("generate", "make a pair of keys, and print its key set");
@@ -227,6 +229,20 @@ void add_keys_commands(CLI::App& app, CommandLine& line) {
   CLI::App* jwks = keys->add_subcommand("jwks", "print the key set of public keys in PEM");
   jwks->add_option("files", line.key_files, "PEM files")->required();
   jwks->callback([&line] { line.chosen = [&line] { return keys_jwks_command(line.key_files); }; });
+  CLI::App* certificate =
+      keys->add_subcommand("certificate", "make a certificate that vouches for itself, for trials");
+  certificate
+      ->add_option("--name", line.certificate.names,
+                   "a DNS name, *.NAME or an address, again for each; default localhost")
+      ->type_name("NAME");
+  certificate->add_option("--days", line.certificate.days, "how long it is valid; default 30")
+      ->type_name("N")
+      ->check(CLI::Range(1, 825));
+  certificate
+      ->add_option("--out", line.certificate.out, "writes OUT.pem and OUT.key; default certificate")
+      ->type_name("OUT");
+  certificate->callback(
+      [&line] { line.chosen = [&line] { return keys_certificate_command(line.certificate); }; });
   CLI::App* api = keys->add_subcommand("api", "make an API key");
   api->add_option("id", line.api_id, "what the key is known by")->required();
   api->add_option("subject", line.api_subject, "whom it stands for")->required();

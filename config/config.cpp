@@ -63,6 +63,19 @@ void complete_cors(Cors& cors) {
 
 }  // namespace
 
+// Where a request is sent that came without TLS: to the first listener that speaks it.
+void complete_redirects(Config& config) {
+  uint16_t port = 443;
+  for (const ListenerConfig& one : config.listeners) {
+    if (one.tls == nullptr || one.address.is_unix()) continue;
+    port = one.address.port();
+    break;
+  }
+  for (ListenerConfig& one : config.listeners) {
+    if (one.https == HttpsRedirect::on && one.https_port == 0) one.https_port = port;
+  }
+}
+
 void complete(Config& config) {
   constexpr uint16_t reading = method_bit(http::Method::get) | method_bit(http::Method::head);
   const auto exact = [](const char* path) {
@@ -92,6 +105,7 @@ void complete(Config& config) {
     own.push_back(std::move(work));
   }
   config.routes.insert(config.routes.begin(), own.begin(), own.end());
+  complete_redirects(config);
   // One upstream has nobody to leave room for.
   const uint32_t share = config.upstreams.size() == 1 ? 100 : 50;
   for (UpstreamConfig& upstream : config.upstreams) {

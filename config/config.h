@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "auth/token_source.h"
 #include "config/key_part.h"
 #include "config/routes.h"
+#include "config/tls.h"
 #include "config/upstream_config.h"
 #include "config/user.h"
 #include "core/address.h"
@@ -117,6 +119,9 @@ enum class DemoRoutes : uint8_t { off, on };
 // them do, or none.
 enum class ProxyProtocol : uint8_t { off, required };
 
+// Whether requests that come without TLS are sent to where it is spoken.
+enum class HttpsRedirect : uint8_t { off, on };
+
 // Where connections come in.
 struct ListenerConfig {
   core::Destination address = core::SocketAddress::ipv4(0, 8000);
@@ -124,6 +129,10 @@ struct ListenerConfig {
   // Of a unix socket: who may connect. As the process's umask has it, if nothing is said.
   std::optional<unsigned> mode;
   std::optional<unsigned> group;
+  std::shared_ptr<const ListenerTls> tls;  // nullptr: without
+  std::string hsts;                        // the field's value; empty: none
+  HttpsRedirect https = HttpsRedirect::off;
+  uint16_t https_port = 0;  // of HttpsRedirect::on
 };
 inline constexpr size_t listeners_max = 32;
 

@@ -14,55 +14,6 @@ namespace sluice::config {
 
 namespace {
 
-void read_listener(Document& document, Config& config, const YAML::Node& item) {
-  ListenerConfig listener;
-  YAML::Node address = item;
-  if (item.IsMap()) {
-    const Section section{document, item, "listen", {"address", "proxy_protocol", "mode", "group"}};
-    section.read("mode", listener.mode, "an octal mode like \"0660\"", parse_mode);
-    section.read("group", listener.group, "a group of this system", parse_group);
-    bool announced = false;
-    section.read_switch("proxy_protocol", announced);
-    if (announced) listener.proxy_protocol = ProxyProtocol::required;
-    address.reset(section.get("address"));
-    if (!address.IsDefined()) {
-      document.complain(item,
-                        "a listener without address; write for example { address: 0.0.0.0:8000 }");
-      return;
-    }
-  }
-  const auto destination = document.value<core::Destination>(
-      address, "an address like 0.0.0.0:8000, [::]:8000 or :8000", parse_listen);
-  if (!destination) return;
-  listener.address = *destination;
-  if ((listener.mode || listener.group) &&
-      (!destination->is_unix() || destination->path().front() == '@')) {
-    document.complain(item, "mode and group are those of a unix socket's file; " +
-                                destination->text() + " has none");
-    return;
-  }
-  const auto is_same = [&](const ListenerConfig& other) {
-    return other.address == listener.address;
-  };
-  if (std::any_of(config.listeners.begin(), config.listeners.end(), is_same)) {
-    document.complain(address,
-                      "another listener has the address " + listener.address.text() + " too");
-    return;
-  }
-  config.listeners.push_back(std::move(listener));
-}
-
-void read_listen(Document& document, Config& config, const YAML::Node& node) {
-  const std::vector<YAML::Node> items = document.list(node);
-  for (const YAML::Node& item : items) read_listener(document, config, item);
-  if (items.empty())
-    document.complain(node, "nothing to listen on; write for example listen: 0.0.0.0:8000");
-  if (config.listeners.size() > listeners_max)
-    document.complain(node, std::to_string(config.listeners.size()) +
-                                " addresses to listen on; at most " +
-                                std::to_string(listeners_max) + " are possible");
-}
-
 void read_workers(Document& document, Config& config, const YAML::Node& node) {
   const Section section{document,
                         node,
@@ -235,6 +186,7 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
   read_routes(routes, config, names);
   read_process(main, config, root);
   warn_of_unused(main, config, root.get("limits"));
+  warn_of_names(main, config, root.has("listen") ? root.get("listen") : main.root());
   for (const auto& document : documents) {
     config.files.push_back(document->name());
     config.files.insert(config.files.end(), document->files().begin(), document->files().end());

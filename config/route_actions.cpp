@@ -325,6 +325,7 @@ void read_route_actions(Document& document, Config& config, const Section& secti
   if (section.has("max_body"))
     route.body_bytes = document.value<uint64_t>(section.get("max_body"),
                                                 "a size like 16MiB, or 0 for no bound", parse_size);
+  if (section.has("hsts")) read_hsts(document, section.get("hsts"), route.hsts.emplace());
   if (section.has("cors")) read_cors(document, section.get("cors"), route.cors.emplace());
   if (section.has("headers")) {
     const Section headers{document, section.get("headers"), "headers", {"request", "response"}};

@@ -338,7 +338,8 @@ void read_route(Document& document, Config& config, const YAML::Node& node, cons
       document, node, "a route", {"name",        "match",     "auth",     "require",  "limits",
                                   "upgrade",     "upstream",  "redirect", "respond",  "path",
                                   "underscores", "forwarded", "via",      "rewrite",  "headers",
-                                  "host",        "allow",     "deny",     "max_body", "cors"}};
+                                  "host",        "allow",     "deny",     "max_body", "cors",
+                                  "hsts"}};
   Route route;
   const size_t complaints = document.complaints().size();
   if (section.has("match")) read_match(document, section.get("match"), route.match);

@@ -160,7 +160,8 @@ struct Route {
   AddressRules addresses;
   std::optional<uint64_t> body_bytes;  // at most; 0: no bound. Otherwise that of Bounds
   std::optional<Cors> cors;
-  TrafficSplit to;  // of RouteKind::upstream
+  std::optional<std::string> hsts;  // in place of the listener's, over TLS; empty: none
+  TrafficSplit to;                  // of RouteKind::upstream
   PathRules path;
   http::Underscores underscores = http::Underscores::drop;
   http::ForwardedForm forwarded = http::ForwardedForm::x;

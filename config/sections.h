@@ -60,6 +60,18 @@ void check_reach(Document& document, const Config& config, const std::vector<YAM
 // config/route_actions.cpp
 void read_route_actions(Document& document, Config& config, const Section& section, Route& route);
 
+// config/listeners.cpp; once a file
+void read_listen(Document& document, Config& config, const YAML::Node& node);
+
+// config/tls.cpp
+void read_listener_tls(Document& document, const YAML::Node& node, ListenerConfig& into);
+// The value of Strict-Transport-Security; empty: none.
+void read_hsts(Document& document, const YAML::Node& node, std::string& into);
+// Of an upstream with https:// endpoints; `node` may be undefined.
+void read_upstream_tls(Document& document, const YAML::Node& node, UpstreamConfig& upstream);
+// After the routes: names of certificates that none of them serves.
+void warn_of_names(Document& document, const Config& config, const YAML::Node& listen);
+
 // config/upstreams.cpp
 void read_upstreams(Document& document, Config& config, const YAML::Node& node);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,10 @@ struct UpstreamTimeouts {
       std::chrono::seconds{60};  // of a pooled connection, unless the endpoint says or shows less
 };
 
+struct UpstreamTls;
+
+enum class Scheme : uint8_t { http, https };
+
 enum class EndpointUse : uint8_t {
   serving,
   draining,  // gets no new requests
@@ -38,6 +43,7 @@ struct EndpointConfig {
   core::Destination destination;
   uint32_t weight = 1;  // at most endpoint_weight_max
   EndpointUse use = EndpointUse::serving;
+  Scheme scheme = Scheme::http;
 };
 inline constexpr uint32_t endpoint_weight_max = 1000;
 inline constexpr uint32_t endpoints_max = 256;  // of one upstream
@@ -99,6 +105,8 @@ struct UpstreamConfig {
   uint32_t retries = 1;          // at most retries_max
   uint32_t retry_percent = 20;   // of requests; three a second are always allowed
   SendProxy send_proxy = SendProxy::none;
+  std::shared_ptr<const UpstreamTls>
+      tls;  // of endpoints with Scheme::https; nullptr: there are none
 };
 inline constexpr uint32_t retries_max = 5;
 inline constexpr size_t upstreams_max = 1024;

@@ -39,7 +39,8 @@ void read_endpoint(Document& document, UpstreamConfig& upstream, const YAML::Nod
       document.value<EndpointConfig>(url, "a URL like http://127.0.0.1:9001", parse_endpoint);
   if (!endpoint) return;
   const auto is_same = [&](const EndpointConfig& other) {
-    return other.authority == endpoint->authority && other.destination == endpoint->destination;
+    return other.authority == endpoint->authority && other.port == endpoint->port &&
+           other.destination == endpoint->destination;
   };
   if (std::any_of(upstream.endpoints.begin(), upstream.endpoints.end(), is_same)) {
     document.complain(
@@ -184,11 +185,12 @@ void warn_of_upstream(Document& document, const YAML::Node& node, const Upstream
 
 void read_upstream(Document& document, Config& config, const std::string& name,
                    const YAML::Node& node) {
-  const Section section{document,
-                        node,
-                        "upstreams." + name,
-                        {"endpoints", "balance", "timeouts", "health", "eject", "circuit",
-                         "slow_start", "connections", "share", "queue", "retries", "send_proxy"}};
+  const Section section{
+      document,
+      node,
+      "upstreams." + name,
+      {"endpoints", "balance", "timeouts", "health", "eject", "circuit", "slow_start",
+       "connections", "share", "queue", "retries", "send_proxy", "tls"}};
   UpstreamConfig upstream{.name = name};
   if (!section.has("endpoints") || document.list(section.get("endpoints")).empty()) {
     document.complain(
@@ -217,6 +219,14 @@ void read_upstream(Document& document, Config& config, const std::string& name,
                             : *word == "v2" ? SendProxy::v2
                                             : SendProxy::none;
   }
+  const bool is_encrypted =
+      std::any_of(upstream.endpoints.begin(), upstream.endpoints.end(),
+                  [](const EndpointConfig& one) { return one.scheme == Scheme::https; });
+  if (is_encrypted) read_upstream_tls(document, section.get("tls"), upstream);
+  if (!is_encrypted && section.has("tls"))
+    document.complain(section.get("tls"), "upstream " + name +
+                                              " has no endpoint that begins with "
+                                              "https://, and tls: means nothing without one");
   warn_of_upstream(document, node, upstream);
   config.upstreams.push_back(std::move(upstream));
 }

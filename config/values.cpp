@@ -68,9 +68,11 @@ Parsed<core::Duration> parse_duration(std::string_view text) {
 }
 
 Parsed<EndpointConfig> parse_endpoint(const std::string& text) {
-  constexpr std::string_view scheme = "http://";
+  const bool is_https = text.starts_with("https://");
+  const std::string_view scheme = is_https ? "https://" : "http://";
   const Complaint complaint{"upstream " + in_quotes(text) +
-                            " is not a URL like http://127.0.0.1:9001, or unix:/run/app.sock"};
+                            " is not a URL like http://127.0.0.1:9001 or https://api.example, or "
+                            "unix:/run/app.sock"};
   if (text.starts_with("unix:")) {
     const auto destination = core::Destination::parse(text);
     if (!destination) return complaint;
@@ -84,16 +86,23 @@ Parsed<EndpointConfig> parse_endpoint(const std::string& text) {
   const bool has_port =
       colon != std::string::npos && authority.find(']', colon) == std::string::npos;
   const std::string host = authority.substr(0, has_port ? colon : std::string::npos);
-  uint64_t port = 80;
+  uint64_t port = is_https ? 443 : 80;
   if (has_port) {
     const auto parsed = parse_number(std::string_view{authority}.substr(colon + 1), 1, 65535);
     if (std::holds_alternative<Complaint>(parsed)) return complaint;
     port = std::get<uint64_t>(parsed);
   }
   const auto address = core::SocketAddress::parse_host(host, static_cast<uint16_t>(port));
-  if (address) return EndpointConfig{.authority = authority, .destination = *address};
-  if (host.front() == '[') return complaint;
-  return EndpointConfig{.authority = authority, .host = host, .port = static_cast<uint16_t>(port)};
+  if (!address && host.front() == '[') return complaint;
+  EndpointConfig endpoint{.authority = authority,
+                          .scheme = is_https ? Scheme::https : Scheme::http};
+  if (address) {
+    endpoint.destination = *address;
+  } else {
+    endpoint.host = host;
+    endpoint.port = static_cast<uint16_t>(port);
+  }
+  return endpoint;
 }
 
 Parsed<core::Destination> parse_listen(const std::string& text) {

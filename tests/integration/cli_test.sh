@@ -91,6 +91,11 @@ expect 2 'there is none of this name' "$sluice" token verify --config "$folder/e
 expect 0 'Nothing of this is verified' "$sluice" token inspect "$token"
 expect 2 'this is no token' "$sluice" token inspect hello
 expect 2 'is no JSON' "$sluice" token mint --json 'aud=['
+expect 0 'tls: { certificates' "$sluice" keys certificate --name api.example --name '*.example' --out "$folder/tls"
+expect 0 'DNS:api.example, DNS:*.example' openssl x509 -noout -ext subjectAltName -in "$folder/tls.pem"
+expect 2 'File exists' "$sluice" keys certificate --out "$folder/tls"
+expect 2 'is not a name like' "$sluice" keys certificate --name 'a b' --out "$folder/tls2"
+expect 0 600 stat -c %a "$folder/tls.key"
 expect 0 'ci ' "$sluice" keys api ci builder
 expect 2 'words of at most 64' "$sluice" keys api 'c.i' builder
 token=$("$sluice" token --sub alice --ttl 15m --claim team=a)
