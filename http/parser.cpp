@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "core/assert.h"
+#include "http/content_length.h"
 #include "http/host.h"
+#include "http/method.h"
 #include "http/token.h"
 #include "http/uri.h"
 
@@ -97,32 +99,6 @@ Rule rule_of(llhttp_errno_t error, llhttp_type_t type, unsigned flags) {
   }
 }
 
-Method method_of(uint8_t number) {
-  switch (number) {
-    case HTTP_GET: return Method::get;
-    case HTTP_HEAD: return Method::head;
-    case HTTP_POST: return Method::post;
-    case HTTP_PUT: return Method::put;
-    case HTTP_DELETE: return Method::del;
-    case HTTP_PATCH: return Method::patch;
-    case HTTP_OPTIONS: return Method::options;
-    case HTTP_CONNECT: return Method::connect;
-    case HTTP_TRACE: return Method::trace;
-    default: return Method::other;
-  }
-}
-
-// llhttp also reads RTSP, ICE and the HTTP/2 preface.
-bool is_http_method(uint8_t number) {
-  switch (number) {
-#define SLUICE_METHOD(value, name, text) case value:
-    HTTP_METHOD_MAP(SLUICE_METHOD)
-#undef SLUICE_METHOD
-    return true;
-    default: return false;
-  }
-}
-
 // What a list costs grows with it; its length is known before any of it is looked at.
 size_t count_options(std::string_view list) {
   return static_cast<size_t>(std::count(list.begin(), list.end(), ',')) + 1;
@@ -162,17 +138,6 @@ uint32_t move_blanks_behind_colons(std::span<char> head) {
     ++count;
   }
   return count;
-}
-
-// Digits only, at most 2^63 - 1.
-Rule parse_length(std::string_view text, uint64_t& length) {
-  if (text.empty() || text.size() > 18) return Rule::content_length;
-  length = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return Rule::content_length;
-    length = length * 10 + static_cast<uint64_t>(c - '0');
-  }
-  return Rule::none;
 }
 
 }  // namespace
@@ -243,7 +208,7 @@ Rule Parser::finish_fields(Head& head) {
       case FieldName::content_length:
         if (head.has_content_length) return Rule::content_length;
         head.has_content_length = true;
-        if (const Rule rule = parse_length(head.fields.value(field), head.content_length);
+        if (const Rule rule = parse_content_length(head.fields.value(field), head.content_length);
             rule != Rule::none)
           return rule;
         break;
@@ -294,8 +259,9 @@ void Parser::expect_body(Framing framing, uint64_t length, Sender sender) {
 
 Rule Parser::parse_request(std::span<char> head, RequestHead& out) {
   if (const Rule rule = read_head(head, HTTP_REQUEST, out.fields); rule != Rule::none) return rule;
-  if (!is_http_method(llhttp_.method)) return Rule::method;
-  out.method = method_of(llhttp_.method);
+  const std::optional<Method> method = method_of(llhttp_.method);
+  if (!method) return Rule::method;
+  out.method = *method;
   out.version = llhttp_.http_minor == 0 ? Version::http_1_0 : Version::http_1_1;
 
   if (const Rule rule = finish_fields(out); rule != Rule::none) return rule;

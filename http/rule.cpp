@@ -40,6 +40,10 @@ std::string_view reason_code(Rule rule) {
     case Rule::trailer: return "http.trailer";
     case Rule::expectation: return "http.expectation";
     case Rule::body_too_large: return "http.body_too_large";
+    case Rule::pseudo_field: return "http.pseudo_field";
+    case Rule::connection_field: return "http.connection_field";
+    case Rule::field_value: return "http.field_value";
+    case Rule::host_differs: return "http.host_differs";
   }
   SLUICE_UNREACHABLE();
 }

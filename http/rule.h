@@ -1,5 +1,5 @@
-// The rules of strict HTTP/1.x that a message can break, one reason code a rule, and the status
-// each is answered with. Sources: RFC 9110, RFC 9112; where Sluice is stricter than they are,
+// The rules of strict HTTP that a message can break, one reason code a rule, and the status each is
+// answered with. Sources: RFC 9110, RFC 9112, RFC 9113; where Sluice is stricter than they are,
 // parser.cpp says why.
 #pragma once
 
@@ -42,6 +42,11 @@ enum class Rule : uint8_t {
   max_forwards,         // of OPTIONS: no number, or given twice (RFC 9110 7.6.2)
   expectation,          // an Expect other than 100-continue (RFC 9110 10.1.1)
   body_too_large,
+  // Of HTTP/2 alone; the others hold in both versions.
+  pseudo_field,      // missing, unknown, twice, late, or none of this message's (RFC 9113 8.3)
+  connection_field,  // a field that is for one connection only, or te beside trailers (8.2.2)
+  field_value,       // begins or ends with a blank (8.2.1)
+  host_differs,      // Host names another authority than :authority (8.3.1)
 };
 
 // "http.obs_fold" and so on; stable.
