@@ -47,7 +47,9 @@ const std::map<std::string, std::set<std::string>>& allowed() {
   static const std::map<std::string, std::set<std::string>> table = {
       {"core", {}},
       {"tls", {"core"}},
-      {"http", {"core/assert.h", "core/error.h", "core/limits.h"}},
+      {"http",
+       {"core/assert.h", "core/error.h", "core/intrusive_list.h", "core/limits.h",
+        "core/poison.h"}},
       {"auth", {"core", "http/message.h", "http/field.h"}},
       {"limiter", {"core"}},
       {"metrics", {"core"}},
