@@ -70,16 +70,20 @@ std::string what_in_words(const config::Config& config, const config::Route& rou
 // Reads what run would: the files of keys and revocations, and the URLs too if they are to be
 // asked. What run would refuse is a complaint.
 void check_keys(config::ConfigReading& reading, Resolving resolving, Secrets secrets) {
-  gateway::KeyKeeper::World world;
+  gateway::KeyKeeper::World world = gateway::KeyKeeper::real_world();
+  gateway::Fetcher::Answers unasked;
   if (resolving == Resolving::no) {
-    world.fetch = [](const gateway::FetchRequest&) {
-      return gateway::Fetched{.complaint = std::string{not_asked}};
+    world.ask = [&](uint64_t ticket, const gateway::Question&) {
+      unasked.emplace_back(ticket, gateway::Fetched{.complaint = std::string{not_asked}});
     };
+    world.answers = [&](std::chrono::milliseconds) { return std::exchange(unasked, {}); };
   }
   config::Config config = *reading.config;
   for (config::AuthConfig& entry : config.auth) entry.key_sources.jwks_copy.clear();  // for run
-  gateway::KeyKeeper keeper{config, std::move(world)};
-  const std::vector<std::string> complaints = keeper.load();
+  gateway::KeyKeeper keeper{std::move(world)};
+  const auto keys = keeper.admit(config);
+  keeper.settle(*keys);
+  const std::vector<std::string>& complaints = keys->complaints();
   for (const std::string& notice : keeper.take_notices()) {
     if (!notice.ends_with(not_asked)) reading.warnings.push_back(notice);
   }
@@ -121,7 +125,9 @@ int check_command(const std::string& path, Resolving resolving, Secrets secrets)
   config::ConfigReading reading = config::read_config(path);
   if (reading.config) check_keys(reading, resolving, secrets);
   if (reading.config && resolving == Resolving::yes) {
-    reading.complaints = gateway::resolve_endpoints(*reading.config);
+    reading.complaints = gateway::resolve_endpoints(
+        *reading.config,
+        gateway::resolve_names(gateway::names_of(*reading.config), reading.config->resolver));
     if (!reading.complaints.empty()) reading.config.reset();
   }
   for (const std::string& complaint : reading.complaints) gateway::say(complaint);

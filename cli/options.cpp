@@ -9,7 +9,6 @@
 
 #include "config/environment.h"
 #include "config/reader.h"
-#include "gateway/resolver.h"
 
 namespace sluice::cli {
 
@@ -126,14 +125,6 @@ std::optional<Complaint> apply_flags(const RunFlags& flags, config::Config& conf
   return std::nullopt;
 }
 
-std::optional<Complaint> resolve(config::Config& config) {
-  std::string text;
-  for (const std::string& complaint : gateway::resolve_endpoints(config))
-    text += (text.empty() ? "" : "\nsluice: ") + complaint;
-  if (text.empty()) return std::nullopt;
-  return Complaint{text};
-}
-
 }  // namespace
 
 std::variant<std::string, Complaint> read_secret() {
@@ -166,7 +157,6 @@ std::variant<config::Config, Complaint> make_config(const RunFlags& flags) {
       text += (text.empty() ? "" : "\nsluice: ") + complaint;
     if (!reading.config) return Complaint{text};
     if (const auto complaint = apply_flags(flags, *reading.config)) return *complaint;
-    if (const auto complaint = resolve(*reading.config)) return *complaint;
     return std::move(*reading.config);
   }
   config::Config config;
@@ -182,7 +172,6 @@ std::variant<config::Config, Complaint> make_config(const RunFlags& flags) {
   if (filled.cores.empty()) filled.cores = "auto";
   if (const auto complaint = apply_flags(filled, config)) return *complaint;
   if (const auto complaint = add_routes(flags, config)) return *complaint;
-  if (const auto complaint = resolve(config)) return *complaint;
   config::complete(config);
   return config;
 }

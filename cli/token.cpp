@@ -223,16 +223,16 @@ int token_verify_command(const VerifyFlags& flags) {
   }
   if (providers == 0)
     return complain("--auth \"" + flags.auth + "\": there is none of this name in " + flags.config);
-  gateway::KeyKeeper keeper{config};
-  if (const auto complaints = keeper.load(); !complaints.empty()) {
-    for (const std::string& complaint : complaints) gateway::say(complaint);
-    return gateway::exit_usage;
-  }
+  gateway::KeyKeeper keeper;
+  const auto keys = keeper.admit(config);
+  keeper.settle(*keys);
+  for (const std::string& complaint : keys->complaints()) gateway::say(complaint);
+  if (!keys->complaints().empty()) return gateway::exit_usage;
   for (const std::string& notice : keeper.take_notices()) gateway::say(notice);
   auth::TokenVerifier verifier{{.providers = config.providers,
                                 .claims = config.claims,
                                 .requirements = config.requirements}};
-  verifier.adopt(keeper.snapshot());
+  verifier.adopt(keys->snapshot());
   const std::string token = read_token(flags.token);
   auth::Examined examined;
   verifier.examine(token, providers, now(), examined);

@@ -167,6 +167,7 @@ struct ResolverConfig {
   core::Duration ttl_min = std::chrono::seconds{1};  // whatever the answer says
   core::Duration ttl_max =
       std::chrono::minutes{5};  // as well; and what the hosts file says holds so long
+  bool operator==(const ResolverConfig&) const = default;
 };
 
 // Whether the process gives up what it does not need (gateway/sandbox.h).

@@ -40,6 +40,17 @@ std::string octal(mode_t mode) {
   return text.data();
 }
 
+// Landlock refuses to open what access(2) allows.
+std::string why_not(const std::string& path, int failure) {
+  if (failure == ENOENT || failure == ENOTDIR) return "there is no such file";
+  if (failure != EACCES && failure != EPERM) return std::strerror(failure);
+  if (::access(path.c_str(), R_OK) == 0) {
+    return "the sandbox keeps it closed, because no folder that the configuration named at start "
+           "holds it; start anew, or write sandbox: off";
+  }
+  return "the user " + std::to_string(::geteuid()) + " that this process runs as has no permission";
+}
+
 std::optional<std::string> exposure(const std::string& path, mode_t mode) {
   if ((mode & S_IROTH) == 0) return std::nullopt;
   return "everybody may read " + path + " (mode " + octal(mode) +
@@ -62,8 +73,7 @@ FileReading read_file_by_parts(const std::string& path, size_t most, FileHolds h
     return reading;
   };
   const Descriptor file{path};
-  if (file.number < 0)
-    return complain(std::string{"this file can't be read: "} + std::strerror(errno));
+  if (file.number < 0) return complain("this file can't be read: " + why_not(path, errno));
   struct stat before {};
   if (::fstat(file.number, &before) != 0 || !S_ISREG(before.st_mode))
     return complain("this file can't be read: it is no plain file");

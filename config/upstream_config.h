@@ -44,6 +44,8 @@ struct EndpointConfig {
   uint32_t weight = 1;  // at most endpoint_weight_max
   EndpointUse use = EndpointUse::serving;
   Scheme scheme = Scheme::http;
+  // A name may have none yet.
+  [[nodiscard]] bool has_address() const { return destination.size() != 0; }
 };
 inline constexpr uint32_t endpoint_weight_max = 1000;
 inline constexpr uint32_t endpoints_max = 256;  // of one upstream

@@ -2,6 +2,7 @@
 #include "config/values.h"
 
 #include <unistd.h>
+#include <cerrno>
 
 #include <algorithm>
 #include <charconv>
@@ -155,6 +156,10 @@ Parsed<std::string> read_plain_file(const std::string& path, size_t most) {
 
 Parsed<std::optional<User>> parse_user(const std::string& text) {
   if (auto user = find_user(text)) return std::optional{*user};
+  if (errno == EACCES) {
+    return Complaint{"the user \"" + text +
+                     "\" can't be looked up, because the sandbox closes /etc/passwd; start anew"};
+  }
   return Complaint{"this system has no user \"" + text + "\"; write NAME or NAME:GROUP"};
 }
 

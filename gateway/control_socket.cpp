@@ -177,7 +177,10 @@ std::optional<Complaint> ControlSocket::bind_name(const std::string& path, Claim
 
 std::vector<int> ControlSocket::descriptors() const {
   std::vector<int> all;
-  for (const Client& client : clients_) all.push_back(client.socket);
+  // Whoever waits for an answer has nothing to say meanwhile.
+  for (const Client& client : clients_) {
+    if (client.ticket == 0) all.push_back(client.socket);
+  }
   if (listener_ >= 0) all.push_back(listener_);
   return all;
 }
@@ -207,9 +210,21 @@ void ControlSocket::serve(const ControlHandlers& handlers) {
       ::close(client);
   }
   std::erase_if(clients_, [&](Client& client) {
+    if (client.ticket != 0) return false;
     pollfd waiting{.fd = client.socket, .events = POLLIN, .revents = 0};
     if (::poll(&waiting, 1, 0) <= 0) return false;
     const bool stays = answer(client, handlers);
+    if (!stays) ::close(client.socket);
+    return !stays;
+  });
+}
+
+void ControlSocket::answer_reload(uint64_t ticket, const std::optional<std::string>& why) {
+  std::erase_if(clients_, [&](Client& client) {
+    if (client.ticket != ticket) return false;
+    client.ticket = 0;
+    client.wish = Client::Wish::none;
+    const bool stays = send_text(client.socket, why ? "failed: " + *why : "ok");
     if (!stays) ::close(client.socket);
     return !stays;
   });
@@ -221,8 +236,10 @@ bool ControlSocket::answer(Client& client, const ControlHandlers& handlers) {
   const auto message = receive(client.socket, nullptr);
   if (!message) return false;
   if (*message == "reload") {
-    const auto why = handlers.reload();
-    return send_text(client.socket, why ? "failed: " + *why : "ok");
+    client.wish = Client::Wish::reloads;
+    client.ticket = ++tickets_;
+    handlers.reload(client.ticket);
+    return true;
   }
   if (*message == "listeners") {
     client.wish = Client::Wish::takes_over;

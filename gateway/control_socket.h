@@ -24,7 +24,7 @@ namespace sluice::gateway {
 using config::Complaint;
 
 struct ControlHandlers {
-  std::function<std::optional<std::string>()> reload;  // why not, or nothing
+  std::function<void(uint64_t ticket)> reload;  // answer_reload() follows
   std::function<std::vector<int>()> listeners;
   std::function<void()> take_over;  // another process has the listeners, and serves
 };
@@ -45,8 +45,10 @@ class ControlSocket {
   void leave_name() { path_.clear(); }
   // What to wait for.
   [[nodiscard]] std::vector<int> descriptors() const;
-  // Answers what has come, on any of them.
+  // Answers what has come, on any of them. Never waits: who does not read its answers is let go of.
   void serve(const ControlHandlers& handlers);
+  // To whoever asked for it, if it is there still: why nothing has changed, or nothing.
+  void answer_reload(uint64_t ticket, const std::optional<std::string>& why);
 
  private:
   // Which file a name stands for.
@@ -57,7 +59,8 @@ class ControlSocket {
   };
   struct Client {
     int socket = -1;
-    enum class Wish : uint8_t { none, takes_over } wish = Wish::none;
+    enum class Wish : uint8_t { none, reloads, takes_over } wish = Wish::none;
+    uint64_t ticket = 0;  // of the reload that it waits for; 0: of none
   };
   [[nodiscard]] static std::optional<Node> node_of(const std::string& path);
   [[nodiscard]] std::optional<Complaint> bind_name(const std::string& path, Claim claim);
@@ -68,6 +71,7 @@ class ControlSocket {
   std::optional<Node> node_;  // of the name that we made
   int listener_ = -1;
   std::vector<Client> clients_;  // the newest last
+  uint64_t tickets_ = 0;
 };
 
 // --- the other side --------------------------------------------------------------------------

@@ -5,8 +5,8 @@
 
 namespace sluice::gateway {
 
-// Differs when the file was changed or replaced; empty if there is none. Of a folder: when
-// something comes into it, or goes.
+// Differs when the file was changed or replaced, or has another owner or mode; empty if there is
+// none. Of a folder: when something comes into it, or goes.
 [[nodiscard]] std::string file_stamp(const std::string& path);
 
 }  // namespace sluice::gateway

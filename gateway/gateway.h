@@ -3,29 +3,34 @@
 //
 //   Gateway gateway{config};
 //   if (auto failure = gateway.start()) ...          // bound and serving when it returns nothing
-//   if (auto failure = gateway.reload(config)) ...   // nothing has changed; else all of it has
+//   auto next = gateway.prepare(config, ...);        // elsewhere; may take long
+//   if (auto failure = gateway.adopt(next)) ...      // nothing has changed; else all of it has
 //   gateway.begin_drain(); ... gateway.wait(deadline) ... gateway.cut();
 //   auto report = gateway.stop();
 //
-// Used by one control thread.
+// Used by one control thread, but for prepare().
 #pragma once
 
-#include <condition_variable>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
+#include <variant>
 #include <vector>
 
 #include "config/config.h"
 #include "gateway/listener.h"
+#include "gateway/resolver.h"
 
 namespace sluice::gateway {
 
 class Generation;
+struct LiveGeneration;
 
+// A configuration that is ready to take the place of the running one; nothing of it works yet.
+using NextGeneration = std::shared_ptr<LiveGeneration>;
 // Why the gateway did not start, and what the process exits with because of it.
 struct StartFailure {
   int exit_code;
@@ -50,7 +55,8 @@ class Gateway {
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
 
-  [[nodiscard]] std::optional<StartFailure> start();
+  // Waits for key servers and endpoints unless it is interrupted, which is a failure, too.
+  [[nodiscard]] std::optional<StartFailure> start(const Interrupted& is_interrupted = {});
   // The port that was bound, which for ":0" is one that was free.
   [[nodiscard]] uint16_t port() const { return port_; }
   // The one that runs; until the next reload.
@@ -63,10 +69,17 @@ class Gateway {
     inherited_ = InheritedListeners{std::move(listeners)};
   }
 
-  // A new configuration takes the place of the running one, for whatever begins from now on;
-  // nothing that is under way is touched. What is wrong, and nothing has changed.
-  [[nodiscard]] std::optional<std::string> reload(config::Config config);
-  // A reload did not get so far as to have a configuration.
+  // What takes long of a reload: keys that are new are fetched, endpoints that are new are asked.
+  // Any thread, one at a time; `running` is config(), and nothing is adopted meanwhile. Or what is
+  // wrong.
+  [[nodiscard]] std::variant<NextGeneration, std::string> prepare(
+      config::Config next, const config::Config& running, const Interrupted& is_interrupted);
+  // It takes the place of the running one, for whatever begins from now on; nothing that is under
+  // way is touched. What is wrong, and nothing has changed.
+  [[nodiscard]] std::optional<std::string> adopt(NextGeneration next);
+  // Why there can't be one more, or nothing.
+  [[nodiscard]] std::optional<std::string> why_no_room();
+  // A reload came to nothing.
   void note_failed_reload();
   // All listening sockets, in their order, for the process that takes this one's place.
   [[nodiscard]] std::vector<int> listeners() const;
@@ -110,7 +123,9 @@ class Gateway {
 
   [[nodiscard]] std::optional<std::string> open_listeners(const config::Config& config,
                                                           std::vector<ListenerSet>& sets);
-  [[nodiscard]] std::optional<StartFailure> prepare_first();
+  [[nodiscard]] std::optional<StartFailure> prepare_first(const Interrupted& is_interrupted);
+  [[nodiscard]] std::optional<StartFailure> start_threads(const Interrupted& is_interrupted);
+  void make_postboxes();
   void look_after_steering();
   void sweep_generations();
   void note_loaded();
@@ -120,8 +135,9 @@ class Gateway {
   [[nodiscard]] std::optional<StartFailure> fit_descriptors();
   [[nodiscard]] std::optional<StartFailure> open_log();
   [[nodiscard]] std::optional<StartFailure> give_up_privileges();
+  void open_kernel(uint32_t index);
   void run_worker(uint32_t index);
-  void start_keeper(Generation& generation);
+  void serve_keys();
   void send(std::vector<struct ControlMessage>& messages);
   void fail(StartFailure failure);
 

@@ -56,8 +56,10 @@ Generation::Generation(Registry& registry, config::Config config, uint64_t seed)
   for (const config::UpstreamConfig& upstream : config_.upstreams) {
     upstreams_.push_back(registry.upstream(upstream.name));
     auto& endpoints = endpoints_.emplace_back();
-    for (const config::EndpointConfig& endpoint : upstream.endpoints)
-      endpoints.push_back(registry.endpoint(upstreams_.back(), endpoint));
+    for (const config::EndpointConfig& endpoint : upstream.endpoints) {
+      if (endpoint.has_address())
+        endpoints.push_back(registry.endpoint(upstreams_.back(), endpoint));
+    }
   }
 }
 
@@ -65,8 +67,6 @@ Generation::~Generation() = default;
 
 void Generation::make_cores(const GenerationKeys& keys,
                             std::span<auth::AuthCounters* const> counters) {
-  for (size_t index = 0; index < config_.upstreams.size(); ++index)
-    upstreams_[index]->permits.set_most(config_.upstreams[index].connections);
   for (uint32_t worker = 0; worker < counters.size(); ++worker) {
     cores_.push_back(std::make_unique<proxy::CoreGeneration>(config_, routes_, keys.first,
                                                              keys.wish, *counters[worker], seed_));
@@ -74,12 +74,18 @@ void Generation::make_cores(const GenerationKeys& keys,
       const config::UpstreamConfig& upstream = config_.upstreams[index];
       proxy::UpstreamPlan& plan =
           cores_.back()->upstreams().emplace_back(upstream, *upstreams_[index]->cores[worker]);
-      for (size_t endpoint = 0; endpoint < upstream.endpoints.size(); ++endpoint) {
-        plan.add(*endpoints_[index][endpoint]->cores[worker], upstream.endpoints[endpoint]);
+      size_t place = 0;
+      for (const config::EndpointConfig& endpoint : upstream.endpoints) {
+        if (endpoint.has_address()) plan.add(*endpoints_[index][place++]->cores[worker], endpoint);
       }
     }
     cores_.back()->complete();
   }
+}
+
+void Generation::take_effect() {
+  for (size_t index = 0; index < config_.upstreams.size(); ++index)
+    upstreams_[index]->permits.set_most(config_.upstreams[index].connections);
 }
 
 bool Generation::has_acknowledged_keys(uint64_t sequence) const {

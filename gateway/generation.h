@@ -82,9 +82,12 @@ class Generation {
   [[nodiscard]] const config::Config& config() const { return config_; }
   [[nodiscard]] config::Config& config() { return config_; }
   [[nodiscard]] proxy::CoreGeneration& core(uint32_t worker) { return *cores_[worker]; }
+  // Those that have an address; a name may have none yet.
   [[nodiscard]] const std::vector<std::shared_ptr<Endpoint>>& endpoints(size_t upstream) const {
     return endpoints_[upstream];
   }
+  // The bounds that all configurations of an upstream share become this one's.
+  void take_effect();
   // What the limits' numbers would be, if there is no room for them all.
   [[nodiscard]] const std::optional<std::string>& complaint() const { return complaint_; }
   [[nodiscard]] bool is_released() const;

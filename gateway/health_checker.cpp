@@ -1,65 +1,34 @@
 #include "gateway/health_checker.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 
-#include "core/affinity.h"
+#include "core/fresh_secret.h"
 #include "gateway/generation.h"
 
 namespace sluice::gateway {
 
 namespace {
 
-constexpr std::chrono::milliseconds look_interval{50};
-constexpr long answer_bytes_max = 64 * 1024;
+using std::chrono::milliseconds;
 
-size_t discard(const char*, size_t size, size_t count, void* taken) {
-  auto& sum = *static_cast<long*>(taken);
-  sum += static_cast<long>(size * count);
-  return sum > answer_bytes_max ? 0 : size * count;
-}
-
-struct Asking {
-  CURL* easy = nullptr;
-  curl_slist* to = nullptr;
-  curl_slist* fields = nullptr;
-  long taken = 0;
-};
+constexpr milliseconds look_interval{50};
+constexpr milliseconds patience{20};  // with the network, before something else has its turn
+constexpr milliseconds settle_interval{2};
+constexpr size_t answer_bytes_max = 64 * 1024;
 
 // The name in the URL is for the Host field only: the connection goes to the address that requests
 // go to.
-void prepare(Asking& asking, const Endpoint& endpoint, const config::HealthCheck& rules) {
-  asking.easy = ::curl_easy_init();
+Question question_for(const Endpoint& endpoint, const config::HealthCheck& rules) {
   const bool is_unix = endpoint.destination.is_unix();
   const std::string host = !rules.host.empty() ? rules.host
                            : is_unix           ? "localhost"
                                                : endpoint.authority;
-  const auto set = [&](CURLoption option, auto value) {
-    ::curl_easy_setopt(asking.easy, option, value);
-  };
-  set(CURLOPT_URL, ("http://" + host + rules.path).c_str());
-  if (is_unix) {
-    const std::string path = endpoint.destination.path();
-    set(path.front() == '@' ? CURLOPT_ABSTRACT_UNIX_SOCKET : CURLOPT_UNIX_SOCKET_PATH,
-        path.c_str() + (path.front() == '@' ? 1 : 0));
-  } else {
-    asking.to = ::curl_slist_append(nullptr, ("::" + endpoint.destination.text()).c_str());
-    set(CURLOPT_CONNECT_TO, asking.to);
-  }
-  asking.fields = ::curl_slist_append(nullptr, "User-Agent: sluice-health");
-  set(CURLOPT_HTTPHEADER, asking.fields);
-  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  set(CURLOPT_PROXY, "");
-  set(CURLOPT_NOSIGNAL, 1L);
-  set(CURLOPT_FOLLOWLOCATION, 0L);
-  set(CURLOPT_FRESH_CONNECT, 1L);
-  set(CURLOPT_FORBID_REUSE, 1L);
-  set(CURLOPT_TIMEOUT_MS,
-      static_cast<long>(
-          std::chrono::duration_cast<std::chrono::milliseconds>(rules.timeout).count()));
-  set(CURLOPT_WRITEFUNCTION, discard);
-  set(CURLOPT_WRITEDATA, &asking.taken);
+  return {.url = "http://" + host + rules.path,
+          .address = is_unix ? "" : endpoint.destination.text(),
+          .unix_path = is_unix ? endpoint.destination.path() : "",
+          .user_agent = "sluice-health",
+          .timeout = std::chrono::duration_cast<milliseconds>(rules.timeout),
+          .body_max = answer_bytes_max};
 }
 
 }  // namespace
@@ -78,100 +47,139 @@ bool HealthJudge::observe(proxy::Outcome outcome, const config::HealthCheck& rul
   return true;
 }
 
+HealthChecker::World HealthChecker::real_world() {
+  const auto fetcher = std::make_shared<Fetcher>();
+  return {.now = Clock::now,
+          .ask = [fetcher](uint64_t ticket,
+                           const Question& question) { fetcher->begin(ticket, question); },
+          .answers = [fetcher](milliseconds wait) { return fetcher->take(wait); }};
+}
+
+HealthChecker::HealthChecker(World world)
+    : world_(std::move(world)),
+      random_(world_.seed != 0 ? world_.seed : core::fresh_secret<uint64_t>()) {}
+
 HealthChecker::~HealthChecker() { stop(); }
 
-void HealthChecker::stop() {
-  if (!thread_.joinable()) return;
-  stopping_ = true;
-  wake_.release();
-  thread_.join();
+std::optional<std::string> HealthChecker::start() {
+  return thread_.start([this] { return tick(); });
 }
+
+void HealthChecker::stop() { thread_.stop(); }
 
 std::vector<std::string> HealthChecker::take_notices() {
   const std::lock_guard lock{mutex_};
   return std::exchange(notices_, {});
 }
 
-void HealthChecker::watch(Generation& generation) {
+HealthChecker::Target* HealthChecker::find(const std::shared_ptr<Endpoint>& endpoint) {
+  const auto found = std::find_if(targets_.begin(), targets_.end(), [&](const auto& one) {
+    return one != nullptr && one->endpoint == endpoint;
+  });
+  return found == targets_.end() ? nullptr : found->get();
+}
+
+void HealthChecker::meet(const Generation& generation) {
+  {
+    const std::lock_guard lock{mutex_};
+    for (size_t upstream = 0; upstream < generation.config().upstreams.size(); ++upstream) {
+      const config::HealthCheck& rules = generation.config().upstreams[upstream].health;
+      if (rules.path.empty()) continue;
+      for (const auto& endpoint : generation.endpoints(upstream)) {
+        if (find(endpoint) == nullptr)
+          targets_.push_back(
+              std::make_unique<Target>(Target{.endpoint = endpoint, .rules = rules}));
+      }
+    }
+  }
+  thread_.wake();
+}
+
+bool HealthChecker::knows(const Generation& generation) const {
+  const std::lock_guard lock{mutex_};
+  for (size_t upstream = 0; upstream < generation.config().upstreams.size(); ++upstream) {
+    for (const auto& endpoint : generation.endpoints(upstream)) {
+      const bool is_unknown = std::any_of(targets_.begin(), targets_.end(), [&](const auto& one) {
+        return one->endpoint == endpoint && !one->was_asked;
+      });
+      if (is_unknown) return false;
+    }
+  }
+  return true;
+}
+
+bool HealthChecker::settle(const Generation& generation,
+                           const std::function<bool()>& is_interrupted) {
+  while (!knows(generation)) {
+    if (is_interrupted && is_interrupted()) return false;
+    if (thread_.is_running())
+      core::Waker{}.wait(settle_interval);
+    else
+      static_cast<void>(tick());
+  }
+  return true;
+}
+
+void HealthChecker::watch(const Generation& generation) {
+  meet(generation);
   std::vector<std::unique_ptr<Target>> next;
   const std::lock_guard lock{mutex_};
   for (size_t upstream = 0; upstream < generation.config().upstreams.size(); ++upstream) {
     const config::HealthCheck& rules = generation.config().upstreams[upstream].health;
     for (const auto& endpoint : generation.endpoints(upstream)) {
+      if (rules.path.empty()) {
+        endpoint->health.state.store(proxy::Health::unchecked, std::memory_order_relaxed);
+        continue;
+      }
       const auto known = std::find_if(targets_.begin(), targets_.end(), [&](const auto& one) {
         return one != nullptr && one->endpoint == endpoint;
       });
-      if (rules.path.empty()) {
-        endpoint->health.state.store(proxy::Health::unchecked, std::memory_order_relaxed);
-      } else if (known != targets_.end()) {
-        (*known)->rules = rules;
-        next.push_back(std::move(*known));
-      } else {
-        next.push_back(
-            std::make_unique<Target>(Target{.endpoint = endpoint, .rules = rules, .judge = {}}));
-      }
+      if (known == targets_.end()) continue;
+      (*known)->rules = rules;
+      next.push_back(std::move(*known));
     }
   }
   targets_ = std::move(next);
-  std::vector<Target*> unknown;
-  for (const auto& target : targets_) {
-    if (target->endpoint->health.state.load(std::memory_order_relaxed) == proxy::Health::unchecked)
-      unknown.push_back(target.get());
-  }
-  ask(unknown);
-  if (!targets_.empty() && !thread_.joinable()) thread_ = std::thread{[this] { run(); }};
 }
 
-void HealthChecker::run() {
-  core::enter_thread("sluice-health", -1);
-  while (!stopping_) {
-    static_cast<void>(wake_.try_acquire_for(look_interval));
+milliseconds HealthChecker::tick() {
+  std::vector<std::pair<uint64_t, Question>> due;
+  bool waits = false;
+  {
     const std::lock_guard lock{mutex_};
-    std::vector<Target*> due;
     for (const auto& target : targets_) {
-      if (target->due <= Clock::now()) due.push_back(target.get());
+      if (target->ticket != 0 || target->due > world_.now()) continue;
+      target->ticket = ++tickets_;
+      ++under_way_;
+      due.emplace_back(target->ticket, question_for(*target->endpoint, target->rules));
     }
-    if (!due.empty() && !stopping_) ask(due);
+    waits = under_way_ > 0;
+  }
+  for (const auto& [ticket, question] : due) world_.ask(ticket, question);
+  if (!waits) return look_interval;
+  take_answers(patience);
+  return milliseconds{0};
+}
+
+// An answer for what is no target any more says nothing.
+void HealthChecker::take_answers(milliseconds wait) {
+  const Fetcher::Answers answers = world_.answers(wait);
+  const std::lock_guard lock{mutex_};
+  under_way_ -= answers.size();
+  for (const auto& [ticket, fetched] : answers) {
+    for (const auto& target : targets_) {
+      if (target->ticket == ticket) observe(*target, fetched);
+    }
   }
 }
 
-// All at once.
-void HealthChecker::ask(const std::vector<Target*>& targets) {
-  CURLM* multi = ::curl_multi_init();
-  std::vector<Asking> askings(targets.size());
-  for (size_t index = 0; index < targets.size(); ++index) {
-    prepare(askings[index], *targets[index]->endpoint, targets[index]->rules);
-    ::curl_multi_add_handle(multi, askings[index].easy);
-  }
-  int running = static_cast<int>(targets.size());
-  while (running > 0 && ::curl_multi_perform(multi, &running) == CURLM_OK && running > 0 &&
-         !stopping_)
-    ::curl_multi_poll(multi, nullptr, 0, 20, nullptr);
-  int left = 0;
-  while (const CURLMsg* message = ::curl_multi_info_read(multi, &left)) {
-    const auto of = std::find_if(askings.begin(), askings.end(), [&](const Asking& one) {
-      return one.easy == message->easy_handle;
-    });
-    Target& target = *targets[static_cast<size_t>(of - askings.begin())];
-    long status = 0;
-    ::curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-    const bool is_good = message->data.result == CURLE_OK && status >= target.rules.status_min &&
-                         status <= target.rules.status_max;
-    observe(target, is_good ? proxy::Outcome::success : proxy::Outcome::failure,
-            message->data.result == CURLE_OK ? "status " + std::to_string(status)
-                                             : ::curl_easy_strerror(message->data.result));
-  }
-  for (Asking& asking : askings) {
-    ::curl_multi_remove_handle(multi, asking.easy);
-    ::curl_easy_cleanup(asking.easy);
-    ::curl_slist_free_all(asking.to);
-    ::curl_slist_free_all(asking.fields);
-  }
-  ::curl_multi_cleanup(multi);
-}
-
-void HealthChecker::observe(Target& target, proxy::Outcome outcome, const std::string& why) {
-  const auto now = Clock::now();
+void HealthChecker::observe(Target& target, const Fetched& fetched) {
+  const bool is_good = fetched.complaint.empty() && fetched.status >= target.rules.status_min &&
+                       fetched.status <= target.rules.status_max;
+  const auto outcome = is_good ? proxy::Outcome::success : proxy::Outcome::failure;
+  const auto now = world_.now();
+  target.ticket = 0;
+  target.was_asked = true;
   // Not all at the same moment, and not the same ones at the same moment.
   target.due = now + target.rules.interval * static_cast<int64_t>(90 + random_.below(20)) / 100;
   proxy::EndpointHealth& health = target.endpoint->health;
@@ -183,6 +191,8 @@ void HealthChecker::observe(Target& target, proxy::Outcome outcome, const std::s
   health.state.store(verdict, std::memory_order_relaxed);
   const std::string name = target.endpoint->upstream->name + ": " + target.endpoint->authority +
                            " at " + target.endpoint->destination.text();
+  const std::string why =
+      fetched.complaint.empty() ? "status " + std::to_string(fetched.status) : fetched.complaint;
   if (verdict == proxy::Health::down) notices_.push_back(name + " is down (" + why + ")");
   if (verdict == proxy::Health::up && before == proxy::Health::down)
     notices_.push_back(name + " is up again");

@@ -1,142 +1,138 @@
 // Keeps what callers are judged by up to date: key sets in files and behind URLs, API keys,
-// revocations. One thread of its own, because fetching may take seconds. Files are looked at five
-// times a second; URLs are fetched before they are stale, and once earlier when a token names a key
-// that nobody has. What is broken is reported, and the last good stays in use.
+// revocations. One per process, with a thread of its own. Files are looked at five times a second;
+// URLs are fetched before they are stale, all at once, and earlier when a token names a key that
+// nobody has. What is broken is reported, and the last good stays in use.
 //
-// Every change becomes one whole snapshot that is published to all cores. The next is published
-// only when all are through with the one before, so two are alive at most.
+// Sources outlive configurations: a new one begins with what is known already, and only sources
+// that nobody named before are waited for.
+//
+//   auto view = keeper.admit(config);          // any thread
+//   keeper.settle(*view, is_interrupted);      // until it is ready, or somebody interrupts
+//   view->serve(audience); ... view->retire();
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "auth/jwks.h"
-#include "auth/key_snapshot.h"
-#include "config/config.h"
-#include "core/counter.h"
+#include "config/guarded_file.h"
+#include "core/background.h"
 #include "core/random.h"
-#include "gateway/key_fetch.h"
+#include "gateway/fetcher.h"
+#include "gateway/key_view.h"
 #include "proxy/key_wish.h"
 
 namespace sluice::gateway {
 
-// They outlive keepers: a new configuration brings a new one.
+// Of all sources together.
 struct KeyCounters {
   core::Counter refreshed;     // snapshots with news
   core::Counter failures;      // files and URLs that could not be used
-  core::Counter keys;          // in the present snapshot
+  core::Counter keys;          // of the newest configuration
   core::Counter passed_over;   // entries of key sets that are of no use here
-  core::Counter changed_at_s;  // since 1970: when that was made
+  core::Counter changed_at_s;  // since 1970: when a snapshot was last made
 };
 
 class KeyKeeper {
  public:
-  struct Audience {
-    std::function<void(const auth::KeySnapshot& snapshot, uint64_t sequence)> publish;
-    std::function<bool(uint64_t sequence)> has_acknowledged;  // all cores
-  };
-  enum class Reason : uint8_t {
-    time,  // it is time to look
-    kid,   // a token names a key that nobody has
-  };
-  using Clock = std::chrono::steady_clock;
-  // Time and the network, which a test makes up.
+  using Clock = KeySource::Clock;
+  using TakePart = std::function<void(std::string_view part)>;
+  // Time, files and the network, which a test makes up.
   struct World {
-    std::function<Clock::time_point()> now = Clock::now;
-    std::function<Fetched(const FetchRequest& request)> fetch = fetch_keys;
+    std::function<Clock::time_point()> now;
+    std::function<void(uint64_t ticket, const Question& question)> ask;
+    std::function<Fetcher::Answers(std::chrono::milliseconds wait)> answers;
+    std::function<std::string(const std::string& path)> stamp;
+    // As config::read_file_by_parts().
+    std::function<config::FileReading(const std::string& path, size_t most, config::FileHolds holds,
+                                      const TakePart& take)>
+        read;
+    std::function<void(const std::string& path, const std::string& text)> write;
     uint64_t seed = 0;  // of the jitter; 0: any
   };
+  [[nodiscard]] static World real_world();
 
-  // `counters`, if given, outlive it.
-  explicit KeyKeeper(const config::Config& config, KeyCounters* counters = nullptr);
-  KeyKeeper(const config::Config& config, World world, KeyCounters* counters = nullptr);
+  explicit KeyKeeper(World world = real_world());
   ~KeyKeeper();
   KeyKeeper(const KeyKeeper&) = delete;
   KeyKeeper& operator=(const KeyKeeper&) = delete;
 
-  // Reads and fetches everything for the first time. What makes starting impossible, a line each.
-  [[nodiscard]] std::vector<std::string> load();
-  [[nodiscard]] const auth::KeySnapshot& snapshot() const { return *current_; }
-  // One look at everything, as the thread has five times a second; whether there is a new snapshot.
-  // For tests without it.
-  bool look(Reason reason);
-
-  void start(Audience audience);
-  // No worker waits for keys any more, but all still take messages.
+  // Why there is no thread, or nothing. Without one, tick() and settle() do its work.
+  [[nodiscard]] std::optional<std::string> start();
   void stop();
+
+  // --- any thread ----------------------------------------------------------------------------
+  // The keys of this configuration; waiting, until all its sources have been tried.
+  [[nodiscard]] std::shared_ptr<KeyView> admit(const config::Config& config);
+  // False if `is_interrupted` said so first; it is asked every few milliseconds.
+  bool settle(const KeyView& view, const std::function<bool()>& is_interrupted = {});
+  // There may be something new to do.
+  void wake() { thread_.wake(); }
   // By what cores ask for new keys.
   [[nodiscard]] proxy::KeyWish& wish() { return wish_; }
   [[nodiscard]] std::vector<std::string> take_notices();
   [[nodiscard]] const KeyCounters& counters() const { return counters_; }
-  // The last that was published; all cores are through with it, or will be.
-  [[nodiscard]] uint64_t sequence() const { return sequence_; }
+  template <typename Visit>
+  void for_each_source(Visit&& visit) const {
+    const std::lock_guard lock{mutex_};
+    for (const auto& [id, source] : sources_) visit(id, source->counters);
+  }
+
+  // One round of its work; for how long there is nothing more to do.
+  std::chrono::milliseconds tick();
 
  private:
-  // What one file or URL last said.
-  struct Source {
-    std::string stamp;                 // of a file: what tells that it changed
-    std::string text;                  // the last good content
-    std::vector<std::string> remarks;  // that were made of it
-    bool is_loaded = false;
-    std::string seen;  // the stamp of a new content, until it has stayed the same for a while
-    Clock::time_point seen_at{};
-    Clock::time_point fetched_at{};
-    Clock::time_point due_at{};
-  };
-  enum class Outcome : uint8_t { unchanged, changed, broken };
+  using Views = std::vector<std::shared_ptr<KeyView>>;
+  enum class Patience : uint8_t { none, some };  // with those who are asked
 
-  void run();
-  [[nodiscard]] bool refresh(Reason reason);
-  using Check = std::function<std::string(const std::string& text)>;
-  // Whether half a file passes for a whole one: lines do, JSON does not.
-  enum class Form : uint8_t { json, lines };
-  Outcome refresh_file(const std::string& path, Form form, const Check& check);
-  Outcome refresh_revocations();
-  [[nodiscard]] bool is_new(const std::string& path, Source& source, Form form);
-  Outcome refresh_key_set(const config::AuthConfig& entry, Reason reason);
-  Outcome refresh_url(const std::string& url, const config::AuthConfig& entry, Reason reason,
-                      const Check& check);
-  [[nodiscard]] FetchRequest request_for(const std::string& url, const config::AuthConfig& entry);
-  // The URL of the key set: the configured one, or what was discovered; empty: not known yet.
-  [[nodiscard]] std::string key_set_url(const config::AuthConfig& entry);
-  void use_copy(const config::AuthConfig& entry, Source& source);
-  [[nodiscard]] std::string check_keys(const config::AuthConfig& entry, const std::string& text,
-                                       auth::KeySetOrigin origin) const;
-  void remark(const std::string& name, const config::AuthConfig& entry,
-              const auth::KeySetReading& reading);
-  void rebuild();
-  void publish();
-  void complain(const std::string& text);
-  [[nodiscard]] std::vector<std::string> take_complaints();
+  [[nodiscard]] Views take_views();
+  void learn(KeyView& view);
+  void meet_sources(const Views& views);
+  void look_at_file(const KeySourceId& id, KeySource& source, const Views& views);
+  [[nodiscard]] bool has_settled(const KeySourceId& id, KeySource& source,
+                                 const std::string& stamp) const;
+  // What stands in it; `complaint` says why it is of no use.
+  [[nodiscard]] KeyContent read_file(const KeySourceId& id, const KeySource& source,
+                                     std::string& complaint) const;
+  [[nodiscard]] config::WholeFile read_whole(const std::string& path, size_t most,
+                                             config::FileHolds holds) const;
+  [[nodiscard]] Question question_for(const KeySourceId& id);
+  void begin_due();
+  void take_answers(const Views& views, Patience patience);
+  void take_answer(const KeySourceId& id, KeySource& source, const Fetched& fetched,
+                   const Views& views);
+  // Of the uses in all views; the first that is good decides.
+  void accept(const KeySourceId& id, KeySource& source, KeyContent content, const Views& views);
+  void refuse(const KeySourceId& id, KeySource& source, const std::string& complaint);
+  void use_copy(const KeySourceId& id, KeySource& source, const Views& views);
+  [[nodiscard]] const config::KeySources* settings(const KeySourceId& id, const Views& views) const;
+  // Whether an answer is to come to one of the first so many questions.
+  [[nodiscard]] bool is_asking(uint64_t tickets) const;
+  void bring_news(KeyView& view);
+  void complete(KeyView& view);
+  void note_snapshot(KeyView& view);
   void notice(const std::string& text);
+  [[nodiscard]] static uint64_t seconds_since_1970();
 
-  const config::Config& config_;
-  KeyCounters own_counters_;
-  KeyCounters& counters_;
   World world_;
-  std::map<std::string, Source> sources_;  // by path or URL
-  auth::Revocations revocations_;          // the last good ones
-  std::vector<std::string> complaints_;    // while loading for the first time
-  std::unique_ptr<auth::KeySnapshot> current_;
-  std::unique_ptr<auth::KeySnapshot> previous_;  // until all cores are through with it
-  uint64_t sequence_ = 0;
   core::Random random_;
-  Audience audience_;
-  std::mutex mutex_;  // of notices_
-  std::vector<std::string> notices_;
-  proxy::KeyWish wish_;
-  std::atomic<bool> stopping_{false};
-  std::thread thread_;
-};
+  KeyCounters counters_;
+  core::Background thread_{"sluice-keys"};
+  proxy::KeyWish wish_{&thread_.waker()};
 
-// Lines "ID SALT HASH SUBJECT", salt and hash in hex; `complaint` says what is wrong.
-[[nodiscard]] std::vector<auth::ApiKey> read_api_keys(std::string_view text,
-                                                      std::string& complaint);
+  mutable std::mutex mutex_;  // of views_, notices_ and which sources there are; never held long
+  Views views_;
+  std::vector<std::string> notices_;
+  std::map<KeySourceId, std::unique_ptr<KeySource>> sources_;
+
+  // --- the keeper's thread
+  uint64_t tickets_ = 0;
+  std::optional<uint64_t> owed_;  // cores wait for what had been asked by then: a ticket
+  Clock::time_point look_at_{};
+};
 
 }  // namespace sluice::gateway

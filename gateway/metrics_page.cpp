@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "gateway/metrics_room.h"
+#include "gateway/metrics_keys.h"
 #include "gateway/metrics_upstreams.h"
 #include "metrics/exposition.h"
 
@@ -238,7 +239,7 @@ void put_auth(Exposition& out, const MetricsSources& sources) {
                return counters.claims_omitted.get();
              }));
   if (sources.keys == nullptr) return;
-  const KeyCounters& counters = *sources.keys;
+  const KeyCounters& counters = sources.keys->counters();
   out.family("gateway_keys", Kind::gauge, "Keys that tokens and callers are judged by.");
   out.sample({}, counters.keys.get());
   out.family("gateway_keys_passed_over", Kind::gauge,
@@ -253,6 +254,7 @@ void put_auth(Exposition& out, const MetricsSources& sources) {
   out.family("gateway_keys_failures_total", Kind::counter,
              "Files and URLs with keys that could not be used.");
   out.sample({}, counters.failures.get());
+  put_key_sources(out, *sources.keys);
 }
 
 // Threads that the kernel made because an operation could block. There must be none.

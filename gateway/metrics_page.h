@@ -35,7 +35,7 @@ struct MetricsSources {
   std::vector<const metrics::LogRing*> log_rings;
   const metrics::LogWriter* log_writer = nullptr;
   const SteeringState* steering = nullptr;
-  const KeyCounters* keys = nullptr;
+  const KeyKeeper* keys = nullptr;
   const ConfigState* config = nullptr;
   core::WallTime started_at{};
 

@@ -2,8 +2,6 @@
 
 #include <chrono>
 
-#include "core/affinity.h"
-
 namespace sluice::gateway {
 
 OffloadPool::OffloadPool(uint32_t workers, uint32_t jobs_per_worker, uint16_t sender_base,
@@ -16,24 +14,29 @@ OffloadPool::OffloadPool(uint32_t workers, uint32_t jobs_per_worker, uint16_t se
 
 OffloadPool::~OffloadPool() { stop(); }
 
-void OffloadPool::start(uint32_t threads) {
-  for (uint32_t thread = 0; thread < threads; ++thread)
-    threads_.emplace_back([this, thread] { run(thread); });
+std::optional<std::string> OffloadPool::start(uint32_t threads) {
+  for (uint32_t thread = 0; thread < threads; ++thread) {
+    auto& made = threads_.emplace_back(
+        std::make_unique<core::Background>("sluice-pool" + std::to_string(thread)));
+    if (auto why = made->start([this, thread] { return run(thread); })) return why;
+  }
+  return std::nullopt;
 }
 
 void OffloadPool::stop() {
-  stopping_ = true;
+  for (auto& thread : threads_) thread->ask_to_stop();
   available_.release(static_cast<std::ptrdiff_t>(threads_.size()));
-  for (auto& thread : threads_) thread.join();
+  for (auto& thread : threads_) thread->stop();
+  while (run_one(0)) {
+  }
   threads_.clear();
 }
 
-void OffloadPool::run(uint32_t thread) {
-  core::enter_thread("sluice-pool" + std::to_string(thread), -1);
-  while (true) {
-    available_.acquire();
-    if (!run_one(thread) && stopping_) return;
-  }
+// One job, or the word to stop.
+std::chrono::milliseconds OffloadPool::run(uint32_t thread) {
+  available_.acquire();
+  static_cast<void>(run_one(thread));
+  return std::chrono::milliseconds{0};
 }
 
 proxy::ExchangeMessage* OffloadPool::take() {

@@ -10,11 +10,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <semaphore>
 #include <span>
-#include <thread>
 #include <vector>
 
+#include "core/background.h"
 #include "core/kernel.h"
 #include "core/mailbox.h"
 #include "proxy/offload_queue.h"
@@ -41,7 +42,8 @@ class OffloadPool {
   OffloadPool& operator=(const OffloadPool&) = delete;
 
   void set_client(uint32_t worker, OffloadClient client) { clients_[worker] = client; }
-  void start(uint32_t threads);
+  // Why there are not so many threads, or nothing.
+  [[nodiscard]] std::optional<std::string> start(uint32_t threads);
   // Finishes what is queued, and joins. No worker submits any more.
   void stop();
 
@@ -52,7 +54,7 @@ class OffloadPool {
   bool run_one(uint32_t thread);
 
  private:
-  void run(uint32_t thread);
+  std::chrono::milliseconds run(uint32_t thread);
   proxy::ExchangeMessage* take();
   void perform(proxy::ExchangeMessage& job);
   static void check_signature(proxy::SignatureJob& job);
@@ -66,9 +68,8 @@ class OffloadPool {
   std::counting_semaphore<> available_{0};  // jobs in all queues
   std::vector<std::unique_ptr<proxy::OffloadQueue>>
       queues_;  // one a worker; the pool's threads share the receiving side
-  std::atomic<bool> stopping_{false};
   std::array<std::unique_ptr<proxy::Report>, reports> reports_;
-  std::vector<std::thread> threads_;
+  std::vector<std::unique_ptr<core::Background>> threads_;
 };
 
 }  // namespace sluice::gateway

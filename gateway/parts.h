@@ -24,10 +24,16 @@ namespace sluice::gateway {
 
 struct ControlMessage : core::Message {};
 
-// A generation and its keeper of keys, which lives as long.
+// A generation and its keys, which live as long.
 struct LiveGeneration {
+  LiveGeneration() = default;
+  ~LiveGeneration() {
+    if (keys != nullptr) keys->retire();
+  }
+  LiveGeneration(const LiveGeneration&) = delete;
+  LiveGeneration& operator=(const LiveGeneration&) = delete;
   std::unique_ptr<Generation> generation;
-  std::unique_ptr<KeyKeeper> keeper;
+  std::shared_ptr<KeyView> keys;
   std::vector<proxy::KeysMessage> messages;  // one a worker
 };
 
@@ -37,10 +43,8 @@ struct Gateway::Parts {
 
   Registry registry;
   std::vector<std::unique_ptr<auth::AuthCounters>> auth_counters;
-  KeyCounters key_counters;
   ConfigState config_state;
-  std::list<LiveGeneration> generations;  // the newest last
-  std::mutex keys_mailbox;                // keepers of several generations are one sender
+  std::list<NextGeneration> generations;  // the newest last
   std::vector<ListenerSet> listeners;     // of the newest generation, in its order
 
   std::vector<std::unique_ptr<core::Postbox>> postboxes;
@@ -50,6 +54,7 @@ struct Gateway::Parts {
   std::unique_ptr<metrics::LogWriter> log_writer;
   std::unique_ptr<OffloadPool> offload;
   HealthChecker health;
+  KeyKeeper keeper;
   MetricsSources sources;
   SteeringState steering;
   limiter::SteeringJudge judge;
@@ -70,7 +75,7 @@ struct Gateway::Parts {
   bool draining = false;
   bool has_cut = false;
 
-  [[nodiscard]] Generation& newest() { return *generations.back().generation; }
+  [[nodiscard]] Generation& newest() { return *generations.back()->generation; }
   [[nodiscard]] std::vector<auth::AuthCounters*> counters() const {
     std::vector<auth::AuthCounters*> all;
     for (const auto& one : auth_counters) all.push_back(one.get());

@@ -64,7 +64,8 @@ Finding examine_endpoint(const config::UpstreamConfig& upstream,
 
 std::vector<Finding> examine_endpoints(config::Config& config) {
   std::vector<Finding> findings;
-  for (const std::string& complaint : resolve_endpoints(config))
+  const Names names = resolve_names(names_of(config), config.resolver);
+  for (const std::string& complaint : resolve_endpoints(config, names))
     findings.push_back({Verdict::failing, "name", complaint, "correct the name or the resolver"});
   for (const config::UpstreamConfig& upstream : config.upstreams) {
     for (const config::EndpointConfig& endpoint : upstream.endpoints)

@@ -155,48 +155,63 @@ void Gateway::note_loaded() {
   parts_->config_state.generations.set(parts_->generations.size());
 }
 
-std::optional<std::string> Gateway::reload(config::Config next) {
-  Parts& parts = *parts_;
-  const auto fail = [&](std::string text) {
-    note_failed_reload();
-    return std::optional{std::move(text)};
-  };
-  if (parts.draining) return fail("the gateway is stopping");
-  next.bounds.connections = std::min(next.bounds.connections, config().bounds.connections);
-  next.bounds.upstream_connections =
-      std::min(next.bounds.upstream_connections, config().bounds.upstream_connections);
-  next.bounds.pipes = std::min(next.bounds.pipes, config().bounds.pipes);
-  if (const std::string what = changed_for_good(config(), next); !what.empty())
-    return fail(what +
-                " can't change while the gateway runs; start it anew, or leave that as it was");
+std::optional<std::string> Gateway::why_no_room() {
+  if (parts_->draining) return "the gateway is stopping";
   sweep_generations();
-  if (parts.generations.size() >= generations_max) {
-    return fail(std::to_string(generations_max) +
-                " configurations are still used by requests that began with them; try again later");
-  }
-  LiveGeneration live;
-  live.generation =
+  if (parts_->generations.size() < generations_max) return std::nullopt;
+  return std::to_string(generations_max) +
+         " configurations are still used by requests that began with them; try again later";
+}
+
+std::variant<NextGeneration, std::string> Gateway::prepare(config::Config next,
+                                                           const config::Config& running,
+                                                           const Interrupted& is_interrupted) {
+  Parts& parts = *parts_;
+  next.bounds.connections = std::min(next.bounds.connections, running.bounds.connections);
+  next.bounds.upstream_connections =
+      std::min(next.bounds.upstream_connections, running.bounds.upstream_connections);
+  next.bounds.pipes = std::min(next.bounds.pipes, running.bounds.pipes);
+  if (const std::string what = changed_for_good(running, next); !what.empty())
+    return what + " can't change while the gateway runs; start it anew, or leave that as it was";
+  const auto live = std::make_shared<LiveGeneration>();
+  live->generation =
       std::make_unique<Generation>(parts.registry, std::move(next), core::fresh_secret<uint64_t>());
-  Generation& generation = *live.generation;
-  if (generation.complaint()) return fail(*generation.complaint());
-  live.keeper = std::make_unique<KeyKeeper>(generation.config(), &parts.key_counters);
-  if (const auto complaints = live.keeper->load(); !complaints.empty()) {
-    std::string all;
-    for (const std::string& complaint : complaints) all += (all.empty() ? "" : "; ") + complaint;
-    return fail(all);
-  }
+  Generation& generation = *live->generation;
+  if (generation.complaint()) return *generation.complaint();
+  const std::string stopping = "the gateway is stopping";
+  parts.health.meet(generation);
+  if (!parts.health.settle(generation, is_interrupted)) return stopping;
+  // The last to be waited for: what keys come meanwhile are among them.
+  live->keys = parts.keeper.admit(generation.config());
+  if (!parts.keeper.settle(*live->keys, is_interrupted)) return stopping;
+  std::string all;
+  for (const std::string& complaint : live->keys->complaints())
+    all += (all.empty() ? "" : "; ") + complaint;
+  if (!all.empty()) return all;
+  generation.make_cores({live->keys->snapshot(), &parts.keeper.wish()}, parts.counters());
+  live->messages.resize(running.cores.size());
+  return live;
+}
+
+std::optional<std::string> Gateway::adopt(NextGeneration next) {
+  Parts& parts = *parts_;
+  Generation& generation = *next->generation;
+  if (parts.draining) return "the gateway is stopping";
   std::vector<ListenerSet> sets;
-  if (const auto failure = open_listeners(generation.config(), sets)) return fail(*failure);
+  if (auto failure = open_listeners(generation.config(), sets)) {
+    parts.health.watch(parts.newest());
+    return failure;
+  }
   for (const ListenerSet& old : parts.listeners) {
     const bool stays = std::any_of(
         sets.begin(), sets.end(), [&](const ListenerSet& set) { return set.wanted == old.wanted; });
     if (!stays) remove_name(old);
   }
   parts.listeners = std::move(sets);
-  generation.make_cores({live.keeper->snapshot(), &live.keeper->wish()}, parts.counters());
   fill_messages(generation);
+  generation.take_effect();
   parts.health.watch(generation);
-  parts.generations.push_back(std::move(live));
+  parts.generations.push_back(std::move(next));
   publish(generation);
   return std::nullopt;
 }
@@ -208,30 +223,27 @@ void Gateway::publish(Generation& generation) {
     parts.postboxes[index]->post_within_bound(control, generation.core(index).message());
     if (parts.postboxes[index]->claim_doorbell()) parts.kernels[index]->wake();
   }
-  start_keeper(generation);
+  serve_keys();
   const bool steers = generation.config().steering != limiter::Steering::spread;
   set_steering(steers ? limiter::Steering::address : limiter::Steering::spread);
   parts.config_state.reloads.add();
   note_loaded();
 }
 
-// Those that every core has let go of, once their keeper has nothing under way.
+// Those that every core has let go of, once the keeper of keys has too.
 void Gateway::sweep_generations() {
   Parts& parts = *parts_;
-  for (auto live = parts.generations.begin(); live != parts.generations.end();) {
-    const bool is_newest = std::next(live) == parts.generations.end();
-    if (is_newest || !live->generation->is_released()) {
-      ++live;
+  for (auto at = parts.generations.begin(); at != parts.generations.end();) {
+    LiveGeneration& live = **at;
+    const bool is_newest = std::next(at) == parts.generations.end();
+    if (is_newest || !live.generation->is_released()) {
+      ++at;
       continue;
     }
-    live->keeper->stop();
-    if (live->generation->has_acknowledged_keys(live->keeper->sequence())) {
-      for (std::string& notice : live->keeper->take_notices())
-        notices_.push_back(std::move(notice));
-      live = parts.generations.erase(live);
-    } else {
-      ++live;
-    }
+    if (live.keys->state() == KeyView::State::serving) live.keys->retire();
+    const bool is_let_go = live.keys->state() == KeyView::State::gone &&
+                           live.generation->has_acknowledged_keys(live.keys->sequence());
+    at = is_let_go ? parts.generations.erase(at) : std::next(at);
   }
   parts.registry.sweep();
   parts.config_state.generations.set(parts.generations.size());

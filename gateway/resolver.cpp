@@ -7,14 +7,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/affinity.h"
-
 namespace sluice::gateway {
 
 namespace {
 
-constexpr std::chrono::seconds retry_interval{2};
-constexpr std::chrono::milliseconds look_interval{200};
+constexpr std::chrono::milliseconds patience{20};  // before somebody may interrupt
 
 struct Channel {
   explicit Channel(const config::ResolverConfig& config) {
@@ -53,6 +50,8 @@ struct Channel {
   std::map<ares_socket_t, short> sockets;
 };
 
+bool is_local(const std::string& name) { return name == "localhost"; }
+
 core::SocketAddress without_port(const sockaddr* address) {
   if (address->sa_family == AF_INET6) {
     sockaddr_in6 v6;
@@ -64,6 +63,18 @@ core::SocketAddress without_port(const sockaddr* address) {
   std::memcpy(&v4, address, sizeof v4);
   v4.sin_port = 0;
   return core::SocketAddress{v4};
+}
+
+// Sorted, and each once.
+void tidy(Resolved& resolved) {
+  const auto text = [](const core::SocketAddress& address) { return address.text(); };
+  std::sort(resolved.addresses.begin(), resolved.addresses.end(),
+            [&](const auto& a, const auto& b) { return text(a) < text(b); });
+  const auto is_same = [&](const auto& a, const auto& b) { return text(a) == text(b); };
+  resolved.addresses.erase(
+      std::unique(resolved.addresses.begin(), resolved.addresses.end(), is_same),
+      resolved.addresses.end());
+  if (resolved.addresses.empty()) resolved.complaint = "the answer has no address";
 }
 
 void on_answer(void* to, int status, int, ares_addrinfo* answer) {
@@ -78,24 +89,38 @@ void on_answer(void* to, int status, int, ares_addrinfo* answer) {
       resolved.ttl = resolved.ttl.count() == 0 ? ttl : std::min(resolved.ttl, ttl);
   }
   ::ares_freeaddrinfo(answer);
-  const auto text = [](const core::SocketAddress& address) { return address.text(); };
-  std::sort(resolved.addresses.begin(), resolved.addresses.end(),
-            [&](const auto& a, const auto& b) { return text(a) < text(b); });
-  const auto is_same = [&](const auto& a, const auto& b) { return text(a) == text(b); };
-  resolved.addresses.erase(
-      std::unique(resolved.addresses.begin(), resolved.addresses.end(), is_same),
-      resolved.addresses.end());
-  if (resolved.addresses.empty()) resolved.complaint = "the answer has no address";
+  tidy(resolved);
 }
 
-void wait_for_answers(const Channel& of) {
+// What getaddrinfo says of this host itself: ::1 only where there is IPv6. It asks no server.
+Resolved resolve_local(const std::string& name) {
+  Resolved resolved;
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_ADDRCONFIG;
+  addrinfo* all = nullptr;
+  if (const int failure = ::getaddrinfo(name.c_str(), nullptr, &hints, &all); failure != 0) {
+    resolved.complaint = ::gai_strerror(failure);
+    return resolved;
+  }
+  for (const addrinfo* one = all; one != nullptr; one = one->ai_next) {
+    if (one->ai_family == AF_INET || one->ai_family == AF_INET6)
+      resolved.addresses.push_back(without_port(one->ai_addr));
+  }
+  ::freeaddrinfo(all);
+  tidy(resolved);
+  return resolved;
+}
+
+void wait_for_answers(const Channel& of, const Interrupted& is_interrupted) {
   ares_channel channel = of.channel;
   while (true) {
     std::vector<pollfd> polls;
     for (const auto& [socket, events] : of.sockets)
       polls.push_back({.fd = socket, .events = events, .revents = 0});
-    if (polls.empty()) return;
-    timeval longest{.tv_sec = 1, .tv_usec = 0};
+    if (polls.empty() || (is_interrupted && is_interrupted())) return;
+    timeval longest{.tv_sec = 0, .tv_usec = patience.count() * 1000};
     timeval memory{};
     const timeval* until = ::ares_timeout(channel, &longest, &memory);
     ::poll(polls.data(), polls.size(),
@@ -108,11 +133,6 @@ void wait_for_answers(const Channel& of) {
     }
     ::ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // what has waited too long
   }
-}
-
-bool same_addresses(const Resolved& a, const Resolved& b) {
-  return std::equal(a.addresses.begin(), a.addresses.end(), b.addresses.begin(), b.addresses.end(),
-                    [](const auto& x, const auto& y) { return x.text() == y.text(); });
 }
 
 core::Destination with_port(const core::SocketAddress& address, uint16_t port) {
@@ -130,24 +150,31 @@ core::Destination with_port(const core::SocketAddress& address, uint16_t port) {
 
 }  // namespace
 
-std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names,
-                                              const config::ResolverConfig& config) {
-  std::map<std::string, Resolved> all;
-  for (const std::string& name : names) all[name];
-  if (names.empty()) return all;
+Names resolve_names(const std::set<std::string>& names, const config::ResolverConfig& config,
+                    const Interrupted& is_interrupted) {
+  Names all;
+  for (const std::string& name : names) {
+    if (is_local(name))
+      all[name] = resolve_local(name);
+    else
+      all[name];
+  }
+  if (std::all_of(names.begin(), names.end(), is_local)) return all;
   Channel channel{config};
   if (!channel.is_open) {
     for (auto& [name, resolved] : all)
-      resolved.complaint = "the resolver can't be used (resolver.servers, /etc/resolv.conf)";
+      if (!is_local(name))
+        resolved.complaint = "the resolver can't be used (resolver.servers, /etc/resolv.conf)";
     return all;
   }
   for (auto& [name, resolved] : all) {
+    if (is_local(name)) continue;
     ares_addrinfo_hints hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
     ::ares_getaddrinfo(channel.channel, name.c_str(), nullptr, &hints, on_answer, &resolved);
   }
-  wait_for_answers(channel);
+  wait_for_answers(channel, is_interrupted);
   return all;
 }
 
@@ -161,8 +188,7 @@ std::set<std::string> names_of(const config::Config& config) {
   return names;
 }
 
-std::vector<std::string> resolve_endpoints(config::Config& config,
-                                           const std::map<std::string, Resolved>& names) {
+std::vector<std::string> resolve_endpoints(config::Config& config, const Names& names) {
   std::vector<std::string> complaints;
   for (config::UpstreamConfig& upstream : config.upstreams) {
     std::vector<config::EndpointConfig> all;
@@ -178,6 +204,8 @@ std::vector<std::string> resolve_endpoints(config::Config& config,
       if (is_again) continue;
       const auto found = names.find(endpoint.host);
       if (found == names.end() || found->second.addresses.empty()) {
+        all.push_back(endpoint);
+        all.back().destination = {};
         complaints.push_back(endpoint.place + "the name " + endpoint.host + " has no address" +
                              (found == names.end() || found->second.complaint.empty()
                                   ? ""
@@ -195,83 +223,16 @@ std::vector<std::string> resolve_endpoints(config::Config& config,
   return complaints;
 }
 
-std::vector<std::string> resolve_endpoints(config::Config& config) {
-  return resolve_endpoints(config, resolve_names(names_of(config), config.resolver));
-}
-
-// --- again and again -------------------------------------------------------------------------
-
-void NameWatcher::watch(const config::Config& config) {
-  const std::lock_guard lock{mutex_};
-  config_ = config.resolver;
-  std::map<std::string, Name> next;
-  for (const config::UpstreamConfig& upstream : config.upstreams) {
-    for (const config::EndpointConfig& endpoint : upstream.endpoints) {
-      if (endpoint.host.empty()) continue;
-      Name& name = next[endpoint.host];
-      if (const auto known = names_.find(endpoint.host);
-          known != names_.end() && name.last.addresses.empty())
-        name = known->second;
-      if (name.due == Clock::time_point{}) {
-        name.due = Clock::now();  // its addresses are known, but not for how long
-        const core::SocketAddress address = with_port(endpoint.destination.address(), 0).address();
-        if (std::none_of(name.last.addresses.begin(), name.last.addresses.end(),
-                         [&](const auto& one) { return one.text() == address.text(); }))
-          name.last.addresses.push_back(address);
-      }
-    }
-  }
-  for (auto& [host, name] : next) {
-    std::sort(name.last.addresses.begin(), name.last.addresses.end(),
-              [](const auto& a, const auto& b) { return a.text() < b.text(); });
-  }
-  names_ = std::move(next);
-  if (!names_.empty() && !thread_.joinable()) thread_ = std::thread{[this] { run(); }};
-}
-
-void NameWatcher::stop() {
-  if (!thread_.joinable()) return;
-  stopping_ = true;
-  wake_.release();
-  thread_.join();
-}
-
-std::map<std::string, Resolved> NameWatcher::names() {
-  const std::lock_guard lock{mutex_};
-  std::map<std::string, Resolved> all;
-  for (const auto& [host, name] : names_) all[host] = name.last;
-  return all;
-}
-
-void NameWatcher::run() {
-  core::enter_thread("sluice-names", -1);
-  while (!stopping_) {
-    static_cast<void>(wake_.try_acquire_for(look_interval));
-    std::set<std::string> due;
-    config::ResolverConfig config;
-    {
-      const std::lock_guard lock{mutex_};
-      config = config_;
-      for (const auto& [host, name] : names_) {
-        if (name.due <= Clock::now()) due.insert(host);
-      }
-    }
-    if (due.empty() || stopping_) continue;
-    auto answers = resolve_names(due, config);
-    const std::lock_guard lock{mutex_};
-    for (auto& [host, answer] : answers) {
-      const auto known = names_.find(host);
-      if (known == names_.end()) continue;
-      Name& name = known->second;
-      const bool is_good = !answer.addresses.empty();
-      const auto life = std::clamp<std::chrono::nanoseconds>(
-          answer.ttl.count() == 0 ? config.ttl_max : answer.ttl, config.ttl_min, config.ttl_max);
-      name.due = Clock::now() + (is_good ? life : std::chrono::nanoseconds{retry_interval});
-      if (!is_good || same_addresses(answer, name.last)) continue;
-      name.last = std::move(answer);
-      changed_ = true;
-    }
-  }
+bool same_endpoints(const config::Config& a, const config::Config& b) {
+  const auto is_same_upstream = [](const config::UpstreamConfig& one,
+                                   const config::UpstreamConfig& other) {
+    return std::equal(one.endpoints.begin(), one.endpoints.end(), other.endpoints.begin(),
+                      other.endpoints.end(), [](const auto& x, const auto& y) {
+                        return x.authority == y.authority && x.destination == y.destination;
+                      });
+  };
+  return std::equal(a.upstreams.begin(), a.upstreams.end(), b.upstreams.begin(), b.upstreams.end(),
+                    is_same_upstream);
 }
 
 }  // namespace sluice::gateway

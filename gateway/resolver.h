@@ -1,16 +1,12 @@
-// Names to addresses, by DNS and the hosts file (c-ares), and again when what was answered is about
-// to be stale. Never on a core: at start and reload the control thread waits for the answers, later
-// a thread of its own does.
+// Names to addresses, by DNS and the hosts file (c-ares); `localhost` by what this host says.
+// Blocks: never on a core, and never on the control thread.
 #pragma once
 
-#include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
-#include <mutex>
-#include <semaphore>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "config/config.h"
@@ -23,50 +19,22 @@ struct Resolved {
   std::chrono::seconds ttl{0};                 // 0: nothing says how long it holds
   std::string complaint;                       // why there is no address
 };
+using Names = std::map<std::string, Resolved>;
+// Whether to stop waiting; asked every few milliseconds. Empty: never.
+using Interrupted = std::function<bool()>;
 
-// All names at once; at most `timeout`.
-[[nodiscard]] std::map<std::string, Resolved> resolve_names(const std::set<std::string>& names,
-                                                            const config::ResolverConfig& config);
+// All names at once; at most the resolver's timeout.
+[[nodiscard]] Names resolve_names(const std::set<std::string>& names,
+                                  const config::ResolverConfig& config,
+                                  const Interrupted& is_interrupted = {});
 
-// The names of endpoints that are no addresses yet.
+// The names of endpoints.
 [[nodiscard]] std::set<std::string> names_of(const config::Config& config);
-// Gives every endpoint with a name an address: one with several becomes several. Complaints, a line
-// each, about names without any.
-[[nodiscard]] std::vector<std::string> resolve_endpoints(
-    config::Config& config, const std::map<std::string, Resolved>& names);
-[[nodiscard]] std::vector<std::string> resolve_endpoints(config::Config& config);
-
-// Looks the names up again, each when its time has come, and says when one of them has other
-// addresses than before.
-class NameWatcher {
- public:
-  NameWatcher() = default;
-  ~NameWatcher() { stop(); }
-  NameWatcher(const NameWatcher&) = delete;
-  NameWatcher& operator=(const NameWatcher&) = delete;
-
-  void watch(const config::Config& config);
-  void stop();
-  // Whether something changed since the last call.
-  [[nodiscard]] bool take_change() { return changed_.exchange(false); }
-  // As last known. What can't be resolved now keeps what it had.
-  [[nodiscard]] std::map<std::string, Resolved> names();
-
- private:
-  using Clock = std::chrono::steady_clock;
-  struct Name {
-    Resolved last;
-    Clock::time_point due;
-  };
-  void run();
-
-  std::mutex mutex_;  // of what follows; the control thread and the watcher's
-  config::ResolverConfig config_;
-  std::map<std::string, Name> names_;
-  std::atomic<bool> changed_{false};
-  std::atomic<bool> stopping_{false};
-  std::binary_semaphore wake_{0};
-  std::thread thread_;
-};
+// Gives every endpoint with a name an address: one with several becomes several, one without any
+// stays with none. A line for each of those.
+[[nodiscard]] std::vector<std::string> resolve_endpoints(config::Config& config,
+                                                         const Names& names);
+// Whether the endpoints of all upstreams have the same addresses.
+[[nodiscard]] bool same_endpoints(const config::Config& a, const config::Config& b);
 
 }  // namespace sluice::gateway

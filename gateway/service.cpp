@@ -4,16 +4,19 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
-#include <fstream>
 
-#include "config/values.h"
 #include "gateway/control_socket.h"
 #include "gateway/file_watch.h"
 #include "gateway/gateway.h"
 #include "gateway/host_settings.h"
-#include "gateway/resolver.h"
+#include "gateway/name_watcher.h"
+#include "gateway/preparer.h"
+#include "gateway/reloader.h"
 #include "gateway/service_manager.h"
+#include "gateway/words.h"
 
 namespace sluice::gateway {
 
@@ -35,28 +38,11 @@ void ignore_the_others() {
   for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) ::signal(signal, SIG_IGN);
 }
 
-void warn_of_short_secrets(const config::Config& config) {
-  for (const config::AuthConfig& entry : config.auth) {
-    // One secret serves several algorithms; the first is the one that most tokens use.
-    for (const auth::SharedKey& key : entry.fixed_keys) {
-      if (auth::is_long_enough(*key)) break;
-      say("warning: the secret has " + std::to_string(key->secret.size()) + " bytes; " +
-          std::string{auth::to_string(key->algorithm)} + " wants " +
-          std::to_string(auth::traits(key->algorithm).digest_bytes) +
-          " or more (RFC 7518 3.2), shorter ones can be guessed from a token");
-      break;
-    }
-  }
-}
-
-// Waits for a signal, at most `milliseconds`, or until somebody wants something by the control
-// socket; 0 if no signal came.
-int next_signal(int descriptor, const ControlSocket* control, int milliseconds) {
+// Waits for a signal, at most `milliseconds`, or until something comes in on one of `others`; 0 if
+// no signal came.
+int next_signal(int descriptor, const std::vector<int>& others, int milliseconds) {
   std::vector<pollfd> waiting{{.fd = descriptor, .events = POLLIN, .revents = 0}};
-  if (control != nullptr) {
-    for (const int one : control->descriptors())
-      waiting.push_back({.fd = one, .events = POLLIN, .revents = 0});
-  }
+  for (const int one : others) waiting.push_back({.fd = one, .events = POLLIN, .revents = 0});
   if (::poll(waiting.data(), waiting.size(), milliseconds) <= 0 ||
       (waiting.front().revents & POLLIN) == 0)
     return 0;
@@ -77,12 +63,23 @@ void yield(Gateway& gateway, int signals) {
   gateway.yield();
   const auto until = steady_clock::now() + gateway.config().timeouts.drain / 2;
   while (!gateway.wait(std::chrono::milliseconds{20}) && steady_clock::now() < until) {
-    if (ends(next_signal(signals, nullptr, 0))) break;
+    if (ends(next_signal(signals, {}, 0))) break;
   }
 }
 
-// From the first SIGTERM or SIGINT to the last line.
-int drain(Gateway& gateway, int signals, Leaving leaving) {
+// Whether one of those has come that end, while nobody takes signals yet.
+bool is_told_to_end() {
+  sigset_t pending;
+  if (::sigpending(&pending) != 0) return false;
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {
+    if (::sigismember(&pending, signal) == 1) return true;
+  }
+  return false;
+}
+
+// From the first SIGTERM or SIGINT to the last line. `when_drained` comes before the threads end.
+int drain(Gateway& gateway, int signals, Leaving leaving,
+          const std::function<void()>& when_drained) {
   using std::chrono::steady_clock;
   notify("STOPPING=1");
   say("draining: finishing what is in flight, at most " +
@@ -101,7 +98,7 @@ int drain(Gateway& gateway, int signals, Leaving leaving) {
     const auto until = steady_clock::now() + announce;
     for (auto now = steady_clock::now(); now < until; now = steady_clock::now()) {
       if (ends(next_signal(
-              signals, nullptr,
+              signals, {},
               static_cast<int>(
                   std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count()) +
                   1)))
@@ -114,7 +111,7 @@ int drain(Gateway& gateway, int signals, Leaving leaving) {
   constexpr auto grace = std::chrono::seconds{3};
   enum class Stage { finishing, refusing, closing } stage = Stage::finishing;
   while (!gateway.wait(look)) {
-    const bool again = ends(next_signal(signals, nullptr, 0));
+    const bool again = ends(next_signal(signals, {}, 0));
     const auto taken = steady_clock::now() - started;
     if (again || (stage == Stage::refusing && taken > gateway.config().timeouts.drain + grace)) {
       if (stage == Stage::finishing) gateway.cut();
@@ -125,6 +122,7 @@ int drain(Gateway& gateway, int signals, Leaving leaving) {
       stage = Stage::refusing;
     }
   }
+  when_drained();
   const DrainReport report = gateway.stop();
   for (const std::string& notice : gateway.take_notices()) say(notice);
   const auto milliseconds =
@@ -134,40 +132,7 @@ int drain(Gateway& gateway, int signals, Leaving leaving) {
   return report.cut == 0 ? exit_clean : exit_cut;
 }
 
-std::string addresses_in_words(const Gateway& gateway) {
-  std::string text;
-  for (const config::ListenerConfig& listener : gateway.config().listeners) {
-    std::string address = listener.address.text();
-    if (!listener.address.is_unix() && listener.address.port() == 0)
-      address = address.substr(0, address.rfind(':') + 1) + std::to_string(gateway.port());
-    text += (text.empty() ? "" : " and ") + address;
-  }
-  return text;
-}
-
-std::string upstreams_in_words(const config::Config& config) {
-  size_t endpoints = 0;
-  for (const config::UpstreamConfig& upstream : config.upstreams)
-    endpoints += upstream.endpoints.size();
-  if (config.upstreams.empty()) return "forwarding to nobody";
-  const config::EndpointConfig& first = config.upstreams.front().endpoints.front();
-  if (endpoints == 1)
-    return "forwarding to " +
-           (first.destination.is_unix() ? first.destination.text() : "http://" + first.authority);
-  return "forwarding to " + std::to_string(endpoints) + " endpoints of " +
-         std::to_string(config.upstreams.size()) + " upstream" +
-         (config.upstreams.size() == 1 ? "" : "s");
-}
-
 }  // namespace
-
-void say(const std::string& text) {
-  const std::string line = "sluice: " + text + "\n";
-  // Standard error that nobody reads holds up nothing.
-  pollfd out{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
-  if (::poll(&out, 1, 0) == 0) return;
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
-}
 
 void block_signals() {
   const sigset_t set = served_signals();
@@ -177,39 +142,30 @@ void block_signals() {
 
 namespace {
 
-// What is said once requests are served.
-void say_what_runs(const Gateway& gateway, uint32_t connections_wanted, const HostSettings& host) {
-  const config::Config& running = gateway.config();
-  say(SLUICE_VERSION " listening on " + addresses_in_words(gateway) + " with " +
-      std::to_string(running.cores.size()) + " worker" + (running.cores.size() == 1 ? "" : "s") +
-      ", " + upstreams_in_words(running));
-  for (size_t index = 0; index < running.limits.size(); ++index) {
-    say("limit " + running.limits[index].name + ": " +
-        config::in_words(running.limit_rules[index]));
-  }
-  say("/health and /metrics are answered by Sluice itself and are public");
-  for (const std::string& warning : host_warnings(running, connections_wanted, host))
-    say("warning: " + warning);
-  say("memory: at most " + std::to_string(gateway.memory_bound_bytes() >> 20) +
-      " MiB, taken as it is needed");
-  if (const std::string lack = memory_warning(gateway.memory_bound_bytes(), host); !lack.empty())
-    say("warning: " + lack);
-}
-
 // One run of a gateway, from its first request to the order to stop.
 class Service {
  public:
-  Service(Gateway& gateway, const ServeOptions& options)
-      : gateway_(gateway), options_(options), watchdog_(watchdog_timeout()) {
+  Service(Gateway& gateway, NameWatcher& names, uint64_t names_version, const ServeOptions& options)
+      : gateway_(gateway),
+        names_(names),
+        options_(options),
+        watchdog_(watchdog_timeout()),
+        reloader_(world(), names_version) {
     if (options.read_again) files_.watch(gateway.config().files);
     names_.watch(gateway.config());
   }
 
-  [[nodiscard]] std::optional<Complaint> listen() {
+  // What is wrong, or nothing.
+  [[nodiscard]] std::optional<std::string> begin() {
+    if (auto why = names_.start()) return why;
+    if (auto why = preparer_.start()) return why;
     if (gateway_.config().control_path.empty()) return std::nullopt;
     const std::string& path = gateway_.config().control_path;
-    return control_.listen(path, options_.take_over == path ? ControlSocket::Claim::take_over
-                                                            : ControlSocket::Claim::if_free);
+    if (const auto complaint =
+            control_.listen(path, options_.take_over == path ? ControlSocket::Claim::take_over
+                                                             : ControlSocket::Claim::if_free))
+      return complaint->text;
+    return std::nullopt;
   }
   // Returns when a drain is to begin.
   [[nodiscard]] Leaving run(int signals) {
@@ -220,13 +176,15 @@ class Service {
     auto next_sign = steady_clock::now();
     while (!is_relieved_) {
       for (const std::string& notice : gateway_.take_notices()) say(notice);
+      std::vector<int> waited = control_.descriptors();
+      if (preparer_.descriptor() >= 0) waited.push_back(preparer_.descriptor());
       // What comes of opening the log anew is said at once.
       const auto patience = gateway_.is_reopening_log() ? std::chrono::milliseconds{10} : interval;
-      const int signal = next_signal(signals, &control_, static_cast<int>(patience.count()));
-      if (ends(signal)) return Leaving::told;
+      const int signal = next_signal(signals, waited, static_cast<int>(patience.count()));
+      if (ends(signal)) break;
       if (signal == SIGUSR1) gateway_.reopen_log();
-      if (signal == SIGHUP) static_cast<void>(reload("SIGHUP"));
-      control_.serve({.reload = [this] { return reload("sluice reload"); },
+      if (signal == SIGHUP) want_reload("SIGHUP", Reloader::nobody);
+      control_.serve({.reload = [this](uint64_t ticket) { want_reload("sluice reload", ticket); },
                       .listeners = [this] { return gateway_.listeners(); },
                       .take_over = [this] { relieve(); }});
       const auto now = steady_clock::now();
@@ -234,58 +192,104 @@ class Service {
         next_look = now + second;
         look_after();
       }
+      std::vector<Reloader::Reply> replies = reloader_.tick();
+      for (Reloader::Reply& reply : std::exchange(refused_, {}))
+        replies.push_back(std::move(reply));
+      for (const Reloader::Reply& reply : replies) control_.answer_reload(reply.ticket, reply.why);
       if (watchdog_.interval() && now >= next_sign) {
         next_sign = now + *watchdog_.interval();
         if (watchdog_.is_alive(gateway_.progress())) notify("WATCHDOG=1");
       }
     }
-    return Leaving::relieved;
+    preparer_.ask_to_stop();
+    return is_relieved_ ? Leaving::relieved : Leaving::told;
   }
+
+  // Nothing is under way any more that uses the gateway.
+  void stop_preparing() { preparer_.stop(); }
 
  private:
   void look_after() {
     gateway_.look_after();
     if (gateway_.config().reloads_on_change && options_.read_again && files_.have_changed())
-      static_cast<void>(reload("a changed file"));
-    if (names_.take_change()) adopt_names();
+      want_reload("a changed file", Reloader::nobody);
   }
 
-  // Why it failed, or nothing.
-  std::optional<std::string> reload(const std::string& because) {
-    if (!options_.read_again) {
-      say(because + ": there is no configuration file to reload");
-      return "there is no configuration file to reload";
+  void want_reload(const std::string& because, uint64_t ticket) {
+    if (options_.read_again) {
+      reloader_.want(because, ticket);
+      return;
     }
-    notify_reloading();
-    files_.watch(gateway_.config().files);  // what comes meanwhile is another change
-    auto read = options_.read_again();
-    std::optional<std::string> why;
-    if (auto* complaint = std::get_if<Complaint>(&read)) {
-      gateway_.note_failed_reload();
-      why = complaint->text;
+    const std::string why = "there is no configuration file to reload";
+    say(because + ": " + why);
+    if (ticket != Reloader::nobody) refused_.push_back({ticket, why});
+  }
+
+  [[nodiscard]] Reloader::World world() {
+    return {.now = Reloader::Clock::now,
+            .names_version = [this] { return names_.version(); },
+            .why_no_room = [this] { return gateway_.why_no_room(); },
+            .begin = [this](ReloadKind kind) { begin_reload(kind); },
+            .take = [this] { return preparer_.take(); },
+            .adopt = [this] { return adopt(); },
+            .note_failure = [this] { note_failure(); },
+            .say = [](const std::string& text) { say(text); },
+            .in_words = [this] { return upstreams_in_words(gateway_.config()); }};
+  }
+
+  void begin_reload(ReloadKind kind) {
+    const config::Config& running = gateway_.config();
+    if (kind == ReloadKind::file) {
+      notify_reloading();
+      files_.watch(running.files);  // what comes meanwhile is another change
+    }
+    preparer_.begin([this, kind, &running](const Interrupted& is_interrupted) {
+      return prepare(kind, running, is_interrupted);
+    });
+  }
+
+  // On the preparer's thread.
+  Preparation prepare(ReloadKind kind, const config::Config& running,
+                      const Interrupted& is_interrupted) {
+    config::Config next;
+    if (kind == ReloadKind::names) {
+      next = running;
     } else {
-      why = gateway_.reload(std::move(std::get<config::Config>(read)));
+      auto read = options_.read_again();
+      if (auto* complaint = std::get_if<Complaint>(&read)) return {.why = complaint->text};
+      next = std::move(std::get<config::Config>(read));
     }
-    if (why) {
-      say(because + " failed, and what runs goes on as it was: " + *why);
-    } else {
-      files_.watch(gateway_.config().files);
-      names_.watch(gateway_.config());
-      say(because + ": the new configuration is in use, " + upstreams_in_words(gateway_.config()));
+    Preparation done;
+    NameWatcher::Filled filled = names_.fill(next, is_interrupted);
+    done.names_version = filled.version;
+    if (kind == ReloadKind::names && same_endpoints(next, running)) {
+      done.result = Preparation::Result::unchanged;
+      return done;
     }
+    for (const std::string& complaint : filled.complaints)
+      done.notices.push_back("warning: " + complaint);
+    auto prepared = gateway_.prepare(std::move(next), running, is_interrupted);
+    if (auto* why = std::get_if<std::string>(&prepared)) {
+      done.why = std::move(*why);
+      return done;
+    }
+    next_ = std::get<NextGeneration>(std::move(prepared));
+    done.result = Preparation::Result::ready;
+    return done;
+  }
+
+  std::optional<std::string> adopt() {
+    auto why = gateway_.adopt(std::exchange(next_, nullptr));
+    if (why) return why;
+    files_.watch(gateway_.config().files);
+    names_.watch(gateway_.config());
     notify("READY=1");
-    return why;
+    return std::nullopt;
   }
 
-  // The same configuration, and a name has other addresses.
-  void adopt_names() {
-    config::Config config = gateway_.config();
-    static_cast<void>(resolve_endpoints(config, names_.names()));
-    if (const auto why = gateway_.reload(std::move(config))) {
-      say("names have other addresses, which are not in use yet: " + *why);
-    } else {
-      say("names have other addresses: " + upstreams_in_words(gateway_.config()));
-    }
+  void note_failure() {
+    gateway_.note_failed_reload();
+    notify("READY=1");
   }
 
   // Another process has the listeners and their names.
@@ -297,22 +301,28 @@ class Service {
   }
 
   Gateway& gateway_;
+  NameWatcher& names_;
   const ServeOptions& options_;
   Watchdog watchdog_;
   ControlSocket control_;
   FileWatch files_;
-  NameWatcher names_;
+  NextGeneration next_;  // the preparer's until it is done, then the control thread's
+  Reloader reloader_;
+  std::vector<Reloader::Reply> refused_;  // at once; said after the others
   bool is_relieved_ = false;
+  Preparer preparer_;  // the last: it stops first
 };
 
 }  // namespace
 
 int serve(config::Config config, const ServeOptions& options) {
   const sigset_t set = served_signals();
-  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
   warn_of_short_secrets(config);
   const uint32_t connections_wanted = config.bounds.connections;
   const HostSettings host = read_host_settings();
+  NameWatcher names;
+  const NameWatcher::Filled filled = names.fill(config, is_told_to_end);
+  for (const std::string& complaint : filled.complaints) say("warning: " + complaint);
   Gateway gateway{std::move(config)};
   std::vector<int> sockets = take_activation_sockets();
   Predecessor predecessor;
@@ -326,15 +336,16 @@ int serve(config::Config config, const ServeOptions& options) {
     sockets.insert(sockets.end(), predecessor.listeners.begin(), predecessor.listeners.end());
   }
   gateway.inherit(std::move(sockets));
-  if (const auto failure = gateway.start()) {
+  if (const auto failure = gateway.start(is_told_to_end)) {
     say(failure->text);
     return failure->exit_code;
   }
-  Service service{gateway, options};
-  if (const auto complaint = service.listen()) {
-    say(complaint->text);
+  Service service{gateway, names, filled.version, options};
+  if (const auto why = service.begin()) {
+    say(*why);
     return exit_usage;
   }
+  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
   say_what_runs(gateway, connections_wanted, host);
   if (predecessor.connection >= 0) {
     relieve(predecessor);
@@ -342,7 +353,8 @@ int serve(config::Config config, const ServeOptions& options) {
   }
   notify("READY=1");
   if (options.when_ready) options.when_ready(gateway.port());
-  const int code = drain(gateway, signals, service.run(signals));
+  const Leaving leaving = service.run(signals);
+  const int code = drain(gateway, signals, leaving, [&] { service.stop_preparing(); });
   ::close(signals);
   return code;
 }

@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "config/values.h"
+#include "gateway/words.h"
 
 namespace sluice::gateway {
 
@@ -23,7 +24,5 @@ struct ServeOptions {
 void block_signals();
 // Returns the exit code.
 int serve(config::Config config, const ServeOptions& options);
-// One line to standard error, "sluice: ...".
-void say(const std::string& text);
 
 }  // namespace sluice::gateway

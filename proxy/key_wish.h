@@ -3,28 +3,27 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
-#include <semaphore>
+
+#include "core/background.h"
 
 namespace sluice::proxy {
 
 class KeyWish {
  public:
+  // `keeper`, if given, is woken by a wish and outlives it.
+  explicit KeyWish(core::Waker* keeper = nullptr) : keeper_(keeper) {}
+
   // Any thread; never waits.
   void express() {
-    if (!wanted_.exchange(true)) wake();
+    if (!wanted_.exchange(true) && keeper_ != nullptr) keeper_->wake();
   }
 
   // --- for who brings them -------------------------------------------------------------------
   [[nodiscard]] bool take() { return wanted_.exchange(false); }
-  [[nodiscard]] bool is_expressed() const { return wanted_; }
-  void wake() { wake_.release(); }
-  // Until somebody wishes or wakes, at most `time`.
-  void wait(std::chrono::milliseconds time) { static_cast<void>(wake_.try_acquire_for(time)); }
 
  private:
+  core::Waker* keeper_;
   std::atomic<bool> wanted_{false};
-  std::counting_semaphore<> wake_{0};
 };
 
 }  // namespace sluice::proxy

@@ -28,6 +28,7 @@ std::string_view failure_code(Failure event) {
     case Failure::local_ports: return "local.ports";
     case Failure::local_descriptors: return "local.descriptors";
     case Failure::local_memory: return "local.memory";
+    case Failure::upstream_unresolved: return "upstream.unresolved";
     case Failure::upstream_circuit_open: return "upstream.circuit_open";
     case Failure::address_denied: return "route.address";
     case Failure::address_full: return "downstream.address_full";

@@ -32,6 +32,7 @@ enum class Failure : uint8_t {
   local_ports,        // our own lack, and no endpoint's failure
   local_descriptors,  // as well
   local_memory,       // as well
+  upstream_unresolved,  // none of its names has an address yet
   upstream_circuit_open,
   address_denied,
   address_full,  // as many connections as an address may have

@@ -235,6 +235,9 @@ constexpr ReasonWords table[] = {
      "The operator must mend the endpoints, or their health check."},
     {"upstream.refused", "502", "The endpoint does not take connections.",
      "The operator must see that it runs, and that its address and port are right."},
+    {"upstream.unresolved", "503", "No name of the upstream has an address yet.",
+     "The operator must see that the names are right and that DNS answers; sluice check --resolve "
+     "says which."},
 };
 
 constexpr std::string_view limit_prefix = "limit.";

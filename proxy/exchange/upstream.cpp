@@ -175,7 +175,8 @@ void Exchange::refuse_upstream(Station& station, CoreUpstream::Acquired outcome)
     reason = local_lack(plan_->upstream().lack()).value_or(Failure::local_descriptors);
     station.counters.local_lacks.add();
   }
-  if (outcome == Acquired::none_healthy) reason = Failure::upstream_none_healthy;
+  if (outcome == Acquired::none_healthy)
+    reason = plan_->is_unresolved() ? Failure::upstream_unresolved : Failure::upstream_none_healthy;
   if (outcome == Acquired::circuit_open) {
     reason = Failure::upstream_circuit_open;
     wait = std::max(wait, plan_->upstream().circuit().until_half_open(station.now()));

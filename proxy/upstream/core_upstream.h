@@ -178,6 +178,8 @@ class UpstreamPlan {
   // How the endpoint did; it may be left alone from now on.
   void note(CoreEndpoint& endpoint, Outcome outcome, core::Instant now);
   [[nodiscard]] bool has(const CoreEndpoint& endpoint) const;
+  // None of its names has an address yet.
+  [[nodiscard]] bool is_unresolved() const { return choices_.empty(); }
   [[nodiscard]] bool tries_left(uint32_t tries) const { return tries < config_->retries; }
   template <typename Visit>
   void for_each_endpoint(Visit&& visit) {

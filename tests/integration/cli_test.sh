@@ -33,7 +33,9 @@ expect 2 'mean nothing with --rate none' "$sluice" run --rate none --burst 3
 expect 2 '"nobody" is not jwt or none' "$sluice" run --auth nobody
 expect 2 'is not an address' "$sluice" run --listen 8000
 expect 2 'is not a URL' "$sluice" run --upstream 127.0.0.1:9001
-expect 2 'has no address' "$sluice" run --upstream http://no-such-name.invalid
+printf 'upstreams: { a: { endpoints: [http://no-such-name.invalid] } }\nauth: { main: { secret: { env: JWT_SECRET } } }\nroutes: [{ auth: main, upstream: a }]\n' >"$folder/unresolved.yaml"
+expect 0 'unresolved.yaml is good' "$sluice" check "$folder/unresolved.yaml"
+expect 2 'has no address' "$sluice" check --resolve "$folder/unresolved.yaml"
 expect 2 'write for example 500ms' "$sluice" run --upstream-timeout 2
 expect 2 '--cores: "0"' "$sluice" run --cores 0
 expect 2 'only ' "$sluice" run --cores 250

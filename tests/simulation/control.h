@@ -21,9 +21,9 @@ class Control {
   // `config` is complete. With the keys that it names itself.
   gateway::Generation& make(const config::Config& config, uint64_t seed = 0) {
     Life& life = begin(config, seed);
-    life.keeper = std::make_unique<gateway::KeyKeeper>(life.generation->config());
-    static_cast<void>(life.keeper->load());
-    return finish(life, {life.keeper->snapshot()});
+    life.keys = keeper_.admit(life.generation->config());
+    keeper_.settle(*life.keys);
+    return finish(life, {life.keys->snapshot()});
   }
   // With others, which `keys.wish` may be asked for.
   gateway::Generation& make(const config::Config& config, uint64_t seed,
@@ -52,7 +52,7 @@ class Control {
  private:
   struct Life {
     std::unique_ptr<gateway::Generation> generation;
-    std::unique_ptr<gateway::KeyKeeper> keeper;
+    std::shared_ptr<gateway::KeyView> keys;
   };
   Life& begin(const config::Config& config, uint64_t seed) {
     lives_.push_back(std::make_unique<Life>());
@@ -63,10 +63,12 @@ class Control {
     std::vector<auth::AuthCounters*> counters;
     for (const auto& one : counters_) counters.push_back(one.get());
     life.generation->make_cores(keys, counters);
+    life.generation->take_effect();
     return *life.generation;
   }
 
   gateway::Registry registry_;
+  gateway::KeyKeeper keeper_;  // has no thread here
   std::vector<std::unique_ptr<auth::AuthCounters>> counters_;
   std::vector<std::unique_ptr<Life>> lives_;
 };

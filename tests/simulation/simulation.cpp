@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "auth/mint.h"
-#include "gateway/key_keeper.h"
 #include "gateway/offload_pool.h"
 #include "proxy/worker.h"
 #include "tests/journal_oracle.h"
@@ -200,7 +199,6 @@ class Run {
     world_.tracing = tracing == Tracing::on;
     for (uint16_t port = origin_port + 1; port < origin_port + 3; ++port)
       world_.listen(port, &origin_);
-    static_cast<void>(keeper_.load());
     snapshots_.push_back(make_snapshot(HasLater::no));
     make_workers(seed);
     make_clients();
@@ -276,7 +274,7 @@ class Run {
                                                         return size_t{1};
                                                       });
     control_ = std::make_unique<Control>(count);
-    control_->make(config_, seed, {*snapshots_.back(), &keeper_.wish()});
+    control_->make(config_, seed, {*snapshots_.back(), &wish_});
     core::KernelUnavailable unavailable;
     for (uint32_t index = 0; index < count; ++index) {
       postboxes_.push_back(std::make_unique<core::Postbox>(count + 3, 4096));
@@ -470,8 +468,7 @@ class Run {
     first_snapshot_ = snapshots_.size();
     snapshots_.push_back(make_snapshot(has_later_ ? HasLater::yes : HasLater::no));
     keys_sequence_ = 0;
-    gateway::Generation& generation =
-        control_->make(next, seed_, {*snapshots_.back(), &keeper_.wish()});
+    gateway::Generation& generation = control_->make(next, seed_, {*snapshots_.back(), &wish_});
     ++reloads_;
     for (uint32_t index = 0; index < kernels_.size(); ++index) {
       proxy::AdoptMessage& message = generation.core(index).message();
@@ -499,8 +496,7 @@ class Run {
   }
   // News, or that there are none, when somebody asks and now and then by itself.
   void maybe_publish_keys() {
-    if (!keys_are_acknowledged() ||
-        (!world_.happens(1) && !(world_.happens(10) && keeper_.wish().take())))
+    if (!keys_are_acknowledged() || (!world_.happens(1) && !(world_.happens(10) && wish_.take())))
       return;
     // What no core needs any more is gone, and whoever looks at it all the same is found out.
     if (snapshots_.size() > first_snapshot_ + 1) snapshots_[snapshots_.size() - 2].reset();
@@ -662,7 +658,7 @@ class Run {
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
   std::vector<core::Duration> timeouts_;  // of the wait that each worker is in
   std::vector<std::unique_ptr<Client>> clients_;
-  gateway::KeyKeeper keeper_{config_};  // has no thread here
+  proxy::KeyWish wish_;
   std::vector<std::unique_ptr<auth::KeySnapshot>> snapshots_;
   std::vector<proxy::KeysMessage> keys_messages_;
   uint64_t keys_sequence_ = 0;

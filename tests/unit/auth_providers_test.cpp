@@ -205,17 +205,22 @@ TEST_P(ProviderTest, recipe_takes_its_tokens_and_no_others) {
           each.name + ", upstream: a } ]\n");
   ASSERT_TRUE(reading.config) << reading.complaints.front();
   const config::Config& config = *reading.config;
-  gateway::KeyKeeper keeper{
-      config, gateway::KeyKeeper::World{.fetch = [&](const gateway::FetchRequest& request) {
-        const auto found = each.answers.find(request.url);
-        return found == each.answers.end() ? gateway::Fetched{.complaint = "nobody is there"}
-                                           : gateway::Fetched{.body = found->second};
-      }}};
-  const auto complaints = keeper.load();
-  ASSERT_TRUE(complaints.empty()) << complaints.front();
+  gateway::KeyKeeper::World world = gateway::KeyKeeper::real_world();
+  gateway::Fetcher::Answers answers;
+  world.ask = [&](uint64_t ticket, const gateway::Question& question) {
+    const auto found = each.answers.find(question.url);
+    answers.emplace_back(ticket, found == each.answers.end()
+                                     ? gateway::Fetched{.complaint = "nobody is there"}
+                                     : gateway::Fetched{.status = 200, .body = found->second});
+  };
+  world.answers = [&](std::chrono::milliseconds) { return std::exchange(answers, {}); };
+  gateway::KeyKeeper keeper{std::move(world)};
+  const auto keys = keeper.admit(config);
+  ASSERT_TRUE(keeper.settle(*keys, [rounds = 0]() mutable { return ++rounds > 10; }));
+  ASSERT_TRUE(keys->complaints().empty()) << keys->complaints().front();
   Authenticator authenticator{
       {.verifier = {.providers = config.providers, .claims = config.claims}}};
-  authenticator.adopt(keeper.snapshot());
+  authenticator.adopt(keys->snapshot());
   EVP_PKEY_up_ref(pair(each.algorithm).pkey.get());
   const SigningKey signer{.algorithm = each.algorithm,
                           .pkey = Pkey{pair(each.algorithm).pkey.get()}};

@@ -12,6 +12,7 @@
 #include "auth/jwks.h"
 #include "auth/mint.h"
 #include "gateway/discovery.h"
+#include "gateway/file_stamp.h"
 #include "gateway/key_keeper.h"
 
 namespace sluice::gateway {
@@ -35,51 +36,96 @@ class KeeperTest : public ::testing::Test {
     config_.auth.push_back(entry);
   }
   KeyKeeper& keeper(uint64_t seed = 1) {
-    if (keeper_ == nullptr) {
-      keeper_ = std::make_unique<KeyKeeper>(
-          config_, KeyKeeper::World{.now = [this] { return now_; },
-                                    .fetch =
-                                        [this](const FetchRequest& request) {
-                                          ++fetched_;
-                                          asked_.push_back(request);
-                                          if (const auto found = answers_.find(request.url);
-                                              found != answers_.end())
-                                            return found->second;
-                                          return answer_;
-                                        },
-                                    .seed = seed});
-    }
+    if (keeper_ == nullptr) keeper_ = std::make_unique<KeyKeeper>(world(seed));
     return *keeper_;
   }
+  KeyKeeper::World world(uint64_t seed) {
+    return {
+        .now = [this] { return now_; },
+        .ask =
+            [this](uint64_t ticket, const Question& question) {
+              asked_.emplace_back(ticket, question.url);
+              questions_.push_back(question);
+            },
+        .answers =
+            [this](std::chrono::milliseconds) {
+              Fetcher::Answers answers;
+              if (is_silent_) return answers;
+              for (const auto& [ticket, url] : std::exchange(asked_, {})) {
+                ++fetched_;
+                const auto found = answers_.find(url);
+                answers.emplace_back(ticket, found == answers_.end() ? answer_ : found->second);
+              }
+              return answers;
+            },
+        .stamp = [this](const std::string& path) { return files_[path]; },
+        .read = [this](const std::string& path, size_t, config::FileHolds,
+                       const KeyKeeper::TakePart& take) -> config::FileReading {
+          const auto found = files_.find(path);
+          if (found == files_.end() || found->second.empty())
+            return {.complaint = "this file can't be read: there is no such file"};
+          take(found->second);
+          return {};
+        },
+        .write = [this](const std::string& path, const std::string& text) { files_[path] = text; },
+        .seed = seed};
+  }
+  // The keys of a configuration that comes now; what speaks against it.
+  std::vector<std::string> load(uint64_t seed = 1) {
+    const auto before = view_;
+    view_ = keeper(seed).admit(config_);
+    EXPECT_TRUE(keeper().settle(*view_, [&, rounds = 0]() mutable { return ++rounds > 10; }));
+    if (before != nullptr) before->retire();
+    if (view_->state() == KeyView::State::ready && view_->complaints().empty()) {
+      view_->serve({.publish = [this](const auth::KeySnapshot&, uint64_t) { ++published_; },
+                    .has_acknowledged = [](uint64_t) { return true; }});
+    }
+    return view_->complaints();
+  }
+  // Whether the cores have something new after a few rounds.
+  bool look() {
+    const uint64_t before = view_->snapshot().generation;
+    for (int round = 0; round < 3; ++round) static_cast<void>(keeper().tick());
+    return view_->snapshot().generation != before;
+  }
+  bool wish() {
+    keeper().wish().express();
+    return look();
+  }
   void answer(const std::string& body, std::optional<core::Duration> max_age = std::nullopt) {
-    answer_ = {.body = body, .max_age = max_age};
+    answer_ = {.status = 200, .body = body, .max_age = max_age};
   }
   // Looks once a second for so long; how many seconds passed until the next fetch, or nothing.
   std::optional<int64_t> next_fetch_within(seconds most) {
     const unsigned before = fetched_;
     for (int64_t second = 1; second <= most.count(); ++second) {
       now_ += seconds{1};
-      static_cast<void>(keeper().look(KeyKeeper::Reason::time));
+      static_cast<void>(look());
       if (fetched_ > before) return second;
     }
     return std::nullopt;
   }
   [[nodiscard]] std::string kid() {
-    return keeper().snapshot().keys[0].empty() ? "" : keeper().snapshot().keys[0][0]->kid;
+    return view_->snapshot().keys[0].empty() ? "" : view_->snapshot().keys[0][0]->kid;
   }
 
   config::Config config_;
   KeyKeeper::Clock::time_point now_{seconds{1'000'000}};
   Fetched answer_;
+  bool is_silent_ = false;                               // who is asked does not answer
+  std::vector<std::pair<uint64_t, std::string>> asked_;  // what has no answer yet: ticket and URL
+  std::vector<Question> questions_;                      // all of them
+  std::map<std::string, Fetched> answers_;               // by URL; any other gets answer_
+  std::map<std::string, std::string> files_;  // what stands in them; empty: there is none
   unsigned fetched_ = 0;
-  std::map<std::string, Fetched> answers_;  // by URL; any other gets answer_
-  std::vector<FetchRequest> asked_;
+  unsigned published_ = 0;
+  std::shared_ptr<KeyView> view_;
   std::unique_ptr<KeyKeeper> keeper_;
 };
 
 TEST_F(KeeperTest, set_is_fetched_again_some_time_before_it_is_stale) {
   answer(key_set("a"), seconds{1000});
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   for (int round = 0; round < 5; ++round) {
     const auto passed = next_fetch_within(seconds{1000});
     ASSERT_TRUE(passed);
@@ -92,8 +138,9 @@ TEST_F(KeeperTest, configured_interval_holds_where_the_answer_says_nothing_and_i
   answer(key_set("a"));
   std::set<int64_t> intervals;
   for (uint64_t seed = 1; seed < 8; ++seed) {
+    view_.reset();
     keeper_.reset();
-    ASSERT_TRUE(keeper(seed).load().empty());
+    ASSERT_TRUE(load(seed).empty());
     const auto passed = next_fetch_within(seconds{300});
     ASSERT_TRUE(passed);
     intervals.insert(*passed);
@@ -103,20 +150,20 @@ TEST_F(KeeperTest, configured_interval_holds_where_the_answer_says_nothing_and_i
 
 TEST_F(KeeperTest, absurd_ages_are_bounded) {
   answer(key_set("a"), seconds{0});
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   EXPECT_GE(next_fetch_within(seconds{20}).value_or(0), 7) << "not at every look";
 }
 
 TEST_F(KeeperTest, what_was_good_stays_in_use_while_nobody_answers_or_nonsense_comes) {
   answer(key_set("a"), seconds{100});
-  ASSERT_TRUE(keeper().load().empty());
-  const uint64_t generation = keeper().snapshot().generation;
+  ASSERT_TRUE(load().empty());
+  const uint64_t generation = view_->snapshot().generation;
   answer_ = {.complaint = "Could not resolve host"};
   ASSERT_TRUE(next_fetch_within(seconds{100}));
   EXPECT_EQ(next_fetch_within(seconds{10}), 5) << "tried again soon";
   answer("<html>");
   ASSERT_TRUE(next_fetch_within(seconds{10}));
-  EXPECT_EQ(keeper().snapshot().generation, generation);
+  EXPECT_EQ(view_->snapshot().generation, generation);
   EXPECT_EQ(kid(), "a");
   std::string all;
   for (const std::string& notice : keeper().take_notices()) all += notice + "\n";
@@ -131,28 +178,28 @@ TEST_F(KeeperTest, what_was_good_stays_in_use_while_nobody_answers_or_nonsense_c
 
 TEST_F(KeeperTest, unknown_kid_fetches_early_once_in_a_while) {
   answer(key_set("a"), seconds{3600});
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   answer(key_set("b"), seconds{3600});
-  EXPECT_FALSE(keeper().look(KeyKeeper::Reason::kid)) << "just fetched";
+  EXPECT_FALSE(wish()) << "just fetched";
   EXPECT_EQ(fetched_, 1U);
   now_ += seconds{10};
-  EXPECT_TRUE(keeper().look(KeyKeeper::Reason::kid));
+  EXPECT_TRUE(wish());
   EXPECT_EQ(kid(), "b");
-  for (int i = 0; i < 100; ++i) EXPECT_FALSE(keeper().look(KeyKeeper::Reason::kid));
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(wish());
   EXPECT_EQ(fetched_, 2U) << "a flood of unknown names is no flood of fetches";
 }
 
 TEST_F(KeeperTest, same_answer_is_no_news) {
   answer(key_set("a"), seconds{100});
-  ASSERT_TRUE(keeper().load().empty());
-  const uint64_t generation = keeper().snapshot().generation;
+  ASSERT_TRUE(load().empty());
+  const uint64_t generation = view_->snapshot().generation;
   ASSERT_TRUE(next_fetch_within(seconds{100}));
-  EXPECT_EQ(keeper().snapshot().generation, generation) << "no core need forget its tokens";
+  EXPECT_EQ(view_->snapshot().generation, generation) << "no core need forget its tokens";
 }
 
 TEST_F(KeeperTest, start_without_an_answer_has_no_keys_and_gets_them_later) {
   answer_ = {.complaint = "Connection refused"};
-  ASSERT_TRUE(keeper().load().empty()) << "it is no reason not to start";
+  ASSERT_TRUE(load().empty()) << "it is no reason not to start";
   EXPECT_EQ(kid(), "");
   answer(key_set("a"));
   EXPECT_EQ(next_fetch_within(seconds{10}), 5);
@@ -161,10 +208,122 @@ TEST_F(KeeperTest, start_without_an_answer_has_no_keys_and_gets_them_later) {
 
 TEST_F(KeeperTest, start_with_nonsense_is_refused) {
   answer("{}");
-  const auto complaints = keeper().load();
+  const auto complaints = load();
   ASSERT_EQ(complaints.size(), 1U);
   EXPECT_EQ(complaints[0],
             "https://id.example/keys: this is no key set: there is no array \"keys\" (RFC 7517 5)");
+}
+
+// --- a new configuration ---------------------------------------------------------------------
+
+TEST_F(KeeperTest, reload_while_the_key_server_is_away_keeps_the_good_keys_and_waits_for_nobody) {
+  answer(key_set("a"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  is_silent_ = true;
+  config_.auth.front().provider.issuers = {{.text = "https://other.example"}};
+  const unsigned fetched = fetched_;
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "a");
+  EXPECT_EQ(fetched_, fetched) << "what is known is not asked for anew";
+  answer_ = {.complaint = "Connection refused"};
+  is_silent_ = false;
+  ASSERT_TRUE(next_fetch_within(seconds{1000}));
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "a");
+}
+
+TEST_F(KeeperTest, reload_keeps_what_was_good_of_a_file_that_is_broken_now_and_says_so) {
+  config_.auth.front().key_sources = {.jwks_file = "/keys"};
+  files_["/keys"] = key_set("a");
+  ASSERT_TRUE(load().empty());
+  files_["/keys"] = "{";
+  now_ += seconds{1};
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "a");
+  const auto notices = keeper().take_notices();
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_NE(notices[0].find("what was good before stays in use"), std::string::npos);
+  files_["/keys"] = key_set("b");
+  now_ += seconds{1};
+  EXPECT_TRUE(look());
+  EXPECT_EQ(kid(), "b");
+}
+
+TEST_F(KeeperTest, reload_that_names_a_new_source_waits_for_that_one_alone) {
+  answer(key_set("a"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  config_.auth.push_back(config_.auth.front());
+  config_.auth.back().key_sources.jwks_url = "https://other.example/keys";
+  const unsigned fetched = fetched_;
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(fetched_, fetched + 1);
+  EXPECT_EQ(view_->snapshot().keys[1].size(), 1U);
+}
+
+TEST_F(KeeperTest, authority_that_changes_is_another_source_and_its_keys_are_fetched_anew) {
+  answer(key_set("a"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  config_.auth.front().key_sources.jwks_ca = "/other.pem";
+  answer(key_set("b"));
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "b") << "whom one authority vouched for is not known by the other";
+}
+
+TEST_F(KeeperTest, missing_file_of_a_new_configuration_is_a_complaint_that_says_why) {
+  config_.auth.front().key_sources = {.jwks_file = "/keys"};
+  const auto complaints = load();
+  ASSERT_EQ(complaints.size(), 1U);
+  EXPECT_EQ(complaints[0], "/keys: this file can't be read: there is no such file");
+}
+
+TEST_F(KeeperTest, interrupted_wait_for_a_silent_server_ends) {
+  is_silent_ = true;
+  const auto view = keeper().admit(config_);
+  EXPECT_FALSE(keeper().settle(*view, [&, rounds = 0]() mutable { return ++rounds > 3; }));
+  view->retire();
+  static_cast<void>(keeper().tick());
+  EXPECT_EQ(view->state(), KeyView::State::gone);
+}
+
+TEST_F(KeeperTest, wish_is_answered_without_news_and_files_are_read_while_a_server_is_silent) {
+  config_.revocations_file = "/revoked";
+  files_["/revoked"] = "jti a\n";
+  answer(key_set("a"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  keeper().wish().express();
+  static_cast<void>(look());
+  EXPECT_EQ(published_, 1U) << "who waits for keys must not wait for news";
+  now_ += seconds{11};
+  is_silent_ = true;
+  keeper().wish().express();
+  static_cast<void>(look());
+  EXPECT_EQ(published_, 1U) << "the question is under way";
+  files_["/revoked"] = "jti a\njti b\n";
+  now_ += seconds{1};
+  EXPECT_FALSE(look()) << "it may be half written";
+  now_ += seconds{1};
+  EXPECT_TRUE(look()) << "a revocation does not wait for a key server";
+  EXPECT_EQ(view_->snapshot().revocations.size(), 2U);
+}
+
+TEST_F(KeeperTest, next_snapshot_waits_for_cores_and_the_one_in_use_lives) {
+  config_.auth.front().key_sources = {.jwks_file = "/keys"};
+  files_["/keys"] = key_set("a");
+  view_ = keeper().admit(config_);
+  ASSERT_TRUE(keeper().settle(*view_));
+  const auth::KeySnapshot* in_use = &view_->snapshot();
+  uint64_t acknowledged = 0;
+  view_->serve({.publish = [&](const auth::KeySnapshot& next, uint64_t) { in_use = &next; },
+                .has_acknowledged = [&](uint64_t sequence) { return acknowledged >= sequence; }});
+  for (const char* name : {"b", "c", "d"}) {
+    files_["/keys"] = key_set(name);
+    now_ += seconds{1};
+    static_cast<void>(look());
+    EXPECT_EQ(in_use->keys[0][0]->kid, "b");
+  }
+  acknowledged = view_->sequence();
+  static_cast<void>(look());
+  EXPECT_EQ(in_use->keys[0][0]->kid, "d") << "the newest, and none between";
 }
 
 // --- files -----------------------------------------------------------------------------------
@@ -183,33 +342,51 @@ class KeyFilesTest : public ::testing::Test {
     std::ofstream{path(name), std::ios::trunc} << text;
     ::chmod(path(name).c_str(), mode);
   }
-  KeyKeeper& keeper() {
-    if (keeper_ == nullptr)
-      keeper_ =
-          std::make_unique<KeyKeeper>(config_, KeyKeeper::World{.now = [this] { return now_; }});
-    return *keeper_;
+  // As a process that starts with this configuration; what speaks against it.
+  std::vector<std::string> load() {
+    keeper_ = std::make_unique<KeyKeeper>(world());
+    return reload();
   }
+  std::vector<std::string> reload() {
+    const auto before = std::exchange(view_, keeper_->admit(config_));
+    EXPECT_TRUE(keeper_->settle(*view_, [&, rounds = 0]() mutable { return ++rounds > 10; }));
+    if (before != nullptr) before->retire();
+    if (view_->complaints().empty()) {
+      view_->serve({.publish = [](const auth::KeySnapshot&, uint64_t) {},
+                    .has_acknowledged = [](uint64_t) { return true; }});
+    }
+    return view_->complaints();
+  }
+  KeyKeeper::World world() {
+    KeyKeeper::World world = KeyKeeper::real_world();
+    world.now = [this] { return now_; };
+    return world;
+  }
+  // Whether the cores have something new.
   bool look_after(std::chrono::milliseconds time) {
     now_ += time;
-    return keeper().look(KeyKeeper::Reason::time);
+    const uint64_t before = view_->snapshot().generation;
+    for (int round = 0; round < 3; ++round) static_cast<void>(keeper_->tick());
+    return view_->snapshot().generation != before;
   }
   [[nodiscard]] bool is_revoked(const std::string& subject) {
-    return keeper().snapshot().revocations.is_revoked("", subject, std::nullopt);
+    return view_->snapshot().revocations.is_revoked("", subject, std::nullopt);
   }
   std::string notices() {
     std::string all;
-    for (const std::string& notice : keeper().take_notices()) all += notice + "\n";
+    for (const std::string& notice : keeper_->take_notices()) all += notice + "\n";
     return all;
   }
 
   std::string folder_;
   config::Config config_;
   KeyKeeper::Clock::time_point now_{seconds{1'000'000}};
+  std::shared_ptr<KeyView> view_;
   std::unique_ptr<KeyKeeper> keeper_;
 };
 
 TEST_F(KeyFilesTest, file_that_is_rewritten_in_place_is_not_believed_half_written) {
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   EXPECT_TRUE(is_revoked("mallory"));
   // Emptied, then written by and by: at no time is anybody forgotten.
   for (const char* text : {"", "sub tr", "sub trudy\n", "sub trudy\nsub mal"}) {
@@ -245,20 +422,19 @@ TEST_F(KeyFilesTest, revocations_of_more_than_64_mib_are_read) {
     file << "sub last\n";
   }
   ASSERT_GT(std::filesystem::file_size(path("revoked")), 64U << 20);
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   EXPECT_TRUE(is_revoked("last"));
 }
 
 TEST_F(KeyFilesTest, what_everybody_may_write_is_refused_and_a_pipe_is_not_waited_for) {
   write("revoked", "sub mallory\n", 0602);
-  auto complaints = keeper().load();
+  auto complaints = load();
   ASSERT_EQ(complaints.size(), 1U);
   EXPECT_NE(complaints[0].find("everybody may write this file (mode 0602)"), std::string::npos)
       << complaints[0];
-  keeper_.reset();
   std::filesystem::remove(path("revoked"));
   ASSERT_EQ(::mkfifo(path("revoked").c_str(), 0600), 0);
-  complaints = keeper().load();
+  complaints = load();
   ASSERT_EQ(complaints.size(), 1U);
   EXPECT_NE(complaints[0].find("it is no plain file"), std::string::npos) << complaints[0];
 }
@@ -267,13 +443,25 @@ TEST_F(KeyFilesTest, api_keys_that_everybody_may_read_are_a_warning_or_with_stri
   auto& sources = config_.auth[0].key_sources;
   sources.api_keys_file = path("keys");
   write("keys", "# none yet\n", 0644);
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   EXPECT_NE(notices().find("everybody may read"), std::string::npos);
-  keeper_.reset();
   sources.strength = auth::KeyStrength::strict;
-  const auto complaints = keeper().load();
+  const auto complaints = load();
   ASSERT_EQ(complaints.size(), 1U);
   EXPECT_NE(complaints[0].find("defaultMode: 0400"), std::string::npos) << complaints[0];
+}
+
+TEST_F(KeyFilesTest, secrets_that_nobody_else_may_read_any_more_are_taken_with_strict_keys) {
+  auto& sources = config_.auth[0].key_sources;
+  sources.api_keys_file = path("keys");
+  write("keys", "# none yet\n", 0644);
+  ASSERT_TRUE(load().empty());
+  sources.strength = auth::KeyStrength::strict;
+  EXPECT_EQ(reload().size(), 1U);
+  write("keys", "# none yet\n", 0600);
+  static_cast<void>(look_after(std::chrono::milliseconds{200}));
+  static_cast<void>(look_after(seconds{1}));
+  EXPECT_TRUE(reload().empty());
 }
 
 // --- discovery -------------------------------------------------------------------------------
@@ -282,22 +470,78 @@ TEST_F(KeeperTest, discovery_names_the_set_and_the_issuer_and_its_host_alone_see
   auto& sources = config_.auth[0].key_sources;
   sources.jwks_url.clear();
   sources.discovery_url = "https://id.example/.well-known/openid-configuration";
-  sources.bearer_file = ::testing::TempDir() + "bearer-" + std::to_string(::getpid());
-  std::ofstream{sources.bearer_file} << "t0ken\n";
+  sources.bearer_file = "/bearer";
+  files_["/bearer"] = "t0ken\n";
   answer_ = {.complaint = "Connection refused"};
-  ASSERT_TRUE(keeper().load().empty()) << "it is no reason not to start";
-  EXPECT_TRUE(keeper().snapshot().issuers[0].empty());
+  ASSERT_TRUE(load().empty()) << "it is no reason not to start";
+  EXPECT_TRUE(view_->snapshot().issuers[0].empty());
   answers_[sources.discovery_url] = {
+      .status = 200,
       .body =
           R"({"issuer":"https://id.example/{tenantid}","jwks_uri":"https://keys.example/set"})"};
-  answers_["https://keys.example/set"] = {.body = key_set("a")};
+  answers_["https://keys.example/set"] = {.status = 200, .body = key_set("a")};
   ASSERT_TRUE(next_fetch_within(seconds{10}));
   EXPECT_EQ(kid(), "a");
-  EXPECT_EQ(keeper().snapshot().issuers[0],
+  EXPECT_EQ(view_->snapshot().issuers[0],
             (std::vector<auth::Issuer>{{"https://id.example/*", auth::Issuer::Kind::pattern}}));
-  for (const FetchRequest& request : asked_)
-    EXPECT_EQ(request.bearer, request.url == sources.discovery_url ? "t0ken" : "") << request.url;
-  std::filesystem::remove(sources.bearer_file);
+  for (const Question& question : questions_)
+    EXPECT_EQ(question.bearer, question.url == sources.discovery_url ? "t0ken" : "")
+        << question.url;
+}
+
+TEST_F(KeeperTest, discovery_that_names_another_set_keeps_the_keys_until_that_has_been_fetched) {
+  auto& sources = config_.auth[0].key_sources;
+  sources.jwks_url.clear();
+  sources.discovery_url = "https://id.example/.well-known/openid-configuration";
+  const auto names = [&](const std::string& set) {
+    answers_[sources.discovery_url] = {
+        .status = 200,
+        .body = R"({"issuer":"https://id.example","jwks_uri":")" + set + "\"}",
+        .max_age = seconds{100}};
+  };
+  names("https://id.example/one");
+  answers_["https://id.example/one"] = {.status = 200, .body = key_set("a")};
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "a") << "a start waits for what its discovery names";
+  names("https://id.example/two");
+  answers_["https://id.example/two"] = {.complaint = "Connection refused"};
+  ASSERT_TRUE(next_fetch_within(seconds{100}));
+  now_ += seconds{6};
+  EXPECT_FALSE(look());
+  EXPECT_EQ(kid(), "a");
+  ASSERT_TRUE(load().empty());
+  answers_["https://id.example/two"] = {.status = 200, .body = key_set("b")};
+  ASSERT_TRUE(next_fetch_within(seconds{10}));
+  EXPECT_EQ(kid(), "b");
+}
+
+TEST_F(KeeperTest, reload_while_discovery_is_silent_keeps_the_set_and_the_issuer) {
+  auto& sources = config_.auth[0].key_sources;
+  sources.jwks_url.clear();
+  sources.discovery_url = "https://id.example/.well-known/openid-configuration";
+  answers_[sources.discovery_url] = {
+      .status = 200,
+      .body = R"({"issuer":"https://id.example","jwks_uri":"https://id.example/keys"})"};
+  answer(key_set("a"));
+  ASSERT_TRUE(load().empty());
+  is_silent_ = true;
+  sources.refresh = seconds{600};
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "a");
+  EXPECT_EQ(view_->snapshot().issuers[0], (std::vector<auth::Issuer>{{"https://id.example"}}));
+}
+
+TEST_F(KeeperTest, bearer_that_changes_is_another_source) {
+  files_["/one"] = "one\n";
+  files_["/two"] = "two\n";
+  config_.auth[0].key_sources.bearer_file = "/one";
+  answer(key_set("a"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  config_.auth[0].key_sources.bearer_file = "/two";
+  answer(key_set("b"), seconds{1000});
+  ASSERT_TRUE(load().empty());
+  EXPECT_EQ(kid(), "b");
+  EXPECT_EQ(questions_.back().bearer, "two");
 }
 
 TEST(Discovery, what_is_of_no_use_says_why) {
@@ -317,7 +561,7 @@ TEST_F(KeeperTest, keys_of_no_use_are_counted_and_named_once) {
   std::string set = key_set("a");
   set.replace(set.size() - 2, 2, R"(,{"kty":"NEW","kid":"n"}]})");
   answer(set, seconds{100});
-  ASSERT_TRUE(keeper().load().empty());
+  ASSERT_TRUE(load().empty());
   EXPECT_EQ(kid(), "a");
   EXPECT_EQ(keeper().counters().passed_over.get(), 1U);
   const auto said = keeper().take_notices();
@@ -325,6 +569,15 @@ TEST_F(KeeperTest, keys_of_no_use_are_counted_and_named_once) {
   EXPECT_NE(said[0].find("passed over: key 2 (kid \"n\")"), std::string::npos) << said[0];
   ASSERT_TRUE(next_fetch_within(seconds{100}));
   EXPECT_TRUE(keeper().take_notices().empty()) << "once";
+}
+
+TEST(KeySource, label_shows_no_secret) {
+  const auto label = [](const std::string& url) {
+    return KeySourceId{KeySourceKind::key_set_url, url, "", ""}.label();
+  };
+  EXPECT_EQ(label("https://user:secret@id.example/keys?token=x"), "https://id.example/keys");
+  EXPECT_EQ(label("https://id.example?x@y"), "https://id.example");
+  EXPECT_EQ(label("https://id.example/a@b"), "https://id.example/a@b");
 }
 
 }  // namespace
