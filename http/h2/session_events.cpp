@@ -178,6 +178,9 @@ int Session::on_trailers(Stream& stream) {
 
 int Session::on_data(int32_t id, std::span<const std::byte> bytes) {
   Stream* stream = find(id);
+  if (stream != nullptr && stream->inbound_ == Stream::Inbound::head) {
+    if (const int outcome = on_end_stream(*stream); outcome != 0) return outcome;
+  }
   const bool is_wanted = stream != nullptr && stream->inbound_ == Stream::Inbound::body;
   if (is_wanted) {
     stream->received_ += bytes.size();
@@ -201,6 +204,8 @@ int Session::on_data(int32_t id, std::span<const std::byte> bytes) {
 
 int Session::on_end_stream(Stream& stream) {
   if (stream.inbound_ == Stream::Inbound::cut) return 0;
+  // A body before its head, or an end where only a 1xx came (RFC 9113 8.1).
+  if (stream.inbound_ == Stream::Inbound::head) return break_stream(stream, Rule::pseudo_field);
   if (stream.has_content_length_ && stream.received_ != stream.content_length_)
     return break_stream(stream, Rule::content_length);
   stream.inbound_ = Stream::Inbound::ended;

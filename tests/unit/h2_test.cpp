@@ -477,7 +477,11 @@ TEST(H2Client, push_and_bodies_where_none_belong_are_refused) {
             headers(1, {{":status", "200"}, {"content-length", "1"}}, end_headers) + data(1, "x")},
            {"a body of 204", Method::get,
             headers(1, {{":status", "204"}}, end_headers) + data(1, "x")},
-           {"a body before its head", Method::get, data(1, "x")}}) {
+           {"a body before its head", Method::get, data(1, "x")},
+           {"a body before the final head", Method::get,
+            headers(1, {{":status", "100"}}, end_headers) + data(1, "x")},
+           {"an end before the final head", Method::get,
+            headers(1, {{":status", "100"}}, end_headers) + data(1, "", end_stream)}}) {
     Context context{16 << 20};
     ClientSession client{context, {}};
     static_cast<void>(written(client));
