@@ -1,9 +1,12 @@
 // sluice: the command line.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <functional>
 
+#include "cli/command_tree.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 #include "gateway/gateway.h"
 
 namespace {
@@ -89,6 +92,9 @@ struct CommandLine {
   CertificateFlags certificate;
   std::vector<std::string> key_files;
   std::string api_id, api_subject;
+  std::vector<std::string> topic;
+  std::string shell;
+  std::string page = "sluice";
   std::function<int()> chosen;
 };
 
@@ -251,11 +257,40 @@ void add_keys_commands(CLI::App& app, CommandLine& line) {
   });
 }
 
+// What explains the command line itself.
+void add_help_commands(CLI::App& app, CommandLine& line) {
+  CLI::App* help = app.add_subcommand("help", "explain a command, or exit-codes");
+  help->add_option("topic", line.topic, "a command, or exit-codes; default: all commands")
+      ->type_name("TOPIC");
+  help->callback([&app, &line] {
+    line.chosen = [&app, &line] {
+      if (find_command(read_command_tree(app), line.topic) == nullptr)
+        return help_topic_command(line.topic.back());
+      const CLI::App* at = &app;
+      for (const std::string& word : line.topic) at = at->get_subcommand(word);
+      std::fputs(at->help().c_str(), stdout);
+      return sluice::gateway::exit_clean;
+    };
+  });
+  CLI::App* completion =
+      app.add_subcommand("completion", "print what has a shell complete this command line");
+  completion->add_option("shell", line.shell, "the shell")->type_name("bash|zsh|fish")->required();
+  completion->callback([&app, &line] {
+    line.chosen = [&app, &line] { return completion_command(read_command_tree(app), line.shell); };
+  });
+  CLI::App* man = app.add_subcommand("man", "print a manual page, for man -l -");
+  man->add_option("page", line.page, "which one; default sluice")->type_name("sluice|sluice.yaml");
+  man->callback([&app, &line] {
+    line.chosen = [&app, &line] { return man_command(read_command_tree(app), line.page); };
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Sluice: an API gateway. JWT authentication, exact rate limits, a strict reverse proxy."};
+      "Sluice: an API gateway. JWT authentication, exact rate limits, a strict reverse proxy.",
+      "sluice"};
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.require_subcommand(1);
   CommandLine line;
@@ -264,12 +299,19 @@ int main(int argc, char** argv) {
   add_token_commands(app, line);
   add_keys_commands(app, line);
   add_limits_commands(app, line);
+  add_help_commands(app, line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked_for_help_or_version) {
     return app.exit(asked_for_help_or_version);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "sluice: %s; see sluice --help\n", error.what());
+    const std::string wrong =
+        wrong_command(read_command_tree(app), {argv + std::min(argc, 1), argv + argc});
+    if (!wrong.empty()) {
+      std::fprintf(stderr, "sluice: %s\n", wrong.c_str());
+    } else {
+      std::fprintf(stderr, "sluice: %s; see sluice --help\n", error.what());
+    }
     return sluice::gateway::exit_usage;
   }
   return line.chosen();

@@ -42,6 +42,15 @@ expect 2 'only ' "$sluice" run --cores 250
 expect 2 "can't open log file /no/such/folder/x" "$sluice" run --listen 127.0.0.1:0 --log /no/such/folder/x
 expect 2 '--no-such-flag' "$sluice" run --no-such-flag
 expect 2 'subcommand' "$sluice"
+expect 2 'there is no command sluice chekc; did you mean sluice check?' "$sluice" chekc x
+expect 2 'did you mean sluice token mint?' "$sluice" token mnit
+expect 2 'there is no command sluice xyzxyzxyz; see sluice --help' "$sluice" xyzxyzxyz
+expect 2 'not expected: bogus' "$sluice" run --listen chekc bogus
+expect 0 'An address could not be listened on' "$sluice" help exit-codes
+expect 0 '--resolve' "$sluice" help check
+expect 0 '--alg' "$sluice" help token mint
+expect 2 'there is no help on chekc' "$sluice" help chekc
+expect 2 'there is bash, zsh and fish' "$sluice" completion csh
 expect 0 'sluice 0' "$sluice" --version
 expect 2 'NAME=VALUE' "$sluice" token --claim x
 expect 2 'needs --key FILE' "$sluice" token --alg RS256
