@@ -4,6 +4,7 @@
 usage: operations_test.py PATH_TO_SLUICE
 """
 import asyncio
+import json
 import os
 import re
 import signal
@@ -163,6 +164,61 @@ class Client:
             self.connection = None
 
 
+def put_load_on(port, connections=8):
+    """Asks on kept connections until standard input ends, then says in JSON how that went. A process of its own: threads
+    beside a test would have its interpreter most of the time."""
+    stopping = threading.Event()
+    failures, times = [], []
+    clients = [Client(("127.0.0.1", port)) for _ in range(connections)]
+    for client in clients:
+        client.ask("/api/hello")
+    print("connected", flush=True)
+
+    def ask(client):
+        connection = client.connection
+        while not stopping.is_set():
+            begun = time.monotonic()
+            try:
+                status = client.ask("/api/hello")[0]
+            except (ConnectionError, OSError) as failure:
+                failures.append(repr(failure))
+                return
+            times.append(time.monotonic() - begun)
+            if status != 200 or client.connection is not connection:
+                failures.append(f"{status}, connection kept: {client.connection is connection}")
+                return
+
+    threads = [threading.Thread(target=ask, args=(client,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    sys.stdin.read()
+    stopping.set()
+    for thread in threads:
+        thread.join()
+    times.sort()
+    print(json.dumps({"requests": len(times), "p99": times[len(times) * 99 // 100], "failures": failures}))
+
+
+class Backend:
+    """The example service: another process."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.log = open(f"{folder}/backend.{self.port}", "w")
+        self.process = subprocess.Popen([SLUICE, "backend", "--listen", f"127.0.0.1:{self.port}"], stdout=self.log,
+                                        stderr=self.log)
+        until(self.is_there, "the example service listens")
+
+    def is_there(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+        self.log.close()
+
+
 class Operations(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp()
@@ -191,6 +247,10 @@ class Operations(unittest.TestCase):
 
     def origin(self, name, path=None):
         self.origins.append(Origin(name, path))
+        return self.origins[-1]
+
+    def backend(self):
+        self.origins.append(Backend(self.folder))
         return self.origins[-1]
 
     def write(self, upstreams, routes, more="", listen=None):
@@ -298,49 +358,32 @@ class Operations(unittest.TestCase):
         old.close()
 
     def test_hundred_reloads_under_load_fail_nothing_and_close_nothing(self):
-        a, b = self.origin("a"), self.origin("b")
+        a, b = self.backend(), self.backend()
         routes = "  - { auth: none, limits: [guard], upstream: one }"
         more = "limits:\n  guard: { key: address, rate: 1000000/s, burst: 1000000, delay: 1000000 }"
         self.write(self.one(a), routes, more=more)
         gateway = self.start()
-        stopping = threading.Event()
-        failures, times = [], []
-
-        def load():
-            client = self.client()
-            client.ask()
-            connection = client.connection
-            while not stopping.is_set():
-                begun = time.monotonic()
-                try:
-                    status = client.ask("/load")[0]
-                except (ConnectionError, OSError) as failure:
-                    failures.append(repr(failure))
-                    return
-                times.append(time.monotonic() - begun)
-                if status != 200 or client.connection is not connection:
-                    failures.append(f"{status}, connection kept: {client.connection is connection}")
-                    return
-            client.close()
-
-        threads = [threading.Thread(target=load) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        before = None
+        load = subprocess.Popen([sys.executable, __file__, SLUICE, "--load", str(self.port)], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: load.poll() is None and load.kill())
+        self.assertEqual(load.stdout.readline(), "connected\n")
+        before, took = None, []
         for number in range(30 if SLOW else 100):
             self.write(self.one(a if number % 2 else b), routes, more=more)
+            begun = time.monotonic()
             answer = self.reload()
+            took.append(time.monotonic() - begun)
             self.assertEqual(answer.returncode, 0, answer.stderr)
             if number == 20:
                 before = self.metric("process_resident_memory_bytes")
         until(lambda: self.metric("gateway_config_generations") == 1, "old configurations are let go of")
         after = self.metric("process_resident_memory_bytes")
-        stopping.set()
-        for thread in threads:
-            thread.join()
-        self.assertEqual(failures, [])
-        times.sort()
-        print(f"{len(times)} requests through the reloads, p99 {times[len(times) * 99 // 100] * 1000:.1f} ms, "
+        result = json.loads(load.communicate()[0])
+        self.assertEqual(result["failures"], [])
+        self.assertGreater(result["requests"], 0)
+        took.sort()
+        print(f"{result['requests']} requests through the reloads, p99 {result['p99'] * 1000:.1f} ms, "
+              f"a reload {took[len(took) // 2] * 1000:.0f} ms, "
               f"memory {before / 2**20:.0f} -> {after / 2**20:.0f} MiB", file=sys.stderr)
         if not SLOW:
             self.assertLess(after, before + 24 * 2**20)
@@ -653,4 +696,7 @@ class Operations(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    if sys.argv[1:2] == ["--load"]:
+        put_load_on(int(sys.argv[2]))
+    else:
+        unittest.main(verbosity=2)
