@@ -177,11 +177,7 @@ std::optional<StartFailure> Gateway::start_threads(const Interrupted& is_interru
       workers, config_.bounds.offload_jobs, static_cast<uint16_t>(workers + 1),
       [this](std::span<char> out) { return render_metrics(parts_->sources, out); });
   if (const auto why = parts.offload->start(core::limits::offload_threads)) return failed(*why);
-  try {
-    parts.log_writer->start();
-  } catch (const std::system_error& failure) {
-    return failed("no thread for the log is to be had (" + failure.code().message() + ")");
-  }
+  if (const auto why = parts.log_writer->start()) return failed(*why);
   try {
     for (uint32_t index = 0; index < workers; ++index)
       parts.threads.emplace_back([this, index] { run_worker(index); });

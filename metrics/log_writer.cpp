@@ -11,7 +11,6 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "core/affinity.h"
 #include "metrics/access_log.h"
 
 namespace sluice::metrics {
@@ -63,36 +62,24 @@ void LogWriter::use_sink(int descriptor) {
                                                                                : pipe_piece_bytes;
 }
 
-void LogWriter::start() {
-  thread_ = std::thread{[this] { run(); }};
+std::optional<std::string> LogWriter::start() {
+  return thread_.start([this] {
+    work();
+    return period;
+  });
 }
 
 void LogWriter::stop() {
-  if (!thread_.joinable()) return;
-  stopping_ = true;
-  wake_.release();
-  thread_.join();
-}
-
-void LogWriter::wake() {
-  if (!awake_.exchange(true)) wake_.release();
+  if (!thread_.is_running()) return;
+  thread_.stop();
+  give_up_at_ = Clock::now() + last_words;
+  write_all(Patience::last_words);
+  lose_the_rest();
 }
 
 void LogWriter::reopen() {
   ++reopens_asked_;
   wake();
-}
-
-void LogWriter::run() {
-  core::enter_thread("sluice-log", -1);
-  while (!stopping_) {
-    static_cast<void>(wake_.try_acquire_for(period));
-    awake_ = false;
-    work();
-  }
-  give_up_at_ = Clock::now() + last_words;
-  write_all(Patience::last_words);
-  lose_the_rest();
 }
 
 void LogWriter::work() {
@@ -168,8 +155,9 @@ bool LogWriter::wait_for_room(Patience patience) const {
   while (true) {
     pollfd sink{.fd = descriptor_, .events = POLLOUT, .revents = 0};
     if (::poll(&sink, 1, static_cast<int>(period.count())) != 0) return true;
-    const bool gives_up = patience == Patience::last_words ? Clock::now() >= give_up_at_
-                                                           : stopping_ || is_reopening();
+    const bool gives_up = patience == Patience::last_words
+                              ? Clock::now() >= give_up_at_
+                              : thread_.is_stopping() || is_reopening();
     if (gives_up) return false;
   }
 }

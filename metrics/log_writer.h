@@ -10,11 +10,11 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
-#include <semaphore>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "core/background.h"
 #include "metrics/log_ring.h"
 #include "metrics/log_target.h"
 
@@ -34,11 +34,12 @@ class LogWriter {
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  void start();
-  // Writes the rest, bounded in time, and joins.
+  // Why there is no thread, or nothing.
+  [[nodiscard]] std::optional<std::string> start();
+  // Joins, and writes the rest, bounded in time.
   void stop();
   // Any thread: there is a lot to write.
-  void wake();
+  void wake() { thread_.wake(); }
   // Any thread: the file was moved away; open its name anew (SIGUSR1).
   void reopen();
   // Told to, and not done yet.
@@ -58,7 +59,6 @@ class LogWriter {
     last_words,  // until give_up_at_
   };
 
-  void run();
   int open_sink() const;
   void use_sink(int descriptor);
   void reopen_now();
@@ -79,11 +79,8 @@ class LogWriter {
   size_t staged_ = 0;
   size_t at_ = 0;
   bool torn_ = false;  // the sink ends within a line whose rest is lost
-  std::atomic<bool> stopping_{false};
   std::atomic<uint32_t> reopens_asked_{0};
   std::atomic<uint32_t> reopens_done_{0};
-  std::atomic<bool> awake_{false};
-  std::counting_semaphore<> wake_{0};
   Clock::time_point give_up_at_{};
   core::Counter write_errors_;
   core::Counter lost_;
@@ -96,7 +93,7 @@ class LogWriter {
   uint64_t lost_before_ = 0;  // when lines began to be lost
   enum class Telling : uint8_t { whole, losing } telling_ = Telling::whole;
   Clock::time_point lost_at_{};
-  std::thread thread_;
+  core::Background thread_{"sluice-log"};
 };
 
 }  // namespace sluice::metrics

@@ -95,7 +95,7 @@ TEST(LogWriter, everything_is_written_and_reopen_follows_the_name) {
   LogRing ring{1 << 16};
   {
     LogWriter writer{path, {&ring}};
-    writer.start();
+    ASSERT_FALSE(writer.start());
     ring.append(std::string_view{"before\n"});
     writer.wake();
     while (!ring.readable()[0].empty()) std::this_thread::yield();
@@ -122,7 +122,7 @@ TEST(LogWriter, sink_that_takes_nothing_does_not_hold_up_the_end) {
   for (int i = 0; i < 500; ++i) ring.append(line);
   const std::string path = "/proc/self/fd/" + std::to_string(pipe[1]);
   LogWriter writer{path, {&ring}};
-  writer.start();
+  ASSERT_FALSE(writer.start());
   writer.stop();  // returns although nobody reads
   std::string got(1 << 20, 0);
   got.resize(static_cast<size_t>(std::max<ssize_t>(0, ::read(pipe[0], got.data(), got.size()))));
