@@ -276,6 +276,7 @@ void Gateway::run_worker(uint32_t index) {
   bool reported = false;
   while (!worker.is_stopped()) {
     worker.turn();
+    worker.finish_yield();
     if (reported || !worker.is_drained()) continue;
     reported = true;
     const std::lock_guard lock{parts.mutex};

@@ -33,6 +33,9 @@ class Worker {
   void turn() { station_.loop.turn(*this); }
   [[nodiscard]] core::Duration begin_turn() { return station_.loop.begin_turn(*this); }
   void finish_turn(core::Duration timeout) { station_.loop.finish_turn(*this, timeout); }
+  // After a turn: once the last client has gone over to another process, nothing that is kept
+  // towards endpoints will be asked again.
+  void finish_yield();
   // Nothing is open, nothing in flight; but other workers may still ask about keys that this one
   // owns.
   [[nodiscard]] bool is_drained() const;

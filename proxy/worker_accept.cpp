@@ -178,6 +178,12 @@ void Worker::begin_yield() {
   stop_all_listening();
 }
 
+void Worker::finish_yield() {
+  if (!station_.is_yielding() || downstreams_.taken() > 0 || exchanges_.taken() > 0) return;
+  const auto listens = [](const Acceptor& one) { return one.state != Acceptor::State::stopped; };
+  if (std::none_of(acceptors_.begin(), acceptors_.end(), listens)) begin_drain();
+}
+
 void Worker::begin_drain() {
   if (station_.stage == Stage::draining || station_.stage == Stage::stopped) return;
   station_.stage = Stage::draining;

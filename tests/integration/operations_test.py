@@ -485,7 +485,8 @@ class Operations(unittest.TestCase):
 
     def test_ten_upgrades_refuse_and_reset_no_connection(self):
         a = self.origin("a")
-        self.write(self.one(a), "  - { auth: none, upstream: one }")
+        # A predecessor that keeps a connection to its endpoint does not wait for half of the deadline.
+        self.write(self.one(a), "  - { auth: none, upstream: one }", more="drain: { deadline: 10min }")
         self.start()
         stopping = threading.Event()
         failures = []
