@@ -25,6 +25,9 @@ constexpr size_t clients_max = 16;
 constexpr int backlog = 128;
 constexpr size_t descriptors_a_message = 250;  // the kernel takes 253 (SCM_MAX_FD)
 constexpr std::chrono::seconds answer_timeout{60};
+// A gateway that hangs hands over nothing: whoever wants its place says so soon.
+constexpr std::chrono::seconds take_over_timeout{3};
+constexpr std::chrono::milliseconds take_over_look{20};
 
 bool send_text(int socket, const std::string& text) {
   return ::send(socket, text.data(), std::min(text.size(), message_bytes_max), MSG_NOSIGNAL) >= 0;
@@ -92,21 +95,32 @@ bool somebody_listens(const std::string& path) {
   return listens;
 }
 
-std::variant<int, Complaint> connect_to(const std::string& named) {
+std::variant<int, Complaint> connect_to(const std::string& named, std::chrono::seconds patience) {
   const std::string path =
       named.starts_with('@') ? named : std::filesystem::absolute(named).string();
   const auto destination = core::Destination::unix_path(path);
   if (!destination) return Complaint{"\"" + path + "\" is no path of a socket"};
   const int socket = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  const timeval timeout{.tv_sec = patience.count(), .tv_usec = 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);  // of connect(2), too
   if (::connect(socket, destination->data(), destination->size()) != 0) {
     const Complaint complaint{"no gateway answers at " + path + " (" + std::strerror(errno) +
                               "); it says where it listens with control: PATH or --control PATH"};
     ::close(socket);
     return complaint;
   }
-  const timeval timeout{.tv_sec = answer_timeout.count(), .tv_usec = 0};
-  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   return socket;
+}
+
+// Whether a message has come. Not if time is up, or somebody interrupts.
+bool wait_for_message(int socket, std::chrono::steady_clock::time_point until,
+                      const Interrupted& is_interrupted) {
+  while (std::chrono::steady_clock::now() < until && !is_interrupted()) {
+    pollfd waiting{.fd = socket, .events = POLLIN, .revents = 0};
+    if (::poll(&waiting, 1, static_cast<int>(take_over_look.count())) > 0) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -267,7 +281,7 @@ std::string default_control_path() {
 }
 
 std::optional<std::string> ask_to_reload(const std::string& path) {
-  auto connection = connect_to(path);
+  auto connection = connect_to(path, answer_timeout);
   if (const auto* complaint = std::get_if<Complaint>(&connection)) return complaint->text;
   const int socket = std::get<int>(connection);
   std::optional<std::string> answer;
@@ -279,12 +293,14 @@ std::optional<std::string> ask_to_reload(const std::string& path) {
   return answer->starts_with(failed) ? answer->substr(failed.size()) : *answer;
 }
 
-std::variant<Predecessor, Complaint> ask_for_listeners(const std::string& path) {
-  auto connection = connect_to(path);
+std::variant<Predecessor, Complaint> ask_for_listeners(const std::string& path,
+                                                       const Interrupted& is_interrupted) {
+  auto connection = connect_to(path, take_over_timeout);
   if (const auto* complaint = std::get_if<Complaint>(&connection)) return *complaint;
   Predecessor predecessor{.connection = std::get<int>(connection), .listeners = {}};
+  const auto until = std::chrono::steady_clock::now() + take_over_timeout;
   if (send_text(predecessor.connection, "listeners")) {
-    while (true) {
+    while (wait_for_message(predecessor.connection, until, is_interrupted)) {
       const auto message = receive(predecessor.connection, &predecessor.listeners);
       if (!message) break;
       if (*message == "end") return predecessor;
@@ -292,11 +308,15 @@ std::variant<Predecessor, Complaint> ask_for_listeners(const std::string& path) 
   }
   for (const int listener : predecessor.listeners) ::close(listener);
   ::close(predecessor.connection);
-  return Complaint{"the gateway at " + path + " did not hand over its sockets"};
+  return Complaint{"the gateway at " + path + " did not hand over its sockets within " +
+                   std::to_string(take_over_timeout.count()) +
+                   " s; if it hangs, end it and start without --take-over"};
 }
 
-void relieve(Predecessor& predecessor) {
-  if (send_text(predecessor.connection, "ready"))
+void relieve(Predecessor& predecessor, const Interrupted& is_interrupted) {
+  const auto until = std::chrono::steady_clock::now() + take_over_timeout;
+  if (send_text(predecessor.connection, "ready") &&
+      wait_for_message(predecessor.connection, until, is_interrupted))
     static_cast<void>(receive(predecessor.connection, nullptr));
   ::close(std::exchange(predecessor.connection, -1));
 }

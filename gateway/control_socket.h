@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "config/values.h"
+#include "gateway/interrupted.h"
 
 namespace sluice::gateway {
 
@@ -87,8 +88,10 @@ struct Predecessor {
   int connection = -1;
   std::vector<int> listeners;
 };
-[[nodiscard]] std::variant<Predecessor, Complaint> ask_for_listeners(const std::string& path);
-// From now on it drains.
-void relieve(Predecessor& predecessor);
+// Waits a few seconds for one that hangs, and no longer.
+[[nodiscard]] std::variant<Predecessor, Complaint> ask_for_listeners(
+    const std::string& path, const Interrupted& is_interrupted);
+// From now on it drains; if it hangs, once it hears of it.
+void relieve(Predecessor& predecessor, const Interrupted& is_interrupted);
 
 }  // namespace sluice::gateway

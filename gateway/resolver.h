@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "core/address.h"
+#include "gateway/interrupted.h"
 
 namespace sluice::gateway {
 
@@ -20,8 +21,6 @@ struct Resolved {
   std::string complaint;                       // why there is no address
 };
 using Names = std::map<std::string, Resolved>;
-// Whether to stop waiting; asked every few milliseconds. Empty: never.
-using Interrupted = std::function<bool()>;
 
 // All names at once; at most the resolver's timeout.
 [[nodiscard]] Names resolve_names(const std::set<std::string>& names,

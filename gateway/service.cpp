@@ -327,7 +327,11 @@ int serve(config::Config config, const ServeOptions& options) {
   std::vector<int> sockets = take_activation_sockets();
   Predecessor predecessor;
   if (!options.take_over.empty()) {
-    auto asked = ask_for_listeners(options.take_over);
+    auto asked = ask_for_listeners(options.take_over, is_told_to_end);
+    if (is_told_to_end()) {
+      say("stopped before it served");
+      return exit_clean;
+    }
     if (const auto* complaint = std::get_if<Complaint>(&asked)) {
       say("--take-over: " + complaint->text);
       return exit_cannot_bind;
@@ -348,7 +352,7 @@ int serve(config::Config config, const ServeOptions& options) {
   const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
   say_what_runs(gateway, connections_wanted, host);
   if (predecessor.connection >= 0) {
-    relieve(predecessor);
+    relieve(predecessor, is_told_to_end);
     notify("MAINPID=" + std::to_string(::getpid()));
   }
   notify("READY=1");

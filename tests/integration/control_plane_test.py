@@ -134,8 +134,15 @@ class ControlPlane(operations_test.Operations):
     def ends(self, process, what):
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
+        until(lambda: process.poll() is not None or "draining: " in self.log(process), what)
+        heard = time.monotonic()
         until(lambda: process.poll() is not None, what)
-        print(f"SIGTERM with {what}: gone after {(time.monotonic() - begun) * 1000:.0f} ms", file=sys.stderr)
+        print(f"SIGTERM with {what}: heard after {(heard - begun) * 1000:.0f} ms, gone after "
+              f"{(time.monotonic() - begun) * 1000:.0f} ms", file=sys.stderr)
+
+    def control_connections(self):
+        with open("/proc/net/unix") as sockets:
+            return sum(f"{self.folder}/." in line for line in sockets)  # it is bound by another name first
 
     # --- keys --------------------------------------------------------------------------------------------------------------
 
@@ -292,6 +299,41 @@ class ControlPlane(operations_test.Operations):
         self.ends(gateway, "a standard error that nobody reads")
         self.assertEqual(gateway.returncode, 0)
         os.close(reader)
+
+    def test_named_pipe_that_nobody_reads_is_a_log_that_keeps_nobody_waiting(self):
+        pipe = f"{self.folder}/access.log"
+        os.mkfifo(pipe)
+        self.write("  unused: { endpoints: [http://127.0.0.1:1] }", "  - { auth: none, respond: { body: one } }")
+        gateway = self.start("--log", pipe)
+        client = self.client()
+        for _ in range(1000):  # the pipe takes 64 KiB
+            self.assertEqual(client.ask()[0], 200)
+        self.write("  unused: { endpoints: [http://127.0.0.1:1] }", "  - { auth: none, respond: { body: two } }")
+        self.assertEqual(self.reload().returncode, 0, self.log(gateway))
+        self.assertEqual(client.ask()[2], "two")
+        gateway.send_signal(signal.SIGUSR1)
+        self.assertEqual(self.reload().returncode, 0, "it is opened anew, and the pipe is full still")
+        client.close()
+        self.ends(gateway, "a named pipe that nobody reads")
+        self.assertEqual(gateway.returncode, 0)
+
+    def test_predecessor_that_hangs_keeps_its_successor_waiting_for_seconds_at_most(self):
+        self.write("  unused: { endpoints: [http://127.0.0.1:1] }", "  - { auth: none, respond: { body: one } }")
+        first = self.start()
+        first.send_signal(signal.SIGSTOP)
+        try:
+            second = self.spawn("--take-over")
+            self.assertEqual(second.wait(20), 5)
+            self.assertIn("did not hand over its sockets within 3 s", self.log(second))
+            waiting = self.control_connections()
+            third = self.spawn("--take-over")
+            until(lambda: third.poll() is not None or self.control_connections() > waiting, "it asks")
+            self.ends(third, "a predecessor that hangs")
+            self.assertEqual(third.returncode, 0, self.log(third))
+        finally:
+            first.send_signal(signal.SIGCONT)
+        self.assertEqual(self.client().ask()[2], "one")
+        self.assertEqual(self.reload().returncode, 0)
 
     # --- what the process may have ------------------------------------------------------------------------------------------
 

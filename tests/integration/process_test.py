@@ -242,6 +242,7 @@ class Process(unittest.TestCase):
         code, said = self.refuses(self.write(listen=f"127.0.0.1:{free_port()}"))
         self.assertEqual(code, 2, said)
         self.assertIn("another gateway answers there", said)
+        self.write()  # or it would listen where the second one was to
         self.assertEqual(self.reload().returncode, 0, "the first one still has it")
         second = self.start(self.write(), "--take-over")
         self.assertEqual(first.wait(60), 0)
