@@ -22,7 +22,7 @@ namespace {
 
 constexpr size_t message_bytes_max = 4096;
 constexpr size_t clients_max = 16;
-constexpr int backlog = 128;
+constexpr int control_backlog = 128;
 constexpr size_t descriptors_a_message = 250;  // the kernel takes 253 (SCM_MAX_FD)
 constexpr std::chrono::seconds answer_timeout{60};
 // A gateway that hangs hands over nothing: whoever wants its place says so soon.
@@ -146,7 +146,7 @@ std::optional<Complaint> ControlSocket::listen(const std::string& path, Claim cl
   if (path.front() != '@') {
     if (auto complaint = bind_name(path, claim)) return complaint;
   } else if (::bind(listener_, destination->data(), destination->size()) != 0 ||
-             ::listen(listener_, backlog) != 0) {
+             ::listen(listener_, control_backlog) != 0) {
     return Complaint{"control: can't listen on " + path + ": " + std::strerror(errno)};
   }
   path_ = path;
@@ -177,7 +177,7 @@ std::optional<Complaint> ControlSocket::bind_name(const std::string& path, Claim
   ::unlink(bound.c_str());
   const mode_t before = ::umask(0177);
   const bool is_bound = ::bind(listener_, destination->data(), destination->size()) == 0 &&
-                        ::listen(listener_, backlog) == 0;
+                        ::listen(listener_, control_backlog) == 0;
   const int failure = errno;
   ::umask(before);
   if (!is_bound) return complain(failure == EADDRINUSE ? taken : std::strerror(failure));

@@ -11,9 +11,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds look_interval{50};
-constexpr milliseconds patience{20};  // with the network, before something else has its turn
-constexpr milliseconds settle_interval{2};
+constexpr milliseconds health_look_interval{50};
+constexpr milliseconds health_patience{20};  // with the network, before something else has its turn
+constexpr milliseconds health_settle_interval{2};
 constexpr size_t answer_bytes_max = 64 * 1024;
 
 // The name in the URL is for the Host field only: the connection goes to the address that requests
@@ -113,7 +113,7 @@ bool HealthChecker::settle(const Generation& generation,
   while (!knows(generation)) {
     if (is_interrupted && is_interrupted()) return false;
     if (thread_.is_running())
-      core::Waker{}.wait(settle_interval);
+      core::Waker{}.wait(health_settle_interval);
     else
       static_cast<void>(tick());
   }
@@ -156,8 +156,8 @@ milliseconds HealthChecker::tick() {
     waits = under_way_ > 0;
   }
   for (const auto& [ticket, question] : due) world_.ask(ticket, question);
-  if (!waits) return look_interval;
-  take_answers(patience);
+  if (!waits) return health_look_interval;
+  take_answers(health_patience);
   return milliseconds{0};
 }
 

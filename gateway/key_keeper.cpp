@@ -14,9 +14,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds look_interval{200};
+constexpr milliseconds key_look_interval{200};
 constexpr milliseconds core_patience{1};  // with cores that are to be through with a snapshot
-constexpr milliseconds settle_interval{2};
+constexpr milliseconds key_settle_interval{2};
 
 // Whole or not at all: a crash in the middle leaves the old one.
 void write_file(const std::string& path, const std::string& text) {
@@ -72,7 +72,7 @@ bool KeyKeeper::settle(const KeyView& view, const std::function<bool()>& is_inte
   while (view.state() == KeyView::State::waiting) {
     if (is_interrupted && is_interrupted()) return false;
     if (thread_.is_running())
-      core::Waker{}.wait(settle_interval);
+      core::Waker{}.wait(key_settle_interval);
     else
       static_cast<void>(tick());
   }
@@ -97,7 +97,7 @@ milliseconds KeyKeeper::tick() {
   for (const auto& view : views) learn(*view);
   meet_sources(views);
   const bool is_time = world_.now() >= look_at_;
-  if (is_time) look_at_ = world_.now() + look_interval;
+  if (is_time) look_at_ = world_.now() + key_look_interval;
   for (const auto& [id, source] : sources_) {
     if (!id.is_url() && (is_time || source->state == KeySource::State::untried))
       look_at_file(id, *source, views);
@@ -114,7 +114,7 @@ milliseconds KeyKeeper::tick() {
   }
   if (is_answered) owed_.reset();
   if (waits) return core_patience;
-  if (!is_asking(tickets_)) return look_interval;
+  if (!is_asking(tickets_)) return key_look_interval;
   take_answers(views, Patience::some);
   return milliseconds{0};
 }

@@ -10,10 +10,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds patience{20};  // with the network, before something else has its turn
+constexpr milliseconds key_patience{20};  // with the network, before something else has its turn
 // Between two fetches that tokens ask for.
 constexpr std::chrono::seconds want_cooldown{10};
-constexpr std::chrono::seconds retry_interval{5};
+constexpr std::chrono::seconds key_retry_interval{5};
 // A file of lines is believed when it has stayed the same for so long: half of it looks whole.
 constexpr std::chrono::seconds unchanged_interval{1};
 constexpr size_t revocations_bytes_max = size_t{1} << 30;
@@ -125,7 +125,7 @@ bool KeyKeeper::is_asking(uint64_t tickets) const {
 
 void KeyKeeper::take_answers(const Views& views, Patience with) {
   for (auto& [ticket, fetched] :
-       world_.answers(with == Patience::some ? patience : milliseconds{0})) {
+       world_.answers(with == Patience::some ? key_patience : milliseconds{0})) {
     for (const auto& [id, source] : sources_) {
       if (source->state == KeySource::State::asking && source->ticket == ticket)
         take_answer(id, *source, fetched, views);
@@ -147,7 +147,7 @@ void KeyKeeper::take_answer(const KeySourceId& id, KeySource& source, const Fetc
                             const Views& views) {
   source.state = KeySource::State::tried;
   source.asked_at = world_.now();
-  source.due_at = source.asked_at + retry_interval;
+  source.due_at = source.asked_at + key_retry_interval;
   std::string complaint = fetched.complaint;
   if (complaint.empty() && fetched.status != 200)
     complaint = "the answer is " + std::to_string(fetched.status);

@@ -10,8 +10,8 @@
 #include <string>
 #include <tuple>
 
-#include "gateway/metrics_room.h"
 #include "gateway/metrics_keys.h"
+#include "gateway/metrics_room.h"
 #include "gateway/metrics_upstreams.h"
 #include "metrics/exposition.h"
 

@@ -9,10 +9,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds look_interval{200};
-constexpr std::chrono::seconds retry_interval{1};  // twice as long each time, up to
-constexpr std::chrono::seconds retry_interval_max{30};
-constexpr std::chrono::seconds retry_interval_known{2};  // while there are addresses to use
+constexpr milliseconds name_look_interval{200};
+constexpr std::chrono::seconds name_retry_interval{1};  // twice as long each time, up to
+constexpr std::chrono::seconds name_retry_interval_max{30};
+constexpr std::chrono::seconds name_retry_interval_known{2};  // while there are addresses to use
 constexpr uint32_t doublings_max = 5;
 
 bool same_addresses(const Resolved& a, const Resolved& b) {
@@ -73,7 +73,7 @@ std::set<std::string> NameWatcher::due_names() const {
 
 milliseconds NameWatcher::tick() {
   const std::set<std::string> due = due_names();
-  if (due.empty()) return look_interval;
+  if (due.empty()) return name_look_interval;
   config::ResolverConfig config;
   {
     const std::lock_guard lock{mutex_};
@@ -89,10 +89,11 @@ void NameWatcher::take(const Names& answers) {
   for (const auto& [host, answer] : answers) {
     Name& name = names_[host];
     if (answer.addresses.empty()) {
-      const auto patience =
-          std::min<std::chrono::seconds>(retry_interval_max, retry_interval * (1 << name.failures));
+      const auto patience = std::min<std::chrono::seconds>(
+          name_retry_interval_max, name_retry_interval * (1 << name.failures));
       name.failures = std::min(name.failures + 1, doublings_max);
-      name.due = world_.now() + (name.last.addresses.empty() ? patience : retry_interval_known);
+      name.due =
+          world_.now() + (name.last.addresses.empty() ? patience : name_retry_interval_known);
       name.last.complaint = answer.complaint;
       continue;
     }

@@ -6,7 +6,7 @@ namespace sluice::gateway {
 
 namespace {
 
-constexpr std::chrono::seconds retry_interval{1};
+constexpr std::chrono::seconds put_off_interval{1};
 
 }  // namespace
 
@@ -51,7 +51,7 @@ void Reloader::begin_next(std::vector<Reply>& replies) {
 
 // Nothing is lost: they are other addresses still when it is time to look again.
 void Reloader::put_off_names(const std::string& why) {
-  names_due_ = world_.now() + retry_interval;
+  names_due_ = world_.now() + put_off_interval;
   if (std::exchange(names_put_off_, why) != why)
     world_.say("names have other addresses, which are not in use yet: " + why);
 }

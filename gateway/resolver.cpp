@@ -11,7 +11,7 @@ namespace sluice::gateway {
 
 namespace {
 
-constexpr std::chrono::milliseconds patience{20};  // before somebody may interrupt
+constexpr std::chrono::milliseconds answer_patience{20};  // before somebody may interrupt
 
 struct Channel {
   explicit Channel(const config::ResolverConfig& config) {
@@ -120,7 +120,7 @@ void wait_for_answers(const Channel& of, const Interrupted& is_interrupted) {
     for (const auto& [socket, events] : of.sockets)
       polls.push_back({.fd = socket, .events = events, .revents = 0});
     if (polls.empty() || (is_interrupted && is_interrupted())) return;
-    timeval longest{.tv_sec = 0, .tv_usec = patience.count() * 1000};
+    timeval longest{.tv_sec = 0, .tv_usec = answer_patience.count() * 1000};
     timeval memory{};
     const timeval* until = ::ares_timeout(channel, &longest, &memory);
     ::poll(polls.data(), polls.size(),

@@ -38,12 +38,12 @@ void ignore_the_others() {
   for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) ::signal(signal, SIG_IGN);
 }
 
-// Waits for a signal, at most `milliseconds`, or until something comes in on one of `others`; 0 if
+// Waits for a signal, at most `wait_ms`, or until something comes in on one of `others`; 0 if
 // no signal came.
-int next_signal(int descriptor, const std::vector<int>& others, int milliseconds) {
+int next_signal(int descriptor, const std::vector<int>& others, int wait_ms) {
   std::vector<pollfd> waiting{{.fd = descriptor, .events = POLLIN, .revents = 0}};
   for (const int one : others) waiting.push_back({.fd = one, .events = POLLIN, .revents = 0});
-  if (::poll(waiting.data(), waiting.size(), milliseconds) <= 0 ||
+  if (::poll(waiting.data(), waiting.size(), wait_ms) <= 0 ||
       (waiting.front().revents & POLLIN) == 0)
     return 0;
   signalfd_siginfo info{};
@@ -125,9 +125,9 @@ int drain(Gateway& gateway, int signals, Leaving leaving,
   when_drained();
   const DrainReport report = gateway.stop();
   for (const std::string& notice : gateway.take_notices()) say(notice);
-  const auto milliseconds =
+  const auto took_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - started).count();
-  say("stopped after " + std::to_string(milliseconds) + " ms: " + std::to_string(report.finished) +
+  say("stopped after " + std::to_string(took_ms) + " ms: " + std::to_string(report.finished) +
       " requests finished while draining, " + std::to_string(report.cut) + " cut");
   return report.cut == 0 ? exit_clean : exit_cut;
 }
