@@ -106,7 +106,7 @@ milliseconds KeyKeeper::tick() {
   bool waits = false;
   const bool is_answered = owed_ && !is_asking(*owed_);
   for (const auto& view : views) {
-    if (view->state() == KeyView::State::waiting) complete(*view);
+    if (view->state() == KeyView::State::waiting) complete(*view, views);
     if (view->state() != KeyView::State::serving) continue;
     bring_news(*view);
     if (is_answered) view->note_news(KeyView::Asked::yes);
@@ -182,8 +182,16 @@ void KeyKeeper::bring_news(KeyView& view) {
   note_snapshot(view);
 }
 
+bool KeyKeeper::is_at_work(const KeySourceId& id, const Views& views) {
+  return std::any_of(views.begin(), views.end(), [&](const auto& view) {
+    return view->state() == KeyView::State::serving &&
+           std::any_of(view->uses().begin(), view->uses().end(),
+                       [&](const KeyView::Use& use) { return use.source == id; });
+  });
+}
+
 // The first snapshot, once everything has been tried.
-void KeyKeeper::complete(KeyView& view) {
+void KeyKeeper::complete(KeyView& view, const Views& views) {
   for (const KeyView::Use& use : view.uses()) {
     if (sources_.at(use.source)->state == KeySource::State::untried) return;
     const KeySource& source = *sources_.at(use.source);
@@ -192,7 +200,9 @@ void KeyKeeper::complete(KeyView& view) {
   }
   for (KeyView::Use& use : view.uses()) {
     const KeySource& source = *sources_.at(use.source);
-    const bool is_silent = use.source.is_url() && !source.answers_nonsense;
+    // What a configuration at work does without is no reason to refuse another.
+    const bool is_silent =
+        use.source.is_url() && (!source.answers_nonsense || is_at_work(use.source, views));
     use.seen = source.version;
     const std::string complaint = source.version != 0 ? view.check(use, *source.content)
                                   : is_silent         ? ""

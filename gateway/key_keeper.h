@@ -113,7 +113,9 @@ class KeyKeeper {
   // Whether an answer is to come to one of the first so many questions.
   [[nodiscard]] bool is_asking(uint64_t tickets) const;
   void bring_news(KeyView& view);
-  void complete(KeyView& view);
+  void complete(KeyView& view, const Views& views);
+  // Whether a configuration that cores judge by uses it.
+  [[nodiscard]] static bool is_at_work(const KeySourceId& id, const Views& views);
   void note_snapshot(KeyView& view);
   void notice(const std::string& text);
   [[nodiscard]] static uint64_t seconds_since_1970();

@@ -118,12 +118,15 @@ class ControlSimulation {
   // What went wrong, or nothing.
   std::string run() {
     start();
-    for (int step = 0; step < 3000 && world_.failure.empty(); ++step) one_step();
+    for (int step = 0; step < 3000 && world_.failure.empty(); ++step) {
+      if (step == 2000) operator_is_away_ = world_.happens(50);
+      one_step();
+    }
     world_.calm_down();
     weather_ = Weather::calm;
     for (int step = 0; step < 500 && world_.failure.empty(); ++step) one_step();
     // What a last reload would mend must be right without it as well.
-    if (running_version_ != written_ || world_.happens(50)) {
+    if (running_version_ != written_ || !operator_is_away_) {
       reloader_.want("the end", ++tickets_);
       asked_[tickets_] = {world_.now, written_};
     }
@@ -303,7 +306,7 @@ class ControlSimulation {
   gateway::Generation& newest() { return *lives_.back()->generation; }
   std::optional<std::string> adopt() {
     if (!lives_.empty() && weather_ == Weather::stormy &&
-        world_.happens(10)) {  // an address is taken, say
+        world_.happens(kind_ == ReloadKind::names ? 30 : 10)) {  // an address is taken, say
       health_.watch(newest());
       next_.reset();
       return "no listener";
@@ -411,10 +414,10 @@ class ControlSimulation {
       if (world_.happens(weather_ == Weather::calm ? 50 : 3))
         core.end_request(weather_ == Weather::calm ? 0 : world_.random.below(20));
     }
-    if (world_.happens(1)) as(Thread::control, [&] { sweep(); });
+    if (world_.happens(weather_ == Weather::calm ? 5 : 1)) as(Thread::control, [&] { sweep(); });
     if (weather_ == Weather::stormy) {
       if (world_.happens(2)) world_.misbehave();
-      if (world_.happens(2)) ask_for_reload();
+      if (world_.happens(2) && !operator_is_away_) ask_for_reload();
       if (world_.happens(1) && !wished_at_) {
         wished_at_ = world_.now;
         keeper_.wish().express();
@@ -501,6 +504,7 @@ class ControlSimulation {
   uint64_t tickets_ = 0;
   std::optional<Time> wished_at_;
   Weather weather_ = Weather::stormy;
+  bool operator_is_away_ = false;  // nobody asks for reloads any more
   Stage stage_ = Stage::none;
   ReloadKind kind_ = ReloadKind::file;
   Time began_at_{};

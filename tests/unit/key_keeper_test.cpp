@@ -249,6 +249,17 @@ TEST_F(KeeperTest, reload_keeps_what_was_good_of_a_file_that_is_broken_now_and_s
   EXPECT_EQ(kid(), "b");
 }
 
+TEST_F(KeeperTest, reload_is_not_refused_for_nonsense_of_a_server_whose_keys_nobody_has_yet) {
+  answer_ = {.complaint = "Connection refused"};
+  ASSERT_TRUE(load().empty());
+  answer("<html>");
+  ASSERT_TRUE(next_fetch_within(seconds{10}));
+  ASSERT_TRUE(load().empty()) << "what runs is no better";
+  config_.auth.push_back(config_.auth.front());
+  config_.auth.back().key_sources.jwks_url = "https://other.example/keys";
+  EXPECT_EQ(load().size(), 1U) << "what is new must be good";
+}
+
 TEST_F(KeeperTest, reload_that_names_a_new_source_waits_for_that_one_alone) {
   answer(key_set("a"), seconds{1000});
   ASSERT_TRUE(load().empty());
