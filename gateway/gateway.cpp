@@ -69,8 +69,7 @@ void Gateway::serve_keys() {
       message.generation = &generation.core(index);
       message.snapshot = &snapshot;
       message.sequence = sequence;
-      parts.postboxes[index]->post_within_bound(workers + 1 + core::limits::offload_threads,
-                                                message);
+      parts.postboxes[index]->post_within_bound(proxy::Senders{workers}.key_keeper(), message);
       if (parts.postboxes[index]->claim_doorbell()) parts.kernels[index]->wake();
     }
   };
@@ -82,7 +81,7 @@ void Gateway::serve_keys() {
 }
 
 void Gateway::send(std::vector<ControlMessage>& messages) {
-  const auto control = static_cast<uint32_t>(parts_->workers.size());
+  const uint32_t control = proxy::Senders{parts_->workers.size()}.control();
   for (uint32_t index = 0; index < messages.size(); ++index) {
     parts_->postboxes[index]->post_within_bound(control, messages[index]);
     if (parts_->postboxes[index]->claim_doorbell()) parts_->kernels[index]->wake();

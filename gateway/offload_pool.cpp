@@ -4,9 +4,8 @@
 
 namespace sluice::gateway {
 
-OffloadPool::OffloadPool(uint32_t workers, uint32_t jobs_per_worker, uint16_t sender_base,
-                         RenderMetrics render)
-    : sender_base_(sender_base), render_(std::move(render)), clients_(workers) {
+OffloadPool::OffloadPool(uint32_t workers, uint32_t jobs_per_worker, RenderMetrics render)
+    : senders_(workers), render_(std::move(render)), clients_(workers) {
   for (uint32_t worker = 0; worker < workers; ++worker)
     queues_.push_back(std::make_unique<proxy::OffloadQueue>(jobs_per_worker, available_));
   for (auto& report : reports_) report = std::make_unique_for_overwrite<proxy::Report>();
@@ -54,7 +53,7 @@ bool OffloadPool::run_one(uint32_t thread) {
   const OffloadClient& client = clients_[job->sender];
   job->kind = static_cast<uint16_t>(proxy::MessageKind::job_done);
   // Sized by the jobs that a worker can have out: never full.
-  client.postbox->post_within_bound(sender_base_ + thread, *job);
+  client.postbox->post_within_bound(senders_.offload(thread), *job);
   if (client.postbox->claim_doorbell()) client.kernel->wake();
   return true;
 }

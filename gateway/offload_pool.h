@@ -20,6 +20,7 @@
 #include "core/mailbox.h"
 #include "proxy/offload_queue.h"
 #include "proxy/report.h"
+#include "proxy/senders.h"
 
 namespace sluice::gateway {
 
@@ -34,9 +35,7 @@ class OffloadPool {
   using RenderMetrics =
       std::function<size_t(std::span<char>)>;  // returns the size of the text, 0 if it did not fit
 
-  // `sender_base` is the first index of the pool's threads among the senders of a postbox.
-  OffloadPool(uint32_t workers, uint32_t jobs_per_worker, uint16_t sender_base,
-              RenderMetrics render);
+  OffloadPool(uint32_t workers, uint32_t jobs_per_worker, RenderMetrics render);
   ~OffloadPool();
   OffloadPool(const OffloadPool&) = delete;
   OffloadPool& operator=(const OffloadPool&) = delete;
@@ -61,7 +60,7 @@ class OffloadPool {
   proxy::Report* lend_report();
 
   static constexpr size_t reports = 4;
-  uint16_t sender_base_;
+  proxy::Senders senders_;
   RenderMetrics render_;
   std::vector<OffloadClient> clients_;
   std::mutex taking_;                       // among the pool's threads only

@@ -218,7 +218,7 @@ std::optional<std::string> Gateway::adopt(NextGeneration next) {
 
 void Gateway::publish(Generation& generation) {
   Parts& parts = *parts_;
-  const auto control = static_cast<uint32_t>(parts.workers.size());
+  const uint32_t control = proxy::Senders{parts.workers.size()}.control();
   for (uint32_t index = 0; index < parts.workers.size(); ++index) {
     parts.postboxes[index]->post_within_bound(control, generation.core(index).message());
     if (parts.postboxes[index]->claim_doorbell()) parts.kernels[index]->wake();

@@ -125,12 +125,11 @@ std::optional<StartFailure> Gateway::prepare_first(const Interrupted& is_interru
 void Gateway::make_postboxes() {
   Parts& parts = *parts_;
   const auto workers = static_cast<uint32_t>(config_.cores.size());
-  // Senders of a postbox: the workers, the control thread, the offload threads, the keeper of keys.
   const uint32_t mailbox_capacity =
       2 * (config_.bounds.exchanges + core::limits::completions_per_turn);
   for (uint32_t index = 0; index < workers; ++index) {
-    parts.postboxes.push_back(std::make_unique<core::Postbox>(
-        workers + 2 + core::limits::offload_threads, mailbox_capacity));
+    parts.postboxes.push_back(
+        std::make_unique<core::Postbox>(proxy::Senders{workers}.count(), mailbox_capacity));
   }
   const auto fill = [&](std::vector<ControlMessage>& messages, proxy::MessageKind kind) {
     messages.resize(workers);
@@ -174,7 +173,7 @@ std::optional<StartFailure> Gateway::start_threads(const Interrupted& is_interru
   parts.health.watch(parts.newest());
   if (!parts.health.settle(parts.newest(), is_interrupted)) return interrupted_start;
   parts.offload = std::make_unique<OffloadPool>(
-      workers, config_.bounds.offload_jobs, static_cast<uint16_t>(workers + 1),
+      workers, config_.bounds.offload_jobs,
       [this](std::span<char> out) { return render_metrics(parts_->sources, out); });
   if (const auto why = parts.offload->start(core::limits::offload_threads)) return failed(*why);
   if (const auto why = parts.log_writer->start()) return failed(*why);

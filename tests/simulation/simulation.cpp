@@ -268,7 +268,6 @@ class Run {
   void make_workers(uint64_t seed) {
     const auto count = static_cast<uint32_t>(config_.cores.size());
     offload_ = std::make_unique<gateway::OffloadPool>(count, config_.bounds.offload_jobs,
-                                                      static_cast<uint16_t>(count + 1),
                                                       [](std::span<char> out) {
                                                         out[0] = '\n';
                                                         return size_t{1};
@@ -277,7 +276,7 @@ class Run {
     control_->make(config_, seed, {*snapshots_.back(), &wish_});
     core::KernelUnavailable unavailable;
     for (uint32_t index = 0; index < count; ++index) {
-      postboxes_.push_back(std::make_unique<core::Postbox>(count + 3, 4096));
+      postboxes_.push_back(std::make_unique<core::Postbox>(proxy::Senders{count}.count(), 4096));
       kernels_.push_back(core::Kernel::open({}, unavailable));
     }
     keys_messages_.resize(count);
@@ -474,7 +473,7 @@ class Run {
       proxy::AdoptMessage& message = generation.core(index).message();
       message.kind = static_cast<uint16_t>(proxy::MessageKind::adopt);
       message.listeners = {{listeners_[index], next.listeners.front()}};
-      postboxes_[index]->post_within_bound(static_cast<uint32_t>(kernels_.size()), message);
+      postboxes_[index]->post_within_bound(senders().control(), message);
       if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
     }
   }
@@ -510,8 +509,7 @@ class Run {
       keys_messages_[index].generation = &control_->newest().core(index);
       keys_messages_[index].snapshot = snapshots_.back().get();
       keys_messages_[index].sequence = keys_sequence_;
-      postboxes_[index]->post_within_bound(static_cast<uint32_t>(keys_messages_.size() + 2),
-                                           keys_messages_[index]);
+      postboxes_[index]->post_within_bound(senders().key_keeper(), keys_messages_[index]);
       if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
     }
   }
@@ -531,10 +529,12 @@ class Run {
     world_.violation("worker " + std::to_string(index) + " sleeps on its mail");
   }
 
+  [[nodiscard]] proxy::Senders senders() const { return proxy::Senders{kernels_.size()}; }
+
   void control(std::vector<core::Message>& messages, proxy::MessageKind kind) {
     for (uint32_t index = 0; index < messages.size(); ++index) {
       messages[index].kind = static_cast<uint16_t>(kind);
-      postboxes_[index]->post_within_bound(static_cast<uint32_t>(messages.size()), messages[index]);
+      postboxes_[index]->post_within_bound(senders().control(), messages[index]);
       if (postboxes_[index]->claim_doorbell()) kernels_[index]->wake();
     }
   }
