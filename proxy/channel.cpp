@@ -80,16 +80,33 @@ void Channel::on_buffer_available(Station& station) {
 
 // --- out -------------------------------------------------------------------------------------
 
+// At once when the batch is small, and what is left through the ring.
 SendProgress Channel::send(Station& station, Outbox& outbox) {
   if (in_flight_.has(Op::send))
     return SendProgress::waiting;  // the one under way goes on with what was added
-  const SendProgress progress = continue_sending(station.kernel, station.batch_is_small(),
-                                                 token(Op::send), socket_, outbox, bytes_sent_);
-  if (progress == SendProgress::waiting) {
-    in_flight_.begin(Op::send);
-    outbox_ = &outbox;
+  if (station.batch_is_small() && send_now(station, outbox) == SendProgress::broken)
+    return SendProgress::broken;
+  if (outbox.empty()) return SendProgress::done;
+  station.kernel.send(token(Op::send), socket_, outbox.front(), outbox.continuation());
+  in_flight_.begin(Op::send);
+  outbox_ = &outbox;
+  return SendProgress::waiting;
+}
+
+SendProgress Channel::send_now(Station& station, Outbox& outbox) {
+  while (!outbox.empty()) {
+    const auto sent = station.kernel.send_now(socket_, outbox.front(), outbox.continuation());
+    if (!sent) {
+      const core::Error error = sent.error();
+      const bool may_pass = error == core::Error::would_block ||
+                            error == core::Error::interrupted || error == core::Error::no_memory ||
+                            error == core::Error::no_buffers;
+      return may_pass ? SendProgress::waiting : SendProgress::broken;
+    }
+    bytes_sent_ += sent.value();
+    outbox.advance(sent.value());
   }
-  return progress;
+  return SendProgress::done;
 }
 
 ChannelEvent Channel::on_send(Station& station, const core::Completion& completion) {

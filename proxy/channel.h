@@ -127,6 +127,7 @@ class Channel : public core::ListNode<ChannelTag> {
   [[nodiscard]] core::BufferGroup group() const {
     return side_ == Side::downstream ? core::BufferGroup::downstream : core::BufferGroup::upstream;
   }
+  [[nodiscard]] SendProgress send_now(Station& station, Outbox& outbox);
   [[nodiscard]] ChannelEvent on_receive(Station& station, const core::Completion& completion);
   [[nodiscard]] ChannelEvent on_send(Station& station, const core::Completion& completion);
   void park(Station& station);

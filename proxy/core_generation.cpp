@@ -10,6 +10,7 @@ CoreGeneration::CoreGeneration(const config::Config& config, const config::Route
                                auth::AuthCounters& counters, uint64_t seed)
     : config_(config),
       routes_(routes),
+      identity_fields_(config.auth),
       authenticator_({.verifier = {.providers = config.providers,
                                    .claims = config.claims,
                                    .requirements = config.requirements},

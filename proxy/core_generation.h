@@ -9,6 +9,7 @@
 
 #include "auth/authenticator.h"
 #include "config/config.h"
+#include "config/identity_fields.h"
 #include "config/route_table.h"
 #include "core/intrusive_list.h"
 #include "core/mailbox.h"
@@ -45,6 +46,7 @@ class CoreGeneration {
 
   [[nodiscard]] const config::Config& config() const { return config_; }
   [[nodiscard]] const config::RouteTable& routes() const { return routes_; }
+  [[nodiscard]] const config::IdentityFields& identity_fields() const { return identity_fields_; }
   [[nodiscard]] auth::Authenticator& authenticator() { return authenticator_; }
   [[nodiscard]] UpstreamPlan& upstream(uint16_t index) { return upstreams_[index]; }
   [[nodiscard]] std::vector<UpstreamPlan>& upstreams() { return upstreams_; }
@@ -83,6 +85,7 @@ class CoreGeneration {
 
   const config::Config& config_;
   const config::RouteTable& routes_;
+  const config::IdentityFields identity_fields_;
   auth::Authenticator authenticator_;
   std::vector<UpstreamPlan> upstreams_;
   std::vector<UpstreamPlan*> capped_;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 
+#include "core/unset_array.h"
 #include "limiter/limit.h"
 
 namespace sluice::proxy {
@@ -19,7 +20,7 @@ struct LimitVisit {
   limiter::Holding holding = limiter::Holding::allowed;
   uint8_t count = 0;
   uint8_t taken = 0;  // of commit and give_back
-  std::array<limiter::Claim, limiter::limits_per_request_max> claims;
+  core::UnsetArray<limiter::Claim, limiter::limits_per_request_max> claims;
   limiter::Verdict verdict;
 };
 
@@ -32,7 +33,7 @@ class LimitCheck {
   void begin_asking(limiter::Holding holding);
   [[nodiscard]] bool is_empty() const { return count_ == 0; }
   // What the first limit counts by; if any does.
-  [[nodiscard]] uint64_t first_hash() const { return items_.front().claim.hash; }
+  [[nodiscard]] uint64_t first_hash() const { return items_[0].claim.hash; }
 
   // The next visit, if there is one; otherwise the verdict is there.
   [[nodiscard]] bool next(LimitVisit& visit, uint32_t& owner);
@@ -74,7 +75,8 @@ class LimitCheck {
   limiter::Holding holding_ = limiter::Holding::allowed;
   std::array<uint8_t, limiter::limits_per_request_max>
       visited_{};  // items of the visit that is out, in its order
-  std::array<Item, limiter::limits_per_request_max> items_;  // of a stage: by owner, then by limit
+  core::UnsetArray<Item, limiter::limits_per_request_max>
+      items_;  // of a stage: by owner, then by limit
   limiter::Verdict verdict_;
 };
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,6 +10,8 @@
 
 #include "core/assert.h"
 #include "core/kernel.h"
+#include "core/unset_array.h"
+#include "proxy/body_part.h"
 
 namespace sluice::proxy {
 
@@ -47,7 +48,7 @@ class Outbox {
   void clear() { first_ = count_ = 0; }
 
  private:
-  std::array<std::span<const std::byte>, 7> pieces_;
+  core::UnsetArray<std::span<const std::byte>, 7> pieces_;
   uint8_t first_ = 0;
   uint8_t count_ = 0;
 };
@@ -60,11 +61,9 @@ class Outbox {
   return {reinterpret_cast<char*>(bytes.data()), bytes.size()};
 }
 
-// Adds what came of a chunked body, framed anew where it lies (http::frame_chunk() says what is
-// overwritten). `complete`: the body ends here, with these trailer lines. Adds nothing if nothing
-// came.
-void add_chunk(Outbox& outbox, std::byte* payload, size_t size, bool complete,
-               std::string_view trailers);
+// Adds a part of a chunked body, framed anew where it lies (http::frame_chunk() says what is
+// overwritten). Adds nothing if nothing came.
+void add_chunk(Outbox& outbox, const BodyPart& part);
 
 // What became of an attempt to send.
 enum class SendProgress : uint8_t {
@@ -72,10 +71,5 @@ enum class SendProgress : uint8_t {
   waiting,  // an operation is under way; its completion goes on
   broken,   // the connection is
 };
-
-// Sends at once when the batch is small, and what is left through the ring.
-[[nodiscard]] SendProgress continue_sending(core::Kernel& kernel, bool batch_is_small,
-                                            core::Token token, int socket, Outbox& outbox,
-                                            uint64_t& bytes_sent);
 
 }  // namespace sluice::proxy

@@ -6,203 +6,125 @@
 
 #include "http/hygiene.h"
 #include "http/serializer.h"
+#include "proxy/exchange/edits.h"
 #include "proxy/exchange/exchange.h"
 
 namespace sluice::proxy {
 
 namespace limits = core::limits;
 
-namespace {
-
-// Keep-Alive: timeout=5, of an endpoint that says how long it keeps idle connections; one second
-// less, to be first.
-std::optional<core::Duration> idle_limit_of(const http::Fields& fields) {
-  const http::Field* field = fields.find(http::FieldName::keep_alive);
-  if (field == nullptr) return std::nullopt;
-  const std::string_view value = fields.value(*field);
-  constexpr std::string_view name = "timeout=";
-  const auto at = value.find(name);
-  if (at == std::string_view::npos) return std::nullopt;
-  uint32_t seconds = 0;
-  const char* begin = value.data() + at + name.size();
-  if (std::from_chars(begin, value.data() + value.size(), seconds).ec != std::errc{})
-    return std::nullopt;
-  return std::chrono::seconds{seconds > 0 ? seconds - 1 : 0};
-}
-
-}  // namespace
-
 void Exchange::on_upstream_bytes(Station& station, core::Buffer buffer, uint32_t size) {
   SLUICE_ASSERT(state_ == State::relaying || state_ == State::tunneling);
-  if (buffer.is_held()) {
-    SLUICE_ASSERT(!response_buffer_.is_held());
-    response_buffer_ = buffer;
-    response_received_ = 0;
-  }
+  call_.on_bytes(buffer, size);
   if (state_ == State::tunneling) {
     relay_down(station, size);
     return;
   }
-  if (response_begun()) {
+  if (stream().has_answer_begun()) {
     relay_response_body(station, size);
     return;
   }
-  response_received_ += size;
   response_side_ = ResponseSide::head;
   read_response_head(station);
 }
 
 void Exchange::read_response_head(Station& station) {
-  using Scan = http::HeadScanner::Outcome::State;
-  const auto area = response_buffer_.receive_area();
-  char* bytes = reinterpret_cast<char*>(area.data());
-  const auto outcome = response_scanner_.scan({bytes, response_received_});
-  if (outcome.state == Scan::incomplete) {
-    upstream_->channel().receive(station, area.subspan(response_received_));
+  using Read = Http1Request::Read;
+  const Read read = call_.read_head(stream().request().method);
+  if (read == Read::incomplete) {
+    call_.receive_head(station);
     return;
   }
-  const bool parsed = outcome.state == Scan::complete &&
-                      response_parser_.parse_response({bytes, outcome.end}, request_.method,
-                                                      response_) == http::Rule::none;
-  if (!parsed || (response_.status == 101 && !is_agreement())) {
+  const uint16_t status = call_.response().status;
+  if (read == Read::malformed || (status == 101 && !is_agreement())) {
     fail_as_malformed(station);
-  } else if (response_.status == 101) {
-    start_tunnel(station, outcome.end);
-  } else if (response_.status < 200) {
-    on_informational(station, outcome.end);
+  } else if (status == 101) {
+    start_tunnel(station);
+  } else if (status < 200) {
+    on_informational(station);
   } else {
-    start_response(station, outcome.end);
+    start_response(station);
   }
 }
 
 // RFC 9110 6.6.1; not where the route says what becomes of it.
 bool Exchange::lacks_date() const {
-  return response_.fields.find(http::FieldName::date) == nullptr &&
+  return call_.response().fields.find(http::FieldName::date) == nullptr &&
          !edits(route().response_edits, "Date");
 }
 
-// What there was since the last time.
 void Exchange::note_repairs(Station& station) {
-  const uint32_t repairs = response_parser_.repairs();
-  if (repairs > repairs_noted_) station.counters.endpoint_repairs.add(repairs - repairs_noted_);
-  repairs_noted_ = repairs;
+  if (const uint32_t repairs = call_.take_repairs(); repairs > 0)
+    station.counters.endpoint_repairs.add(repairs);
 }
 
 void Exchange::fail_as_malformed(Station& station) {
   judge_endpoint(station, Outcome::failure);
-  fail_try(station, 502, Failure::upstream_malformed, TryAgain::never);
+  fail_try(station, 502, Failure::upstream_malformed, Again::never);
 }
 
-void Exchange::on_informational(Station& station, uint32_t end) {
-  if (++informational_ > limits::informational_responses_max) {
+void Exchange::on_informational(Station& station) {
+  if (!call_.count_informational()) {
     fail_as_malformed(station);
     return;
   }
-  // 100 is ours to send and has been sent; HTTP/1.0 knows no 1xx (RFC 9110 15.2).
-  if (response_.status != 100 && request_.version == http::Version::http_1_1) {
-    http::drop_response_fields(response_, http::Framing::none);
-    http::Writer writer{response_buffer_.send_area()};
-    http::write_informational_head(writer, response_);
-    to_downstream_.add(writer.written());
-  }
-  std::byte* bytes = response_buffer_.receive_area().data();
-  response_received_ -= end;
-  std::memmove(bytes, bytes + end, response_received_);
-  response_scanner_.reset(http::HeadKind::response);
+  stream().send_informational(call_.head_area(), call_.response());
+  call_.drop_informational();
   response_side_ = ResponseSide::informational;
   send_downstream(station);
 }
 
-void Exchange::start_response(Station& station, uint32_t head_end) {
-  std::byte* payload = response_buffer_.receive_area().data() + head_end;
-  const size_t available = response_received_ - head_end;
-  if (response_.framing == http::Framing::chunked && request_.version == http::Version::http_1_1 &&
-      !response_.connection_names_fields) {
-    response_parser_.keep_trailers(chars_of(response_buffer_.trailer_area()));
-  }
-  const http::BodyPiece piece = response_parser_.take_body(
-      {reinterpret_cast<char*>(payload), available}, reinterpret_cast<char*>(payload));
-  if (piece.rule != http::Rule::none) {
+void Exchange::start_response(Station& station) {
+  http::ResponseHead& response = call_.response();
+  const BodyPart first = call_.read_first_part(stream().request().version == http::Version::http_1_1
+                                                   ? Http1Request::Trailers::keep
+                                                   : Http1Request::Trailers::drop);
+  if (first.rule != http::Rule::none) {
     fail_as_malformed(station);
     return;
   }
-  judge_endpoint(station, response_.status >= 500 ? Outcome::failure : Outcome::success);
-  response_at_ = station.now();
+  judge_endpoint(station, response.status >= 500 ? Outcome::failure : Outcome::success);
+  record().response_at = station.now();
   deadline_ = core::Instant::max();
-  plan_->upstream().duration.record(response_at_ - sent_at_);
-  response_status_ = response_.status;
-  // Bytes beyond the response answer nothing that was asked.
-  upstream_reusable_ =
-      response_.persistence == http::Persistence::keep_alive && piece.consumed == available;
-  if (const auto limit = idle_limit_of(response_.fields)) upstream_->limit_idle(*limit);
-  upstream_->limit_idle(plan_->config().send_proxy == config::SendProxy::none ? patience().idle
-                                                                              : core::Duration{0});
-
-  response_framing_ = response_.framing;
-  if (response_framing_ == http::Framing::until_close ||
-      response_framing_ == http::Framing::chunked) {
-    response_framing_ = request_.version == http::Version::http_1_1 ? http::Framing::chunked
-                                                                    : http::Framing::until_close;
-  }
-  if (response_framing_ == http::Framing::until_close || station.is_draining())
-    persistence_ = http::Persistence::close;
-  http::drop_response_fields(response_, response_framing_);
-  edit_response();
+  attempt_.upstream().duration.record(record().response_at - record().sent_at);
+  record().status = response.status;
+  limit_idle();
+  if (station.is_draining()) stream().close_afterwards();
+  http::drop_response_fields(response, stream().frame_answer(response.framing));
+  edit_response(context_, response);
   note_repairs(station);
-  std::array<char, limits::target_bytes_max + config::rewrite_bytes_max> place;
-  const std::string_view location = mapped_location(place);
-  http::Writer writer{piece.complete ? response_buffer_.send_area_behind(response_received_)
-                                     : response_buffer_.send_area()};
-  http::write_response_head(writer, response_,
-                            {.framing = response_framing_,
-                             .persistence = persistence_,
-                             .client_version = request_.version,
-                             .request_id = request_id(),
-                             .date = lacks_date() ? station.http_date() : std::string_view{},
-                             .more = added_downstream(station.added_fields, location)});
+  TargetMemory place;
+  const std::string_view location = mapped_location(context_, attempt_.config(), response, place);
+  stream().send_head(call_.head_area(), response,
+                     {.request_id = record().request_id(),
+                      .date = lacks_date() ? station.http_date() : std::string_view{},
+                      .more = added_downstream(context_, station.added_fields, location)},
+                     first);
   if (request_side_ == RequestSide::done) release_generation();
-
   down_.is_bulk = true;
-  // A small body travels with its head.
-  Outbox body;
-  add_response_payload(body, payload, piece.produced, piece.complete);
-  if (body.size_bytes() <= writer.room()) {
-    for (; !body.empty(); body.advance(body.front().size())) {
-      writer.put({reinterpret_cast<const char*>(body.front().data()), body.front().size()});
-    }
-    to_downstream_.add(writer.written());
-  } else {
-    to_downstream_.add(writer.written());
-    for (; !body.empty(); body.advance(body.front().size())) to_downstream_.add(body.front());
-  }
   response_side_ = ResponseSide::sending;
   send_downstream(station);
 }
 
-// Framed for the client, in place: the bytes before the payload are the head's, which has been
-// written by now, or the buffer's headroom.
-void Exchange::add_response_payload(Outbox& outbox, std::byte* payload, size_t size,
-                                    bool complete) {
-  if (response_framing_ == http::Framing::chunked) {
-    add_chunk(outbox, payload, size, complete, response_parser_.trailers());
-  } else {
-    outbox.add({payload, size});
-  }
+// How long the connection may be idle afterwards.
+void Exchange::limit_idle() {
+  UpstreamConnection& connection = call_.connection();
+  if (const auto limit = call_.idle_limit()) connection.limit_idle(*limit);
+  connection.limit_idle(attempt_.config().send_proxy == config::SendProxy::none
+                            ? attempt_.patience().idle
+                            : core::Duration{0});
 }
 
 void Exchange::relay_response_body(Station& station, uint32_t size) {
-  std::byte* payload = response_buffer_.receive_area().data();
-  const http::BodyPiece piece = response_parser_.take_body({reinterpret_cast<char*>(payload), size},
-                                                           reinterpret_cast<char*>(payload));
-  if (piece.rule != http::Rule::none) {
+  const BodyPart part = call_.read_body(size);
+  if (part.rule != http::Rule::none) {
     abort(station, Failure::upstream_malformed);
     return;
   }
   down_.note_size(size);
-  if (piece.consumed < size) upstream_reusable_ = false;
-  add_response_payload(to_downstream_, payload, piece.produced, piece.complete);
-  if (to_downstream_.empty()) {
-    if (piece.complete) {
+  stream().send_body(part);
+  if (stream().has_nothing_to_send()) {
+    if (part.complete) {
       finish_response(station);
     } else {
       receive_response(station);
@@ -221,18 +143,18 @@ void Exchange::receive_response(Station& station) {
     arm(station, body_patience_);
   }
   if (may_splice_down()) {
-    upstream_->channel().wait_readable(station);
+    call_.channel().wait_readable(station);
   } else {
-    upstream_->channel().receive(station, response_buffer_.receive_area());
+    call_.receive_body(station);
   }
 }
 
 void Exchange::send_downstream(Station& station) {
-  if (response_begun() && state_ != State::tunneling)
+  if (stream().has_answer_begun() && state_ != State::tunneling)
     station.wheel().disarm(timer_);  // it is the client's turn
   // One that is under way goes on with what was added.
-  if (downstream_->channel().has_send_in_flight()) return;
-  switch (downstream_->send(station, to_downstream_)) {
+  if (stream().is_flushing()) return;
+  switch (stream().flush(station)) {
     case SendProgress::done: on_downstream_sent(station); break;
     case SendProgress::waiting: begin_waiting_for_client(station); break;
     case SendProgress::broken: on_downstream_closed(station); break;
@@ -246,7 +168,7 @@ void Exchange::on_downstream_sent(Station& station) {
     case State::relaying:
       switch (response_side_) {
         case ResponseSide::sending:
-          if (response_parser_.body_complete()) {
+          if (call_.body_complete()) {
             finish_response(station);
           } else {
             receive_response(station);
@@ -277,8 +199,8 @@ void Exchange::on_upstream_closed(Station& station, core::Error error) {
     return;
   }
   SLUICE_ASSERT(state_ == State::relaying);
-  if (response_begun()) {
-    if (response_parser_.ends_at_close() && error == core::Error::none) {
+  if (stream().has_answer_begun()) {
+    if (call_.ends_at_close() && error == core::Error::none) {
       end_response_at_close(station);
     } else {
       // An incomplete message is never made to look complete.
@@ -288,15 +210,13 @@ void Exchange::on_upstream_closed(Station& station, core::Error error) {
     on_upstream_silent(station);
   } else {
     judge_endpoint(station, Outcome::failure);
-    fail_try(station, 502, Failure::upstream_closed, TryAgain::never);
+    fail_try(station, 502, Failure::upstream_closed, Again::never);
   }
 }
 
 void Exchange::end_response_at_close(Station& station) {
-  response_parser_.end_at_close();
-  upstream_reusable_ = false;
-  add_response_payload(to_downstream_, response_buffer_.receive_area().data(), 0, true);
-  if (to_downstream_.empty()) {
+  stream().send_body(call_.end_at_close());
+  if (stream().has_nothing_to_send()) {
     finish_response(station);
     return;
   }
@@ -310,9 +230,8 @@ void Exchange::finish_response(Station& station) {
   response_side_ = ResponseSide::done;
   station.wheel().disarm(timer_);
   give_up_place();
-  if (upstream_reusable_ && request_side_ == RequestSide::done &&
-      !upstream_->channel().has_unread_bytes()) {
-    UpstreamConnection& connection = *upstream_;
+  if (call_.is_reusable() && request_side_ == RequestSide::done) {
+    UpstreamConnection& connection = call_.connection();
     detach();
     connection.endpoint().upstream().release(station, connection);
   } else {

@@ -26,21 +26,21 @@ bool take_pipe(Station& station, Splice& splice) {
 }  // namespace
 
 bool Exchange::can_splice() const {
-  return downstream_->channel().can_splice() && upstream_->channel().can_splice();
+  return stream().channel().can_splice() && call_.channel().can_splice();
 }
 
 bool Exchange::may_splice_up() const {
   if (!up_.is_bulk || !can_splice()) return false;
-  return state_ == State::tunneling || (request_.framing == http::Framing::length &&
-                                        request_parser_.remaining() >= limits::splice_bytes_min);
+  return state_ == State::tunneling || (stream().request().framing == http::Framing::length &&
+                                        stream().body_remaining() >= limits::splice_bytes_min);
 }
 
 bool Exchange::may_splice_down() const {
   if (!down_.is_bulk || !can_splice()) return false;
-  const bool is_as_it_comes =
-      response_.framing == http::Framing::length && response_framing_ == http::Framing::length;
+  const bool is_as_it_comes = call_.response().framing == http::Framing::length &&
+                              stream().framing() == http::Framing::length;
   return state_ == State::tunneling ||
-         (is_as_it_comes && response_parser_.remaining() >= limits::splice_bytes_min);
+         (is_as_it_comes && call_.body_remaining() >= limits::splice_bytes_min);
 }
 
 void Exchange::discard_pipes(Station& station) {
@@ -54,7 +54,7 @@ void Exchange::discard_pipes(Station& station) {
 void Exchange::on_downstream_readable(Station& station) {
   const bool expected = (state_ == State::relaying || state_ == State::tunneling) &&
                         request_side_ == RequestSide::receiving;
-  if (expected && !downstream_->channel().is_receiving()) splice_up(station);
+  if (expected && !stream().channel().is_receiving()) splice_up(station);
 }
 
 void Exchange::on_upstream_writable(Station& station) {
@@ -69,17 +69,16 @@ void Exchange::splice_up(Station& station) {
   }
   const bool tunnels = state_ == State::tunneling;
   const bool was_waiting = request_side_ == RequestSide::receiving;
-  uint64_t remaining = tunnels ? UINT64_MAX : request_parser_.remaining();
+  uint64_t remaining = tunnels ? UINT64_MAX : stream().body_remaining();
   const uint64_t before = remaining;
-  const Spliced spliced =
-      splice_on(station, up_, downstream_->channel(), upstream_->channel(), remaining);
+  const Spliced spliced = splice_on(station, up_, stream().channel(), call_.channel(), remaining);
   const uint64_t taken = before - remaining;
   up_.note_size(spliced.moved);
   station.counters.spliced_bytes.add(spliced.moved);
-  body_bytes_ += taken;
+  record().body_bytes += taken;
   if (!tunnels && taken > 0) {
-    request_parser_.note_taken(taken);
-    if (request_parser_.body_complete()) note_request_received(station);
+    stream().note_body_taken(taken);
+    if (stream().body_complete()) note_request_received(station);
   }
   if (!tunnels && was_waiting && is_body_too_slow(station, taken)) {
     discard_pipe(station, up_);
@@ -91,7 +90,7 @@ void Exchange::splice_up(Station& station) {
   switch (spliced.next) {
     case Next::writable:
       on_upstream_progress(station);
-      upstream_->channel().wait_writable(station);
+      call_.channel().wait_writable(station);
       break;
     case Next::readable:
       give_back(station, up_);
@@ -120,7 +119,7 @@ void Exchange::splice_up(Station& station) {
 
 void Exchange::on_upstream_readable(Station& station) {
   const bool expected =
-      (state_ == State::relaying && response_begun()) || state_ == State::tunneling;
+      (state_ == State::relaying && stream().has_answer_begun()) || state_ == State::tunneling;
   if (expected && response_side_ == ResponseSide::receiving) splice_down(station);
 }
 
@@ -135,13 +134,12 @@ void Exchange::splice_down(Station& station) {
     return;
   }
   const bool tunnels = state_ == State::tunneling;
-  uint64_t remaining = tunnels ? UINT64_MAX : response_parser_.remaining();
+  uint64_t remaining = tunnels ? UINT64_MAX : call_.body_remaining();
   const uint64_t before = remaining;
-  const Spliced spliced =
-      splice_on(station, down_, upstream_->channel(), downstream_->channel(), remaining);
+  const Spliced spliced = splice_on(station, down_, call_.channel(), stream().channel(), remaining);
   down_.note_size(spliced.moved);
   station.counters.spliced_bytes.add(spliced.moved);
-  if (!tunnels) response_parser_.note_taken(before - remaining);
+  if (!tunnels) call_.note_body_taken(before - remaining);
   response_side_ = ResponseSide::sending;
   using Next = Spliced::Next;
   switch (spliced.next) {
@@ -151,7 +149,7 @@ void Exchange::splice_down(Station& station) {
       else
         station.wheel().disarm(timer_);  // it is the client's turn
       begin_waiting_for_client(station);
-      downstream_->wait_writable(station);
+      stream().connection().wait_writable(station);
       break;
     case Next::readable:
       give_back(station, down_);
@@ -159,7 +157,7 @@ void Exchange::splice_down(Station& station) {
       break;
     case Next::done:
       give_back(station, down_);
-      upstream_->channel().look_for_unread_bytes(station);
+      call_.channel().look_for_unread_bytes(station);
       finish_response(station);
       break;
     case Next::ended:

@@ -4,20 +4,10 @@
 // when either breaks, or when nothing has moved for too long.
 #include "http/hygiene.h"
 #include "http/serializer.h"
+#include "proxy/exchange/edits.h"
 #include "proxy/exchange/exchange.h"
 
 namespace sluice::proxy {
-
-// Of what the client offers, in its order, the first that the route lets through.
-std::string_view Exchange::choose_protocol() const {
-  std::string_view chosen;
-  http::for_each_option(request_.upgrade, [&](std::string_view offered) {
-    for (const std::string& allowed : route().upgrades) {
-      if (chosen.empty() && http::equals_ignoring_case(offered, allowed)) chosen = offered;
-    }
-  });
-  return chosen;
-}
 
 // At most half of what the core has of either, and half of what the upstream may have.
 bool Exchange::has_room_for_tunnel(Station& station) const {
@@ -25,7 +15,7 @@ bool Exchange::has_room_for_tunnel(Station& station) const {
   const uint32_t most = std::max(
       1U, std::min({bounds.tunnels, bounds.exchanges / 2, bounds.upstream_connections / 2}));
   return station.counters.tunnels_open.get() < most &&
-         (plan_ == nullptr || plan_->upstream().has_room_for_tunnel(plan_->room()));
+         (!attempt_.has_plan() || attempt_.upstream().has_room_for_tunnel(attempt_.plan().room()));
 }
 
 void Exchange::refuse_tunnel(Station& station) {
@@ -33,42 +23,38 @@ void Exchange::refuse_tunnel(Station& station) {
   drop_upstream(station);
   reply(station, {.status = 503,
                   .reason = Failure::tunnel_busy,
-                  .persistence = persistence_,
+                  .persistence = stream().persistence(),
                   .retry_after = std::chrono::seconds{1}});
 }
 
 // The endpoint agreed. A 101 that nobody asked for, that answers with another protocol or comes
 // before the request is whole would make the two sides disagree about what the next bytes are.
 bool Exchange::is_agreement() const {
-  const bool was_asked = request_parser_.body_complete() && request_side_ != RequestSide::cut;
+  const bool was_asked = stream().body_complete() && request_side_ != RequestSide::cut;
   return was_asked && !protocol_.empty() &&
-         http::equals_ignoring_case(response_.upgrade, protocol_);
+         http::equals_ignoring_case(call_.response().upgrade, protocol_);
 }
 
-void Exchange::start_tunnel(Station& station, uint32_t head_end) {
+void Exchange::start_tunnel(Station& station) {
   if (!has_room_for_tunnel(station)) {
     refuse_tunnel(station);
     return;
   }
   station.counters.tunnels_open.add();
   station.counters.tunnels.add();
-  place_->note_tunnel();
+  attempt_.place()->note_tunnel();
   state_ = State::tunneling;
   up_.is_bulk = down_.is_bulk = false;  // until they show to be
-  response_status_ = response_.status;
-  response_at_ = station.now();
+  record().status = call_.response().status;
+  record().response_at = station.now();
   deadline_ = core::Instant::max();
-  persistence_ = http::Persistence::close;
   judge_endpoint(station, Outcome::success);
-  plan_->upstream().duration.record(response_at_ - sent_at_);
-  http::drop_response_fields(response_, http::Framing::none);
-  edit_response();
+  attempt_.upstream().duration.record(record().response_at - record().sent_at);
+  http::drop_response_fields(call_.response(), http::Framing::none);
+  edit_response(context_, call_.response());
   release_generation();
-  http::Writer writer{response_buffer_.send_area()};
-  http::write_switching_head(writer, response_, protocol_, request_id());
-  to_downstream_.add(writer.written());
-  to_downstream_.add(
-      response_buffer_.receive_area().subspan(head_end, response_received_ - head_end));
+  stream().send_switching(call_.head_area(), call_.response(), protocol_, record().request_id());
+  stream().send_raw(call_.behind_head());
   response_side_ = ResponseSide::sending;
   const bool request_has_left =
       request_side_ == RequestSide::done;  // its completion may come after the answer
@@ -91,16 +77,16 @@ void Exchange::receive_from_client(Station& station) {
   request_side_ = RequestSide::receiving;
   note_tunnel_progress(station);
   if (may_splice_up()) {
-    downstream_->channel().wait_readable(station);
+    stream().channel().wait_readable(station);
   } else {
-    downstream_->channel().receive(station, request_area().subspan(head_end_));
+    stream().receive_raw(station);
   }
 }
 
 void Exchange::relay_up(Station& station, uint32_t size) {
-  body_bytes_ += size;
+  record().body_bytes += size;
   up_.note_size(size);
-  to_upstream_.add(request_area().subspan(head_end_, size));
+  call_.send_raw(stream().raw(size));
   request_side_ = RequestSide::sending;
   send_upstream(station);
 }
@@ -108,17 +94,15 @@ void Exchange::relay_up(Station& station, uint32_t size) {
 void Exchange::on_relayed_up(Station& station, SendProgress progress) {
   if (progress == SendProgress::broken) {
     // What it said before it broke may still come: the receive that is armed tells.
-    to_upstream_.clear();
+    call_.clear();
     request_side_ = RequestSide::cut;
     finish_tunnel_if_done(station);
     return;
   }
   // What the client said ahead of the 101 has waited for it.
-  if (const auto ahead = request_area().subspan(follow_begin_, received_ - follow_begin_);
-      !ahead.empty()) {
-    follow_begin_ = received_;
-    body_bytes_ += ahead.size();
-    to_upstream_.add(ahead);
+  if (const auto ahead = stream().take_ahead(); !ahead.empty()) {
+    record().body_bytes += ahead.size();
+    call_.send_raw(ahead);
     send_upstream(station);
   } else {
     receive_from_client(station);
@@ -127,7 +111,7 @@ void Exchange::on_relayed_up(Station& station, SendProgress progress) {
 
 void Exchange::on_client_end(Station& station) {
   request_side_ = RequestSide::done;
-  upstream_->channel().end_output(station);
+  call_.channel().end_output(station);
   finish_tunnel_if_done(station);
 }
 
@@ -135,14 +119,14 @@ void Exchange::on_client_end(Station& station) {
 
 void Exchange::relay_down(Station& station, uint32_t size) {
   down_.note_size(size);
-  to_downstream_.add(response_buffer_.receive_area().first(size));
+  stream().send_raw(call_.raw(size));
   response_side_ = ResponseSide::sending;
   send_downstream(station);
 }
 
 void Exchange::on_endpoint_end(Station& station) {
   response_side_ = ResponseSide::done;
-  downstream_->channel().end_output(station);
+  stream().channel().end_output(station);
   finish_tunnel_if_done(station);
 }
 

@@ -52,8 +52,9 @@ Relayed relay(std::string_view bytes, size_t piece_size) {
     relayed.consumed += taken.consumed;
     relayed.payload.append(at, taken.produced);
     proxy::Outbox outbox;
-    proxy::add_chunk(outbox, reinterpret_cast<std::byte*>(at), taken.produced, taken.complete,
-                     parser.trailers());
+    proxy::add_chunk(outbox, {.bytes = std::as_writable_bytes(std::span{at, taken.produced}),
+                              .complete = taken.complete,
+                              .trailers = parser.trailers()});
     for (; !outbox.empty(); outbox.advance(outbox.front().size())) {
       relayed.framed.append(reinterpret_cast<const char*>(outbox.front().data()),
                             outbox.front().size());

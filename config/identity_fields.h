@@ -1,0 +1,37 @@
+// The fields that speak of who calls: those that tell an endpoint, which are ours alone, and those
+// that a caller shows a credential in. The one list that everything that drops such fields asks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+
+namespace sluice::config {
+
+// Names of fields, whatever their case.
+class FieldNames {
+ public:
+  void add(std::string_view name);
+  // Nearly every name is told apart by its length.
+  [[nodiscard]] bool has(std::string_view name) const {
+    return (lengths_ >> (name.size() & 63) & 1) != 0 && is_one_of_them(name);
+  }
+  [[nodiscard]] const std::vector<std::string>& all() const { return names_; }
+
+ private:
+  [[nodiscard]] bool is_one_of_them(std::string_view name) const;
+
+  uint64_t lengths_ = 0;  // a bit a length, modulo 64
+  std::vector<std::string> names_;
+};
+
+struct IdentityFields {
+  explicit IdentityFields(const std::vector<AuthConfig>& auth);
+  FieldNames told;   // claims and payloads, for endpoints
+  FieldNames shown;  // credentials, of callers
+};
+
+}  // namespace sluice::config
