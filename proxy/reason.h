@@ -28,10 +28,10 @@ enum class Failure : uint8_t {
   upstream_refused,
   upstream_busy,
   upstream_none_healthy,
-  overload,             // every place of the core is taken
-  local_ports,          // our own lack, and no endpoint's failure
-  local_descriptors,    // as well
-  local_memory,         // as well
+  overload,           // every place of the core is taken
+  local_ports,        // our own lack, and no endpoint's failure
+  local_descriptors,  // as well
+  local_memory,       // as well
   upstream_unresolved,  // none of its names has an address yet
   upstream_circuit_open,
   address_denied,

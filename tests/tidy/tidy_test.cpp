@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <set>
 #include <string>
 #include <vector>
@@ -56,8 +57,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"config", {"core", "tls", "http", "auth", "limiter", "metrics"}},
       {"proxy", {"core", "tls", "http", "auth", "limiter", "metrics", "config"}},
       {"gateway", {"core", "tls", "http", "auth", "limiter", "metrics", "config", "proxy"}},
-      {"cli",
-       {"core", "tls", "http", "auth", "limiter", "metrics", "config", "proxy", "gateway"}},
+      {"cli", {"core", "tls", "http", "auth", "limiter", "metrics", "config", "proxy", "gateway"}},
   };
   return table;
 }
@@ -163,6 +163,144 @@ TEST(Tidy, functions_have_at_most_70_lines_and_files_400) {
         break;
       }
     }
+  }
+}
+
+// --- the shape of classes and modules --------------------------------------------------------
+
+struct ClassShape {
+  std::string name;
+  std::string where;
+  size_t public_functions = 0;
+  size_t members = 0;
+  std::set<std::string> files;  // that define functions of it
+};
+
+bool is_declaration(const std::string& text) {
+  static const std::regex no_function{
+      "^  (using|enum|struct|class|union|friend|static_assert|template|public|private|//|}|#).*"};
+  return text.size() > 2 && text.starts_with("  ") && text[2] != ' ' &&
+         !std::regex_match(text, no_function);
+}
+
+// Classes at the outermost indentation; a struct is plain data and may have what it likes.
+std::map<std::string, ClassShape> classes_of(const std::string& folder) {
+  static const std::regex head{"^class (\\w+)( final)?( :.*)?( \\{)?$"};
+  static const std::regex member{"^  .*\\b\\w+_( = .*|\\{.*\\})?;.*"};
+  static const std::regex definition{
+      "^[^ /#}].*?\\b(\\w+)::~?\\w+\\(.*|^[^ /#}].*?\\b(\\w+)::\\w+$"};
+  std::map<std::string, ClassShape> classes;
+  for (const auto& path : sources({folder})) {
+    if (path.extension() != ".h") continue;
+    ClassShape* shape = nullptr;
+    bool is_public = false;
+    for (const auto& [number, text] : lines_of(path)) {
+      std::smatch match;
+      if (std::regex_match(text, match, head)) {
+        shape = &classes[match[1]];
+        shape->name = match[1];
+        shape->where = path.string() + ":" + std::to_string(number);
+        is_public = false;
+      } else if (text.starts_with("};")) {
+        shape = nullptr;
+      } else if (shape != nullptr && text.ends_with("public:")) {
+        is_public = true;
+      } else if (shape != nullptr && (text == " private:" || text == " protected:")) {
+        is_public = false;
+      } else if (shape != nullptr && is_declaration(text)) {
+        if (std::regex_match(text, member) && text.find('(') == std::string::npos)
+          ++shape->members;
+        else if (is_public && text.find('(') != std::string::npos)
+          ++shape->public_functions;
+      }
+    }
+  }
+  for (const auto& path : sources({folder})) {
+    if (path.extension() != ".cpp") continue;
+    for (const auto& [number, text] : lines_of(path)) {
+      std::smatch match;
+      if (!std::regex_match(text, match, definition)) continue;
+      const auto found = classes.find(match[1].matched ? match[1] : match[2]);
+      if (found != classes.end()) found->second.files.insert(path.string());
+    }
+  }
+  return classes;
+}
+
+// The exchange is what its parts have in common: it says who is next, one file for each of them.
+size_t files_max(const std::string& name) { return name == "Exchange" ? 8 : 3; }
+
+TEST(Tidy, classes_stay_small) {
+  for (const std::string folder : {"proxy", "limiter", "metrics"}) {
+    for (const auto& [name, shape] : classes_of(folder)) {
+      EXPECT_LE(shape.public_functions, 40U) << shape.where << " " << name;
+      EXPECT_LE(shape.members, 25U) << shape.where << " " << name;
+      EXPECT_LE(shape.files.size(), files_max(name)) << shape.where << " " << name;
+    }
+  }
+}
+
+// A header and the source of its name are one module, and a source without a header is part of the
+// module whose class it defines.
+std::string module_of(const fs::path& path, const std::map<std::string, ClassShape>& classes) {
+  const auto stem = [](const fs::path& of) {
+    return fs::relative(of, root).replace_extension().string();
+  };
+  fs::path header = path;
+  header.replace_extension(".h");
+  if (fs::exists(header)) return stem(path);
+  for (const auto& [name, shape] : classes) {
+    if (shape.files.contains(path.string()))
+      return stem(shape.where.substr(0, shape.where.rfind(':')));
+  }
+  return stem(path);
+}
+
+TEST(Tidy, modules_do_not_know_each_other_in_circles) {
+  for (const std::string folder : {"limiter", "metrics", "proxy"}) {
+    const auto classes = classes_of(folder);
+    std::map<std::string, std::set<std::string>> knows;
+    for (const auto& path : sources({folder})) {
+      const std::string module = module_of(path, classes);
+      for (const auto& [number, text] : lines_of(path)) {
+        if (!text.starts_with("#include \"" + folder + "/")) continue;
+        const std::string header = text.substr(10, text.find('"', 10) - 10);
+        const std::string other = fs::path{header}.replace_extension().string();
+        if (other != module) knows[module].insert(other);
+      }
+    }
+    // Whoever knows nobody that is left is taken away; what remains in the end knows itself.
+    for (bool is_smaller = true; is_smaller;) {
+      is_smaller = false;
+      for (auto it = knows.begin(); it != knows.end();) {
+        std::erase_if(it->second, [&](const std::string& one) { return !knows.contains(one); });
+        is_smaller |= it->second.empty();
+        it = it->second.empty() ? knows.erase(it) : std::next(it);
+      }
+    }
+    for (const auto& [module, others] : knows)
+      ADD_FAILURE() << module << " is in a circle with " << *others.begin();
+  }
+}
+
+// The lifetime rule of docs/architecture.md. A connection to an endpoint that never opened is
+// nobody else's yet.
+TEST(Tidy, machines_are_freed_by_their_worker) {
+  const std::set<std::string> may = {"worker.cpp", "worker_accept.cpp", "core_upstream.cpp"};
+  static const std::regex free{".*(downstreams_|upstreams_|exchanges_|_slots)\\.release\\(.*"};
+  for (const auto& path : sources({"proxy"})) {
+    for (const auto& [number, text] : lines_of(path)) {
+      EXPECT_TRUE(!std::regex_match(text, free) || may.contains(path.filename().string()))
+          << path.string() << ":" << number;
+    }
+  }
+}
+
+TEST(Tidy, what_runs_on_a_core_is_told_by_enums_and_not_by_bools) {
+  static const std::regex parameter{".*[(,] *bool \\w+ *(=[^,)]*)?[,)].*"};
+  for (const auto& path : sources({"proxy"})) {
+    for (const auto& [number, text] : lines_of(path))
+      EXPECT_FALSE(std::regex_match(text, parameter)) << path.string() << ":" << number;
   }
 }
 
