@@ -96,13 +96,14 @@ milliseconds KeyKeeper::tick() {
   take_answers(views, Patience::none);
   for (const auto& view : views) learn(*view);
   meet_sources(views);
-  const bool is_time = world_.now() >= look_at_;
+  const Wished wished = wish_.take() ? Wished::yes : Wished::no;
+  const bool is_time = wished == Wished::yes || world_.now() >= look_at_;
   if (is_time) look_at_ = world_.now() + key_look_interval;
   for (const auto& [id, source] : sources_) {
     if (!id.is_url() && (is_time || source->state == KeySource::State::untried))
       look_at_file(id, *source, views);
   }
-  begin_due();
+  begin_due(wished);
   bool waits = false;
   const bool is_answered = owed_ && !is_asking(*owed_);
   for (const auto& view : views) {

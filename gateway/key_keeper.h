@@ -88,6 +88,7 @@ class KeyKeeper {
  private:
   using Views = std::vector<std::shared_ptr<KeyView>>;
   enum class Patience : uint8_t { none, some };  // with those who are asked
+  enum class Wished : uint8_t { no, yes };       // a core has met a token of a key that nobody has
 
   [[nodiscard]] Views take_views();
   void learn(KeyView& view);
@@ -101,7 +102,7 @@ class KeyKeeper {
   [[nodiscard]] config::WholeFile read_whole(const std::string& path, size_t most,
                                              config::FileHolds holds) const;
   [[nodiscard]] Question question_for(const KeySourceId& id);
-  void begin_due();
+  void begin_due(Wished wished);
   void take_answers(const Views& views, Patience patience);
   void take_answer(const KeySourceId& id, KeySource& source, const Fetched& fetched,
                    const Views& views);

@@ -101,8 +101,8 @@ Question KeyKeeper::question_for(const KeySourceId& id) {
   return question;
 }
 
-void KeyKeeper::begin_due() {
-  const bool is_wished = wish_.take();
+void KeyKeeper::begin_due(Wished wished) {
+  const bool is_wished = wished == Wished::yes;
   const auto now = world_.now();
   for (const auto& [id, source] : sources_) {
     if (!id.is_url() || source->state == KeySource::State::asking) continue;

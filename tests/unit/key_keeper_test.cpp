@@ -214,6 +214,17 @@ TEST_F(KeeperTest, start_with_nonsense_is_refused) {
             "https://id.example/keys: this is no key set: there is no array \"keys\" (RFC 7517 5)");
 }
 
+TEST_F(KeeperTest, unknown_kid_has_files_looked_at_before_it_is_answered) {
+  config_.auth.front().key_sources = {.jwks_file = "/keys"};
+  files_["/keys"] = key_set("a");
+  ASSERT_TRUE(load().empty());
+  files_["/keys"] = key_set("b");
+  EXPECT_FALSE(look()) << "it is not time yet";
+  EXPECT_TRUE(wish());
+  EXPECT_EQ(kid(), "b");
+  EXPECT_EQ(published_, 1U) << "with the first answer";
+}
+
 // --- a new configuration ---------------------------------------------------------------------
 
 TEST_F(KeeperTest, reload_while_the_key_server_is_away_keeps_the_good_keys_and_waits_for_nobody) {
