@@ -9,6 +9,7 @@ namespace sluice::config {
 void FieldNames::add(std::string_view name) {
   if (name.empty() || has(name)) return;
   lengths_ |= uint64_t{1} << (name.size() & 63);
+  letters_ |= uint64_t{1} << (name.front() & 31);
   names_.emplace_back(name);
 }
 

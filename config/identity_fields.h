@@ -11,13 +11,14 @@
 
 namespace sluice::config {
 
-// Names of fields, whatever their case.
+// Names of fields, whatever their case; none is empty.
 class FieldNames {
  public:
   void add(std::string_view name);
-  // Nearly every name is told apart by its length.
+  // Nearly every name is told apart by its length and its first letter.
   [[nodiscard]] bool has(std::string_view name) const {
-    return (lengths_ >> (name.size() & 63) & 1) != 0 && is_one_of_them(name);
+    return (lengths_ >> (name.size() & 63) & letters_ >> (name.front() & 31) & 1) != 0 &&
+           is_one_of_them(name);
   }
   [[nodiscard]] const std::vector<std::string>& all() const { return names_; }
 
@@ -25,6 +26,7 @@ class FieldNames {
   [[nodiscard]] bool is_one_of_them(std::string_view name) const;
 
   uint64_t lengths_ = 0;  // a bit a length, modulo 64
+  uint64_t letters_ = 0;  // a bit a first letter, whatever its case
   std::vector<std::string> names_;
 };
 

@@ -60,14 +60,15 @@ void BufferPool::restock(Kernel& kernel) {
     target_ = std::max(std::min(count_, target_min), target_ / 2);
     quiet_turns_ = 0;
   }
-  while (stocked_ < target_ && !free_.empty()) {
+  if (stocked_ >= target_ || free_.empty()) return;
+  do {
     const BufferId id = free_.back();
     free_.pop_back();
     places_[id] = Place::stocked;
     ++stocked_;
     unpoison(base(id), limits::buffer_stride);
     kernel.provide(group_, id, {base(id) + limits::buffer_headroom, limits::buffer_receive_bytes});
-  }
+  } while (stocked_ < target_ && !free_.empty());
   kernel.publish(group_);
 }
 

@@ -68,6 +68,7 @@ uint64_t TimerWheel::next_tick() const {
     const uint64_t occupied = levels_[level].occupied;
     if (occupied == 0) continue;
     const uint64_t here = (current_ >> (bits * level)) + 1;
+    if (next <= here << (bits * level)) break;  // what hangs higher is not sooner
     const auto ahead = static_cast<uint64_t>(
         std::countr_zero(std::rotr(occupied, static_cast<int>(here % slots))));
     next = std::min(next, (here + ahead) << (bits * level));

@@ -11,10 +11,22 @@ void Http1Request::send_head(std::span<std::byte> memory, const http::RequestHea
                              const http::RequestAdditions& additions, const BodyPart& first) {
   http::Writer writer{memory};
   http::write_request_head(writer, request, additions);
-  const bool chunked = request.framing == http::Framing::chunked;
-  const std::string_view payload{reinterpret_cast<const char*>(first.bytes.data()),
-                                 first.bytes.size()};
-  if (chunked && !payload.empty()) {
+  const std::string_view payload = text_of(first.bytes);
+  if (request.framing == http::Framing::chunked) {
+    send_first_chunk(writer, first);
+  } else if (payload.size() <= writer.room()) {
+    writer.put(payload);
+    if (first.complete) first_flight_ = writer.written();
+    out_.add(writer.written());
+  } else {
+    out_.add(writer.written());
+    out_.add(first.bytes);
+  }
+}
+
+void Http1Request::send_first_chunk(http::Writer& writer, const BodyPart& first) {
+  const std::string_view payload = text_of(first.bytes);
+  if (!payload.empty()) {
     std::array<char, http::chunk_line_max> line;
     char* end = line.data() + line.size();
     const char* begin = http::write_chunk_line_before(end, static_cast<uint32_t>(payload.size()));
@@ -23,8 +35,7 @@ void Http1Request::send_head(std::span<std::byte> memory, const http::RequestHea
   const http::ChunkEnd end = !first.trailers.empty() ? http::ChunkEnd::trailers
                              : first.complete        ? http::ChunkEnd::last
                                                      : http::ChunkEnd::more;
-  const std::string_view tail = !chunked                      ? std::string_view{}
-                                : !payload.empty()            ? http::end_of_chunk(end)
+  const std::string_view tail = !payload.empty()              ? http::end_of_chunk(end)
                                 : end == http::ChunkEnd::more ? std::string_view{}
                                 : end == http::ChunkEnd::last ? http::last_chunk
                                                               : http::last_chunk_before_trailers;

@@ -110,6 +110,8 @@ class Http1Request {
   }
 
  private:
+  void send_first_chunk(http::Writer& writer, const BodyPart& first);
+
   UpstreamConnection* connection_ = nullptr;
   core::Buffer buffer_;    // of the response
   uint32_t received_ = 0;  // of its head, and what came with it

@@ -115,13 +115,21 @@ void Http1Stream::send_head(std::span<std::byte> memory, const http::ResponseHea
                              .date = fields.date,
                              .more = fields.more});
   // A small body travels with its head.
+  if (framing_ != http::Framing::chunked) {
+    const std::string_view body = text_of(first.bytes);
+    const bool is_small = body.size() <= writer.room();
+    if (is_small) writer.put(body);
+    out_.add(writer.written());
+    if (!is_small) out_.add(first.bytes);
+    return;
+  }
   Outbox body;
   add_body(body, first);
   const bool is_small = body.size_bytes() <= writer.room();
   if (!is_small) out_.add(writer.written());
   for (; !body.empty(); body.advance(body.front().size())) {
     if (is_small)
-      writer.put({reinterpret_cast<const char*>(body.front().data()), body.front().size()});
+      writer.put(text_of(body.front()));
     else
       out_.add(body.front());
   }

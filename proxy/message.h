@@ -8,6 +8,7 @@
 
 #include "auth/token_verifier.h"
 #include "core/mailbox.h"
+#include "core/unset_array.h"
 #include "proxy/limit_check.h"
 
 namespace sluice::proxy {
@@ -36,7 +37,7 @@ enum class Job : uint8_t { render_metrics, burn, check_signature };
 // check_signature: what to check, with which keys; they live in the snapshot that the worker had
 // then.
 struct SignatureJob {
-  std::array<const auth::Key*, auth::candidate_keys_max> keys{};
+  core::UnsetArray<const auth::Key*, auth::candidate_keys_max> keys;
   uint8_t key_count = 0;
   uint64_t generation = 0;                      // of the snapshot
   std::string_view text;                        // views into the request

@@ -57,6 +57,10 @@ class Outbox {
   return std::as_bytes(std::span{text.data(), text.size()});
 }
 
+[[nodiscard]] inline std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 [[nodiscard]] inline std::span<char> chars_of(std::span<std::byte> bytes) {
   return {reinterpret_cast<char*>(bytes.data()), bytes.size()};
 }

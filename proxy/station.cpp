@@ -68,6 +68,7 @@ void Station::post(uint32_t owner, ExchangeMessage& message) {
   // Sized by the exchanges that both sides can have: never full.
   peers[owner].postbox->post_within_bound(index, message);
   doorbells[owner] = true;
+  has_posted = true;
 }
 
 void Station::answer(LimitVisit& visit) {

@@ -144,6 +144,7 @@ struct Station {
   core::IntrusiveList<CoreUpstream, HungryTag> hungry;              // have somebody who waits
   core::IntrusiveList<DownstreamConnection, ReadyTag> ready;        // the next request is here
   std::vector<bool> doorbells;                                      // of peers that were posted to
+  bool has_posted = false;                                          // to one of them
 
   // --- who can make room ---------------------------------------------------------------------
   core::IntrusiveList<UpstreamConnection, IdleAgeTag> idle_upstreams;  // longest idle last

@@ -1,6 +1,7 @@
 #include "proxy/worker.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::proxy {
 
@@ -194,6 +195,10 @@ void Worker::before_wait() {
   }
   station_.request_buffers.restock(station_.kernel);
   station_.response_buffers.restock(station_.kernel);
+  if (std::exchange(station_.has_posted, false)) ring_doorbells();
+}
+
+void Worker::ring_doorbells() {
   for (uint32_t peer = 0; peer < station_.doorbells.size(); ++peer) {
     if (!station_.doorbells[peer]) continue;
     station_.doorbells[peer] = false;

@@ -80,6 +80,7 @@ class Worker {
   void close_settled();
   void release_ended();
   void feed_starved(Side side);
+  void ring_doorbells();
   void run_ready();
 
   // worker_adopt.cpp

@@ -245,7 +245,7 @@ void Exchange::end_if_quiet(Station& station) {
 }
 
 void Exchange::write_record(Station& station) {
-  Record::Subject subject{.client = context_.client,
+  Record::Subject subject{.client = context_.client_text(),
                           .principal = context_.token.examined.principal.subject(),
                           .bytes_out = stream().bytes_sent()};
   if (stream().is_understood()) {

@@ -16,7 +16,6 @@ void Record::write(Station& station, const Subject& subject) const {
   const auto between = [](core::Instant from, core::Instant to) {
     return from == core::Instant{} || to < from ? core::Duration{0} : to - from;
   };
-  std::array<char, core::SocketAddress::address_text_max> client;
   station.log({.request_id = request_id(),
                .method = subject.method_text,
                .path = subject.path,
@@ -27,7 +26,7 @@ void Record::write(Station& station, const Subject& subject) const {
                .route = labels.routes.name(route),
                .endpoint = endpoint != NameTable::none ? labels.endpoints.name(endpoint)
                                                        : std::string_view{},
-               .client = {client.data(), subject.client.format_address(client.data())},
+               .client = subject.client,
                .principal = subject.principal,
                .bytes_in = body_bytes,
                .bytes_out = subject.bytes_out,

@@ -18,7 +18,7 @@ struct Record {
     http::Method method = http::Method::other;
     std::string_view method_text = "-";
     std::string_view path = "-";
-    core::SocketAddress client;
+    std::string_view client;  // its address
     std::string_view principal;
     uint64_t bytes_out = 0;
   };

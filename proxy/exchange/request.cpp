@@ -9,11 +9,24 @@
 
 namespace sluice::proxy {
 
+namespace {
+
+using AddressText = std::array<char, core::SocketAddress::address_text_max>;
+
+// Who the request came from: the client itself, or a peer that is trusted.
+std::string_view peer_text(RequestContext& context, AddressText& memory) {
+  if (context.trust == http::Trust::none) return context.client_text();
+  const core::SocketAddress& peer = context.stream.connection().address();
+  return {memory.data(), peer.format_address(memory.data())};
+}
+
+}  // namespace
+
 namespace limits = core::limits;
 
 // Everything that can be sent at once is put together once; a second try sends the same bytes.
 void Exchange::build_first_flight(Station& station) {
-  std::array<char, core::SocketAddress::address_text_max> address;
+  AddressText address;
   std::array<char, traceparent_bytes> trace;
   const bool begins_trace =
       config().tracing.begins == config::Tracing::Begins::traces &&
@@ -24,7 +37,6 @@ void Exchange::build_first_flight(Station& station) {
     if (station.random.below(100) < config().tracing.sampled_percent) trace.back() = '1';
   }
   TargetMemory target;
-  const core::SocketAddress& peer = stream().connection().address();
   up_.is_bulk = true;
   BodyPart first = stream().first_part();
   first.trailers = passed_trailers(context_, first);
@@ -32,7 +44,7 @@ void Exchange::build_first_flight(Station& station) {
       stream().head_area(), stream().request(),
       {.forwarding = {.form = route().forwarded,
                       .trust = context_.trust,
-                      .peer = {address.data(), peer.format_address(address.data())},
+                      .peer = peer_text(context_, address),
                       .prefix = route().rewrite.strip_prefix},
        .default_host = attempt_.config().endpoints.front().authority,
        .host = host_for_endpoint(context_, attempt_.config()),

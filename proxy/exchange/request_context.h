@@ -2,7 +2,9 @@
 // configuration it is judged, and what will be said of it. Plain data of the exchange.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "auth/authenticator.h"
 #include "config/config.h"
@@ -19,6 +21,8 @@ struct RequestContext {
   uint16_t route_index = config::no_route;
   http::Trust trust = http::Trust::none;
   core::SocketAddress client;
+  std::array<char, core::SocketAddress::address_text_max> client_text_memory;
+  uint8_t client_text_size = 0;  // 0: not written yet
   auth::Attempt token;
   Record record;
 
@@ -27,6 +31,12 @@ struct RequestContext {
   [[nodiscard]] const config::Route& route() const { return config().routes[route_index]; }
   [[nodiscard]] http::RequestHead& request() { return stream.request(); }
   [[nodiscard]] const http::RequestHead& request() const { return stream.request(); }
+  // The client's address, once it is known for good; written once.
+  [[nodiscard]] std::string_view client_text() {
+    if (client_text_size == 0)
+      client_text_size = static_cast<uint8_t>(client.format_address(client_text_memory.data()));
+    return {client_text_memory.data(), client_text_size};
+  }
 };
 
 }  // namespace sluice::proxy
