@@ -194,7 +194,7 @@ void limit_check(benchmark::State& state) {
     limiter::KeyHash key = ownership.key(7);
     key.add(limiter::Network{address, false});
     const limiter::Claim claim = key.claim(0);
-    return shard.visit(limiter::Visit::decide, {&claim, 1}, limiter::Holding::allowed, now);
+    return shard.visit(limiter::Visit::decide, {&claim, 1}, {}, now);
   };
   core::Instant now{std::chrono::seconds{1}};
   for (uint64_t address = 0; address < keys; ++address) static_cast<void>(ask(address, now));
@@ -217,8 +217,7 @@ void limit_check_of_new_keys(benchmark::State& state) {
   measure(state, [&] {
     now += core::Duration{100};
     const limiter::Claim claim{.hash = random.next() | 1};
-    benchmark::DoNotOptimize(
-        shard.visit(limiter::Visit::decide, {&claim, 1}, limiter::Holding::allowed, now));
+    benchmark::DoNotOptimize(shard.visit(limiter::Visit::decide, {&claim, 1}, {}, now));
   });
 }
 BENCHMARK(limit_check_of_new_keys)->ArgName("keys")->Arg(1'000'000);

@@ -96,7 +96,7 @@ class Side {
     auto& check = static_cast<Check&>(message);
     if (check.kind == question) {
       check.visit.verdict = shard_->visit(check.visit.visit, {check.visit.claims.data(), 1},
-                                          check.visit.holding, loop_->now());
+                                          check.visit.hold, loop_->now());
       check.kind = answer;
       post(check);
       return;

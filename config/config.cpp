@@ -8,9 +8,26 @@
 
 namespace sluice::config {
 
+namespace {
+
+// draft-ietf-httpapi-ratelimit-headers-10, 3: the quota of a bucket is what may come at once, and
+// its window the time in which all of that is there again.
+std::string policy_field(const std::string& name, const limiter::Limit& rule) {
+  const std::string begin = '"' + name + "\";q=";
+  if (rule.kind == limiter::Limit::Kind::concurrency)
+    return begin + std::to_string(rule.concurrent) + ";qu=\"concurrent-requests\"";
+  const uint64_t quota = uint64_t{rule.policy.burst} + 1;
+  const auto window =
+      std::chrono::ceil<std::chrono::seconds>(limiter::hold_time(rule.policy, quota));
+  return begin + std::to_string(quota) + ";w=" + std::to_string(window.count());
+}
+
+}  // namespace
+
 uint16_t Config::add_limit(NamedLimit limit, const limiter::Limit& rule) {
   const auto index = static_cast<uint16_t>(limits.size());
   limit.reason = "limit." + limit.name;
+  limit.policy = policy_field(limit.name, rule);
   limit.number = index;
   // Another key is another limit, whatever its name.
   std::string counts = rule.kind == limiter::Limit::Kind::bucket ? "rate" : "concurrent";
@@ -117,7 +134,14 @@ void complete(Config& config) {
     if (route.cors) complete_cors(*route.cors);
     route.to.weights = 0;
     if (route.kind == RouteKind::upstream && route.to.parts.empty()) route.to.parts.push_back({});
-    for (const TrafficSplit::Part& part : route.to.parts) route.to.weights += part.weight;
+    route.deadline = core::Duration{0};
+    for (const TrafficSplit::Part& part : route.to.parts) {
+      route.to.weights += part.weight;
+      if (part.upstream >= config.upstreams.size()) continue;
+      const core::Duration deadline = config.upstreams[part.upstream].timeouts.deadline;
+      const bool is_shorter = route.deadline == core::Duration{0} || deadline < route.deadline;
+      if (deadline > core::Duration{0} && is_shorter) route.deadline = deadline;
+    }
     route.sources.clear();
     for (size_t index = 0; index < config.auth.size(); ++index) {
       if ((route.providers >> index & 1) == 0) continue;

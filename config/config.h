@@ -153,6 +153,7 @@ enum class OnMissing : uint8_t { refuse, skip };
 struct NamedLimit {
   std::string name;
   std::string reason;  // "limit.NAME"
+  std::string policy;  // what RateLimit-Policy says of it, by add_limit()
   std::vector<KeyPart> key;
   LimitStage stage = LimitStage::after_auth;
   OnMissing on_missing = OnMissing::refuse;

@@ -69,7 +69,7 @@ void read_limit(Document& document, Config& config, const std::string& name,
                         node,
                         "limits." + name,
                         {"key", "rate", "burst", "delay", "shape", "max_hold", "concurrent",
-                         "stage", "on_missing", "dry_run"}};
+                         "stage", "on_missing", "dry_run", "announce"}};
   NamedLimit named{.name = name};
   if (section.has("key")) {
     named.key = read_key(document, config, section.get("key"));
@@ -100,6 +100,9 @@ void read_limit(Document& document, Config& config, const std::string& name,
     if (const auto word = document.word(dry, {"true", "false"}); word && *word == "true")
       rule.enforcement = limiter::Enforcement::dry_run;
   }
+  bool is_announced = true;
+  section.read_switch("announce", is_announced);
+  if (!is_announced) rule.announcement = limiter::Announcement::silent;
   if (!section.has("rate") && !section.has("concurrent")) {
     document.complain(
         node, "limit " + name + " limits nothing; write a rate like 10/s, concurrent: N, or both");
@@ -171,6 +174,30 @@ void read_policy(Document& document, const Section& section, limiter::Policy& po
                                                 std::string{"one of the two"});
   } else {
     warn_of_holds(document, section, policy);
+  }
+}
+
+void check_holds(Document& document, const Config& config, const std::vector<YAML::Node>& nodes) {
+  for (size_t index = 0; index < nodes.size(); ++index) {
+    const Route& route = config.routes[index];
+    for (const auto& list : {route.limits_before, route.limits_after}) {
+      for (const uint16_t number : list) {
+        const limiter::Policy& policy = config.limit_rules[number].policy;
+        const core::Duration longest =
+            std::min(policy.max_hold, limiter::hold_time(policy, policy.burst - policy.delay));
+        for (const TrafficSplit::Part& part : route.to.parts) {
+          const UpstreamConfig& upstream = config.upstreams[part.upstream];
+          if (upstream.timeouts.deadline == core::Duration{0} ||
+              longest <= upstream.timeouts.deadline)
+            continue;
+          document.warn(nodes[index], "limit " + config.limits[number].name +
+                                          " may hold a request for " + in_words(longest) +
+                                          ", and the deadline of upstream " + upstream.name +
+                                          " is " + in_words(upstream.timeouts.deadline) +
+                                          ": who would be held beyond it gets 429 at once");
+        }
+      }
+    }
   }
 }
 

@@ -387,6 +387,7 @@ void read_routes(std::span<const Sourced> lists, Config& config, const RouteName
                   "auth: main, upstream: NAME }");
   check_circles(main, config, nodes);
   check_reach(main, config, nodes);
+  check_holds(main, config, nodes);
 }
 
 }  // namespace sluice::config

@@ -162,6 +162,7 @@ struct Route {
   std::optional<Cors> cors;
   std::optional<std::string> hsts;  // in place of the listener's, over TLS; empty: none
   TrafficSplit to;                  // of RouteKind::upstream
+  core::Duration deadline{0};       // the shortest of its upstreams, by complete(); 0: none
   PathRules path;
   http::Underscores underscores = http::Underscores::drop;
   http::ForwardedForm forwarded = http::ForwardedForm::x;

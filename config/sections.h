@@ -31,6 +31,8 @@ void read_limits(Document& document, Config& config, const YAML::Node& node);
                                             const YAML::Node& node);
 // rate, burst, delay and max_hold, as far as `section` has them.
 void read_policy(Document& document, const Section& section, limiter::Policy& policy);
+// Warns of routes whose limits may hold a request for longer than its upstream's deadline.
+void check_holds(Document& document, const Config& config, const std::vector<YAML::Node>& nodes);
 void read_limiter(Document& document, Config& config, const YAML::Node& node);
 
 // config/routes.cpp; after limits, auth and upstreams

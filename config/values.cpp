@@ -231,7 +231,8 @@ std::string_view nearest(std::string_view text, std::span<const std::string_view
 }
 
 std::string in_words(const limiter::Limit& limit) {
-  const std::string dry = limit.enforcement == limiter::Enforcement::dry_run ? "; dry run" : "";
+  std::string dry = limit.enforcement == limiter::Enforcement::dry_run ? "; dry run" : "";
+  if (limit.announcement == limiter::Announcement::silent) dry += "; not announced";
   if (limit.kind == limiter::Limit::Kind::concurrency)
     return "at most " + std::to_string(limit.concurrent) + " at once" + dry;
   const auto& rate = limit.policy.rate;

@@ -103,10 +103,11 @@ void write_informational_head(Writer& writer, const ResponseHead& head) {
 }
 
 void write_switching_head(Writer& writer, const ResponseHead& head, std::string_view protocol,
-                          std::string_view request_id) {
+                          std::string_view request_id, std::span<const AddedField> more) {
   put_status_line(writer, head.status);
   put_kept_fields(writer, head.fields);
   writer.put("Via: 1.1 sluice\r\n").field("X-Request-Id", request_id);
+  for (const AddedField& field : more) writer.field(field.name, field.value);
   writer.put("Connection: Upgrade\r\n").field("Upgrade", protocol).put("\r\n");
 }
 

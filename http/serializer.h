@@ -82,7 +82,7 @@ void write_response_head(Writer& writer, const ResponseHead& head,
 void write_informational_head(Writer& writer, const ResponseHead& head);
 // 101: what is said from here on is no HTTP.
 void write_switching_head(Writer& writer, const ResponseHead& head, std::string_view protocol,
-                          std::string_view request_id);
+                          std::string_view request_id, std::span<const AddedField> more);
 
 // Writes the chunk-size line of a chunk of `size` bytes so that it ends at `end`; returns where it
 // begins. At most chunk_line_max bytes.

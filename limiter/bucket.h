@@ -33,13 +33,24 @@ struct Decision {
       wait{};  // hold: until its turn. refuse: until a request alone with its key passes.
 };
 
-// Whether a request may be held back by this decision, or is refused instead.
+// Whether a request has one of the places for those that are held back.
 enum class Holding : uint8_t { allowed, full };
+
+// Until when a request may be held back: who would have to wait longer is refused instead.
+struct HoldLimit {
+  core::Instant until = core::Instant::max();
+};
+inline constexpr HoldLimit no_hold{core::Instant::min()};
+
+// Levels seldom need more than 64 bits, which are divided several times as fast.
+[[nodiscard]] inline Level divided(Level level, uint64_t by) {
+  return level >> 64 == 0 ? Level{static_cast<uint64_t>(level) / by} : level / by;
+}
 
 // Nanoseconds until `level` has leaked, rounded up.
 [[nodiscard]] inline core::Duration leak_time(const Rate& rate, Level level) {
   return core::Duration{
-      static_cast<core::Duration::rep>((level + rate.requests - 1) / rate.requests)};
+      static_cast<core::Duration::rep>(divided(level + rate.requests - 1, rate.requests))};
 }
 
 // What is left of the level at `now`. Time told by different clocks may run backwards; nothing
@@ -55,21 +66,42 @@ enum class Holding : uint8_t { allowed, full };
   return bucket.reserved == 0 && level_at(rate, bucket, now) == 0;
 }
 
+// The highest level that one more request may find: up to the burst, and nobody is held longer than
+// `longest`.
+[[nodiscard]] inline Level most_let_in(const Policy& policy, core::Duration longest) {
+  const Level burst = policy.burst * Level{policy.rate.period_ns};
+  if (policy.delay == policy.burst) return burst;
+  const Level held = Level{static_cast<uint64_t>(longest.count())} * policy.rate.requests;
+  return std::min<Level>(burst, policy.delay * Level{policy.rate.period_ns} + held);
+}
+
 // What one more request would be told. Changes nothing.
 [[nodiscard]] inline Decision judge(const Policy& policy, const Bucket& bucket, core::Instant now,
-                                    Holding holding) {
+                                    HoldLimit hold) {
   const Level one = policy.rate.period_ns;
   const Level excess = level_at(policy.rate, bucket, now) + bucket.reserved * one;
-  const Level delay = policy.delay * one;
-  // The most that is let in: up to the burst, and nobody is held longer than max_hold or where
-  // there is no place.
-  const Level hold_room =
-      Level{static_cast<uint64_t>(policy.max_hold.count())} * policy.rate.requests;
-  const Level most =
-      holding == Holding::full ? delay : std::min<Level>(policy.burst * one, delay + hold_room);
+  const core::Duration longest =
+      hold.until <= now ? core::Duration{0} : std::min(policy.max_hold, hold.until - now);
+  const Level most = most_let_in(policy, longest);
   if (excess > most) return {Decision::Kind::refuse, leak_time(policy.rate, excess - most)};
+  const Level delay = policy.delay * one;
   if (excess <= delay) return {};
   return {Decision::Kind::hold, leak_time(policy.rate, excess - delay)};
+}
+
+// How many more requests would be let in at once, and when it is one more.
+struct Left {
+  uint32_t requests = 0;
+  core::Duration more_in{};
+  bool operator==(const Left&) const = default;
+};
+[[nodiscard]] inline Left left_in(const Policy& policy, const Bucket& bucket, core::Instant now) {
+  const Level one = policy.rate.period_ns;
+  const Level excess = level_at(policy.rate, bucket, now) + bucket.reserved * one;
+  const Level most = most_let_in(policy, policy.max_hold);
+  if (excess > most) return {0, leak_time(policy.rate, excess - most)};
+  const Level requests = divided(most - excess, policy.rate.period_ns) + 1;
+  return {static_cast<uint32_t>(requests), leak_time(policy.rate, excess + requests * one - most)};
 }
 
 // One request more.

@@ -21,8 +21,8 @@ struct JournalEntry {
   Event event = Event::charged;
   Claim claim;
   core::Instant at{};
-  Decision decision;                   // charged, reserved, refused
-  Holding holding = Holding::allowed;  // under which it was decided
+  Decision decision;  // charged, reserved, refused
+  HoldLimit hold;     // under which it was decided
 };
 
 class Journal {

@@ -35,6 +35,15 @@ void merge(Verdict& into, const Verdict& other) {
     into.refused_by = other.refused_by;
   }
   into.kind = std::max(into.kind, other.kind);
+  merge(into.nearest, other.nearest);
+}
+
+void merge(Nearest& into, const Nearest& other) {
+  if (other.limit == no_limit) return;
+  const bool is_nearer =
+      other.left.requests < into.left.requests ||
+      (other.left.requests == into.left.requests && other.left.more_in > into.left.more_in);
+  if (into.limit == no_limit || is_nearer) into = other;
 }
 
 uint64_t Shard::size_bytes(uint64_t capacity) {
@@ -93,19 +102,16 @@ void Shard::bring_up_to_date(Slot& slot) const {
 
 // --- decisions -------------------------------------------------------------------------------
 
-Decision Shard::judge_slot(const Slot& slot, Holding holding, core::Instant now) const {
+Decision Shard::judge_slot(const Slot& slot, HoldLimit hold, core::Instant now) const {
   const Limit& limit = rules_[slot.limit].limit;
-  if (limit.kind == Limit::Kind::bucket) return judge(limit.policy, slot.bucket(), now, holding);
+  if (limit.kind == Limit::Kind::bucket) return judge(limit.policy, slot.bucket(), now, hold);
   return slot.level_low < limit.concurrent ? Decision{}
                                            : Decision{Decision::Kind::refuse, full_wait};
 }
 
 // Decides about one claim and, unless it is refused, charges it (or sets it aside).
-Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Instant now,
-                     bool& taken) {
+Shard::Taking Shard::take(Form form, const Claim& claim, HoldLimit hold, core::Instant now) {
   SLUICE_DEBUG_ASSERT(claim.hash != 0);
-  const Limit& limit = rules_[claim.limit].limit;
-  taken = false;
   Slot* slot = find(claim);
   if (slot == nullptr) slot = insert(claim, now);
   if (slot == nullptr || slot->reserved == reserved_max) {
@@ -114,31 +120,39 @@ Decision Shard::take(Form form, const Claim& claim, Holding holding, core::Insta
       return {};
     }
     counters_.full_refused.add();
-    return {Decision::Kind::refuse, full_wait};
+    return {.decision = {Decision::Kind::refuse, full_wait}};
   }
-  const Decision decision = judge_slot(*slot, holding, now);
+  const Limit& limit = rules_[claim.limit].limit;
+  const Decision decision = judge_slot(*slot, hold, now);
   const bool dry = limit.enforcement == Enforcement::dry_run;
+  const bool is_let_in = decision.kind != Decision::Kind::refuse;
+  const bool is_announced = !dry && limit.announcement == Announcement::announced;
+  Taking taking{.decision = decision, .taken = is_let_in};
   if (limit.kind == Limit::Kind::concurrency) {
     // In dry run the count goes on above the limit, so that it stays true.
-    taken = dry || decision.kind != Decision::Kind::refuse;
-    if (taken) ++slot->level_low;
-    note(taken ? Event::charged : Event::refused, claim, now, decision);
-    return decision;
+    taking.taken = dry || is_let_in;
+    if (taking.taken) ++slot->level_low;
+    note(taking.taken ? Event::charged : Event::refused, claim, now, decision);
+    if (is_announced && is_let_in) {
+      const auto places = static_cast<uint32_t>(limit.concurrent - slot->level_low);
+      taking.nearest = {claim.limit, {.requests = places}};
+    }
+    return taking;
   }
-  taken = decision.kind != Decision::Kind::refuse;
-  note(!taken                  ? Event::refused
+  note(!is_let_in              ? Event::refused
        : form == Form::reserve ? Event::reserved
                                : Event::charged,
-       claim, now, decision, holding);
-  if (!taken) return decision;
+       claim, now, decision, hold);
+  if (!is_let_in) return taking;
+  Bucket bucket = slot->bucket();
   if (form == Form::reserve) {
-    ++slot->reserved;
+    ++bucket.reserved;
   } else {
-    Bucket bucket = slot->bucket();
     charge(limit.policy.rate, bucket, now);
-    slot->store(bucket);
   }
-  return decision;
+  slot->store(bucket);
+  if (is_announced) taking.nearest = {claim.limit, left_in(limit.policy, bucket, now)};
+  return taking;
 }
 
 // What take() did at the same instant never happened.
@@ -159,16 +173,16 @@ void Shard::undo(Form form, const Claim& claim, core::Instant now) {
 }
 
 // All or none.
-Verdict Shard::admit(Form form, std::span<const Claim> claims, Holding holding, core::Instant now) {
+Verdict Shard::admit(Form form, std::span<const Claim> claims, HoldLimit hold, core::Instant now) {
   Verdict verdict;
   std::array<Decision, limits_per_request_max> decisions;
   for (size_t index = 0; index < claims.size(); ++index) {
     const bool dry = rules_[claims[index].limit].limit.enforcement == Enforcement::dry_run;
-    bool taken = false;
     // A dry run never holds anybody up; nor is anybody held who is refused already.
-    decisions[index] = take(form, claims[index], dry ? Holding::allowed : holding, now, taken);
-    const Decision& decision = decisions[index];
-    if (taken) verdict.taken = static_cast<uint8_t>(verdict.taken | 1U << index);
+    const Taking taking = take(form, claims[index], dry ? HoldLimit{} : hold, now);
+    const Decision& decision = decisions[index] = taking.decision;
+    merge(verdict.nearest, taking.nearest);
+    if (taking.taken) verdict.taken = static_cast<uint8_t>(verdict.taken | 1U << index);
     if (dry) {
       if (decision.kind == Decision::Kind::refuse) verdict.would_refuse = claims[index].limit;
       continue;
@@ -238,11 +252,11 @@ void Shard::give_back(std::span<const Claim> claims, core::Instant now, uint8_t 
   }
 }
 
-Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding, core::Instant now,
+Verdict Shard::visit(Visit visit, std::span<const Claim> claims, HoldLimit hold, core::Instant now,
                      uint8_t taken) {
   switch (visit) {
-    case Visit::decide: return admit(Form::charge, claims, holding, now);
-    case Visit::reserve: return admit(Form::reserve, claims, holding, now);
+    case Visit::decide: return admit(Form::charge, claims, hold, now);
+    case Visit::reserve: return admit(Form::reserve, claims, hold, now);
     case Visit::commit: return commit(claims, now, taken);
     case Visit::give_back: give_back(claims, now, taken); return {};
     case Visit::probe: break;
@@ -251,7 +265,7 @@ Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding
   for (const Claim& claim : claims) {
     const Slot* slot = find(claim);
     if (slot == nullptr || rules_[claim.limit].limit.enforcement == Enforcement::dry_run) continue;
-    const Decision decision = judge_slot(*slot, holding, now);
+    const Decision decision = judge_slot(*slot, hold, now);
     if (decision.kind == Decision::Kind::refuse)
       merge(verdict,
             {.kind = decision.kind, .retry_after = decision.wait, .refused_by = claim.limit});
@@ -260,8 +274,8 @@ Verdict Shard::visit(Visit visit, std::span<const Claim> claims, Holding holding
 }
 
 void Shard::note(Event event, const Claim& claim, core::Instant now, const Decision& decision,
-                 Holding holding) {
-  if (journal_ != nullptr) journal_->write({event, claim, now, decision, holding});
+                 HoldLimit hold) {
+  if (journal_ != nullptr) journal_->write({event, claim, now, decision, hold});
 }
 
 }  // namespace sluice::limiter

@@ -58,7 +58,7 @@ class Shard {
 
   // Answers for all claims together at `now`, which only this core's clock tells. `taken` of commit
   // and give_back says which of the claims have something here, as an earlier verdict said.
-  Verdict visit(Visit visit, std::span<const Claim> claims, Holding holding, core::Instant now,
+  Verdict visit(Visit visit, std::span<const Claim> claims, HoldLimit hold, core::Instant now,
                 uint8_t taken = 0);
 
   [[nodiscard]] uint64_t capacity() const { return groups_ * group_slots; }
@@ -128,14 +128,19 @@ class Shard {
   [[nodiscard]] bool is_idle(const Slot& slot, core::Instant now) const;
   void free_slot(uint64_t group, uint32_t index);
 
-  Verdict admit(Form form, std::span<const Claim> claims, Holding holding, core::Instant now);
-  Decision take(Form form, const Claim& claim, Holding holding, core::Instant now, bool& taken);
-  Decision judge_slot(const Slot& slot, Holding holding, core::Instant now) const;
+  Verdict admit(Form form, std::span<const Claim> claims, HoldLimit hold, core::Instant now);
+  struct Taking {
+    Decision decision;
+    bool taken = false;
+    Nearest nearest;  // as far as this limit goes, if it was taken
+  };
+  Taking take(Form form, const Claim& claim, HoldLimit hold, core::Instant now);
+  Decision judge_slot(const Slot& slot, HoldLimit hold, core::Instant now) const;
   void undo(Form form, const Claim& claim, core::Instant now);
   Verdict commit(std::span<const Claim> claims, core::Instant now, uint8_t taken);
   void give_back(std::span<const Claim> claims, core::Instant now, uint8_t taken);
   void note(JournalEntry::Event event, const Claim& claim, core::Instant now,
-            const Decision& decision = {}, Holding holding = Holding::allowed);
+            const Decision& decision = {}, HoldLimit hold = {});
 
   std::vector<Rule> rules_;
   OnFull on_full_;

@@ -145,11 +145,11 @@ void Http1Stream::add_body(Outbox& outbox, const BodyPart& part) const {
 }
 
 void Http1Stream::send_switching(std::span<std::byte> memory, const http::ResponseHead& response,
-                                 std::string_view protocol, std::string_view request_id) {
+                                 std::string_view protocol, const Fields& fields) {
   answer_ = Answer::begun;
   close_afterwards();
   http::Writer writer{memory};
-  http::write_switching_head(writer, response, protocol, request_id);
+  http::write_switching_head(writer, response, protocol, fields.request_id, fields.more);
   out_.add(writer.written());
 }
 

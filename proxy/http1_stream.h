@@ -108,7 +108,7 @@ class Http1Stream {
                  const Fields& fields, const BodyPart& first);
   void send_body(const BodyPart& part) { add_body(out_, part); }
   void send_switching(std::span<std::byte> memory, const http::ResponseHead& response,
-                      std::string_view protocol, std::string_view request_id);
+                      std::string_view protocol, const Fields& fields);
   void send_raw(std::span<const std::byte> bytes) { out_.add(bytes); }
   // An answer of our own. It closes the connection where nothing else leaves no doubt about what
   // follows; `discard_max` bytes of the body would be thrown away.

@@ -25,8 +25,8 @@ void LimitCheck::add(const limiter::Claim& claim, limiter::Limit::Kind kind, uin
   items_[place] = {.claim = claim, .owner = owner, .kind = kind};
 }
 
-void LimitCheck::begin_asking(limiter::Holding holding) {
-  holding_ = holding;
+void LimitCheck::begin_asking(limiter::HoldLimit hold) {
+  hold_ = hold;
   phase_ = Phase::asking;
 }
 
@@ -43,7 +43,7 @@ void LimitCheck::put(LimitVisit& visit, uint8_t item) {
 
 bool LimitCheck::next(LimitVisit& visit, uint32_t& owner) {
   visit.count = visit.taken = 0;
-  visit.holding = holding_;
+  visit.hold = hold_;
   if (phase_ == Phase::asking) {
     if (next_to_ask(visit, owner)) return true;
     phase_ = verdict_.kind == Decision::Kind::refuse ? Phase::giving_back : Phase::committing;

@@ -17,7 +17,7 @@ namespace sluice::proxy {
 // What is asked of a core, and what it answers; travels in the exchange's message.
 struct LimitVisit {
   limiter::Visit visit = limiter::Visit::decide;
-  limiter::Holding holding = limiter::Holding::allowed;
+  limiter::HoldLimit hold;
   uint8_t count = 0;
   uint8_t taken = 0;  // of commit and give_back
   core::UnsetArray<limiter::Claim, limiter::limits_per_request_max> claims;
@@ -30,7 +30,7 @@ class LimitCheck {
   void begin_stage();
   // At most limits_per_request_max in all stages together.
   void add(const limiter::Claim& claim, limiter::Limit::Kind kind, uint32_t owner);
-  void begin_asking(limiter::Holding holding);
+  void begin_asking(limiter::HoldLimit hold);
   [[nodiscard]] bool is_empty() const { return count_ == 0; }
   // What the first limit counts by; if any does.
   [[nodiscard]] uint64_t first_hash() const { return items_[0].claim.hash; }
@@ -72,7 +72,7 @@ class LimitCheck {
   uint8_t count_ = 0;
   uint8_t stage_begin_ = 0;
   uint8_t cursor_ = 0;  // asking: the next item
-  limiter::Holding holding_ = limiter::Holding::allowed;
+  limiter::HoldLimit hold_;
   std::array<uint8_t, limiter::limits_per_request_max>
       visited_{};  // items of the visit that is out, in its order
   core::UnsetArray<Item, limiter::limits_per_request_max>

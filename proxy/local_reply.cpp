@@ -22,11 +22,6 @@ std::string_view proxy_error(uint16_t status, Reason reason) {
   return "http_request_error";
 }
 
-uint64_t whole_seconds(core::Duration duration) {
-  return static_cast<uint64_t>(
-      std::max<core::Duration::rep>(1, (duration.count() + 999'999'999) / 1'000'000'000));
-}
-
 // {"type":"about:blank","title":"Not Found","status":404,"code":"route.none","detail":"..."}
 size_t write_problem(std::span<std::byte> out, const LocalReply& reply) {
   http::Writer body{out};
@@ -39,21 +34,6 @@ size_t write_problem(std::span<std::byte> out, const LocalReply& reply) {
     body.put(R"(","detail":")").put(words->what);
   body.put("\"}\n");
   return body.size();
-}
-
-void write_limit_fields(http::Writer& head, const LocalReply& reply) {
-  const limiter::Rate& rate = reply.limit->policy.rate;
-  constexpr uint64_t second = 1'000'000'000;
-  const uint64_t window = std::max<uint64_t>(1, rate.period_ns / second);
-  head.put("RateLimit: \"")
-      .put(reply.limit_name)
-      .put("\";r=0;t=")
-      .number(whole_seconds(reply.retry_after));
-  head.put("\r\nRateLimit-Policy: \"")
-      .put(reply.limit_name)
-      .put("\";q=")
-      .number(std::max<uint64_t>(1, rate.requests * window * second / rate.period_ns));
-  head.put(";w=").number(window).put("\r\n");
 }
 
 // RFC 9110 10.2.1. CONNECT and TRACE are never allowed; what is less usual has no name here.
@@ -80,6 +60,11 @@ void write_challenge(http::Writer& head, Reason reason, std::string_view code) {
 }
 
 }  // namespace
+
+uint64_t whole_seconds(core::Duration duration) {
+  return static_cast<uint64_t>(
+      std::max<core::Duration::rep>(1, (duration.count() + 999'999'999) / 1'000'000'000));
+}
 
 size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply,
                          const ReplyContext& context) {
@@ -114,8 +99,6 @@ size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply,
   if (reply.status == 405 || reply.allowed_methods != 0) write_allow(head, reply.allowed_methods);
   if (reply.retry_after > core::Duration{0})
     head.put("Retry-After: ").number(whole_seconds(reply.retry_after)).put("\r\n");
-  if (reply.limit != nullptr && reply.limit->kind == limiter::Limit::Kind::bucket)
-    write_limit_fields(head, reply);
   for (const http::AddedField& field : context.more) head.field(field.name, field.value);
   if (reply.persistence == http::Persistence::close) {
     head.put("Connection: close\r\n");

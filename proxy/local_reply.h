@@ -11,7 +11,6 @@
 #include "core/clock.h"
 #include "http/message.h"
 #include "http/serializer.h"
-#include "limiter/limit.h"
 #include "proxy/reason.h"
 
 namespace sluice::proxy {
@@ -29,8 +28,6 @@ struct LocalReply {
   std::string_view location;     // 3xx
   bool preflight = false;        // 204: what the page asked for is allowed
   core::Duration retry_after{};  // 429 and 503: Retry-After, rounded up to seconds
-  const limiter::Limit* limit = nullptr;  // 429: RateLimit and RateLimit-Policy, if it is a bucket
-  std::string_view limit_name;
   uint16_t allowed_methods = 0;  // 405, and OPTIONS that ends here: Allow
 };
 
@@ -41,6 +38,9 @@ struct ReplyContext {
   std::string_view date;  // IMF-fixdate (RFC 9110 5.6.7)
   std::span<const http::AddedField> more;
 };
+
+// As Retry-After and the like have it: rounded up, at least 1.
+[[nodiscard]] uint64_t whole_seconds(core::Duration duration);
 
 // Writes head and body (for HEAD: head only) into `out`, local_reply_bytes_max large; returns the
 // length.

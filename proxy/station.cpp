@@ -72,8 +72,8 @@ void Station::post(uint32_t owner, ExchangeMessage& message) {
 }
 
 void Station::answer(LimitVisit& visit) {
-  visit.verdict = shard.visit(visit.visit, {visit.claims.data(), visit.count}, visit.holding, now(),
-                              visit.taken);
+  visit.verdict =
+      shard.visit(visit.visit, {visit.claims.data(), visit.count}, visit.hold, now(), visit.taken);
 }
 
 bool Station::submit(ExchangeMessage& job) {
@@ -91,7 +91,7 @@ limiter::Verdict Station::visit_failures(const core::SocketAddress& client, limi
   limiter::KeyHash key = ownership.key(0);
   key.add(ownership.network_of(client));
   const limiter::Claim claim = key.claim(0);
-  return failures.visit(visit, {&claim, 1}, limiter::Holding::allowed, now());
+  return failures.visit(visit, {&claim, 1}, limiter::HoldLimit{}, now());
 }
 
 void Station::log(const metrics::AccessRecord& record) {

@@ -59,7 +59,7 @@ class JournalOracle {
     };
     if (entry.event == Event::charged || entry.event == Event::reserved ||
         entry.event == Event::refused) {
-      const limiter::Decision expected = key.bucket.decide(entry.at, entry.holding);
+      const limiter::Decision expected = key.bucket.decide(entry.at, entry.hold);
       const bool refused = entry.event == Event::refused;
       if (refused != (expected.kind == limiter::Decision::Kind::refuse))
         return say(refused ? "refused what the formula admits"

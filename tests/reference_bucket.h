@@ -1,7 +1,8 @@
 // The formula of the leaky bucket as it is written down, in exact rational arithmetic, beside which
 // the real one is put:
 //   excess = max(0, excess - rate * dt + 1); refuse above burst, and change nothing; up to delay
-//   pass at once, else hold for (excess - delay) / rate; nobody is held longer than max_hold.
+//   pass at once, else hold for (excess - delay) / rate; nobody is held longer than max_hold, or
+//   beyond what the request itself allows.
 // It shares no code with limiter/bucket.h. Excess is counted in units of 1/period_ns of a request.
 #pragma once
 
@@ -15,7 +16,7 @@ class ReferenceBucket {
       : policy_(policy), one_(policy.rate.period_ns) {}
 
   // What one more request would be told.
-  [[nodiscard]] limiter::Decision decide(core::Instant now, limiter::Holding holding) const {
+  [[nodiscard]] limiter::Decision decide(core::Instant now, limiter::HoldLimit hold) const {
     using Kind = limiter::Decision::Kind;
     const Exact excess = next_excess(now) + reserved_ * one_;
     if (excess > Exact{policy_.burst} * one_) return {Kind::refuse, {}};
@@ -23,7 +24,7 @@ class ReferenceBucket {
     if (above <= 0) return {};
     const core::Duration wait{
         static_cast<int64_t>((above + policy_.rate.requests - 1) / policy_.rate.requests)};
-    if (wait > policy_.max_hold || holding == limiter::Holding::full) return {Kind::refuse, {}};
+    if (wait > policy_.max_hold || now + wait > hold.until) return {Kind::refuse, {}};
     return {Kind::hold, wait};
   }
   void charge(core::Instant now) {

@@ -79,7 +79,7 @@ class Admission {
   [[nodiscard]] bool claim(Station& station, const RequestContext& context, uint16_t limit);
   [[nodiscard]] bool visit_owners(Station& station, Errand& errand);
   [[nodiscard]] Verdict ask_limits(Station& station, RequestContext& context, Errand& errand);
-  [[nodiscard]] Verdict refuse_by_limit(const RequestContext& context);
+  [[nodiscard]] Verdict refuse_by_limit(RequestContext& context);
   [[nodiscard]] Verdict hold_or_admit(Station& station);
   void give_up_hold_place(Station& station);
 

@@ -13,6 +13,14 @@ namespace {
 // How long a client is told to wait for what no time brings: another of its requests must end.
 constexpr core::Duration soon = std::chrono::seconds{1};
 
+// Nobody is held beyond the deadline: what could not be let go by then would only be a 504 later.
+limiter::HoldLimit hold_limit(const RequestContext& context) {
+  const core::Duration deadline = context.route().deadline;
+  if (deadline == core::Duration{0}) return {};
+  const bool is_whole = context.record.received_at != core::Instant{};
+  return {(is_whole ? context.record.received_at : context.record.head_at) + deadline};
+}
+
 }  // namespace
 
 Admission::Verdict Admission::check_limits(Station& station, RequestContext& context,
@@ -27,7 +35,8 @@ Admission::Verdict Admission::check_limits(Station& station, RequestContext& con
   }
   if (hold_place_ == limiter::Holding::full && !limits_.is_empty())
     hold_place_ = take_hold_place(station, limits_.first_hash());
-  limits_.begin_asking(hold_place_);
+  limits_.begin_asking(hold_place_ == limiter::Holding::full ? limiter::no_hold
+                                                             : hold_limit(context));
   return ask_limits(station, context, errand);
 }
 
@@ -73,6 +82,7 @@ Admission::Verdict Admission::ask_limits(Station& station, RequestContext& conte
   const limiter::Verdict& verdict = limits_.verdict();
   if (verdict.would_refuse != limiter::no_limit) context.record.would_refuse = verdict.would_refuse;
   if (verdict.kind == limiter::Decision::Kind::refuse) return refuse_by_limit(context);
+  context.limit_fields.note(context.config(), context.route(), verdict.nearest);
   release_at_ = std::max(release_at_, verdict.release_at);
   if (stage_ == config::LimitStage::after_auth) return hold_or_admit(station);
   // Looking at the token may take long; only who will be held keeps a place for it.
@@ -80,19 +90,13 @@ Admission::Verdict Admission::ask_limits(Station& station, RequestContext& conte
   return check_token(station, context, errand);
 }
 
-Admission::Verdict Admission::refuse_by_limit(const RequestContext& context) {
-  const limiter::Verdict& verdict = limits_.verdict();
-  const std::vector<config::NamedLimit>& all = context.config().limits;
-  const auto named = std::find_if(all.begin(), all.end(), [&](const config::NamedLimit& limit) {
-    return limit.number == verdict.refused_by;
-  });
-  SLUICE_ASSERT(named != all.end());
-  const auto index = static_cast<size_t>(named - all.begin());
-  return refuse(context, {.status = 429,
-                          .reason = Reason::limit(verdict.refused_by),
-                          .retry_after = std::max(verdict.retry_after, soon),
-                          .limit = &context.config().limit_rules[index],
-                          .limit_name = named->name});
+Admission::Verdict Admission::refuse_by_limit(RequestContext& context) {
+  const uint16_t by = limits_.verdict().refused_by;
+  const core::Duration wait = std::max(limits_.verdict().retry_after, soon);
+  context.limit_fields = {};  // whatever others have left
+  context.limit_fields.note(context.config(), context.route(),
+                            {by, {.requests = 0, .more_in = wait}});
+  return refuse(context, {.status = 429, .reason = Reason::limit(by), .retry_after = wait});
 }
 
 // All is granted. The longest hold of all limits counts.

@@ -130,10 +130,11 @@ AddedFields added_upstream(const RequestContext& context, std::span<http::AddedF
                       add_edits(context.route().request_edits, memory.subspan(identity)));
 }
 
-AddedFields added_downstream(const RequestContext& context, std::span<http::AddedField> memory,
+AddedFields added_downstream(RequestContext& context, std::span<http::AddedField> memory,
                              std::string_view location) {
   size_t count = context.route().cors ? add_cors(context, memory) : 0;
   if (!location.empty()) memory[count++] = {"Location", location};
+  count += context.limit_fields.add_to(memory.subspan(count));
   count = without_edited(memory.first(count), context.route().response_edits);
   return memory.first(count + add_edits(context.route().response_edits, memory.subspan(count)));
 }
@@ -168,14 +169,19 @@ std::string_view mapped_location(const RequestContext& context,
   return {memory.data(), location.size()};
 }
 
-AddedFields added_to_reply(const RequestContext& context, std::span<http::AddedField> memory,
+AddedFields added_to_switching(RequestContext& context, std::span<http::AddedField> memory) {
+  const std::span<http::AddedField> added = memory.first(context.limit_fields.add_to(memory));
+  return added.first(without_edited(added, context.route().response_edits));
+}
+
+AddedFields added_to_reply(RequestContext& context, std::span<http::AddedField> memory,
                            const LocalReply& answer) {
   size_t count = 0;
   if (!context.has_route()) return {};
   if (context.route().cors) count = add_cors(context, memory);
   if (answer.preflight) count += add_preflight(context, memory.subspan(count));
   if (!answer.location.empty()) memory[count++] = {"Location", answer.location};
-  return memory.first(count);
+  return memory.first(count + added_to_switching(context, memory.subspan(count)).size());
 }
 
 }  // namespace sluice::proxy

@@ -38,10 +38,12 @@ using TargetMemory = std::array<char, core::limits::target_bytes_max + config::r
 using AddedFields = std::span<const http::AddedField>;
 [[nodiscard]] AddedFields added_upstream(const RequestContext& context,
                                          std::span<http::AddedField> memory);
-[[nodiscard]] AddedFields added_downstream(const RequestContext& context,
+[[nodiscard]] AddedFields added_downstream(RequestContext& context,
                                            std::span<http::AddedField> memory,
                                            std::string_view location);
-[[nodiscard]] AddedFields added_to_reply(const RequestContext& context,
+[[nodiscard]] AddedFields added_to_switching(RequestContext& context,
+                                             std::span<http::AddedField> memory);
+[[nodiscard]] AddedFields added_to_reply(RequestContext& context,
                                          std::span<http::AddedField> memory,
                                          const LocalReply& answer);
 

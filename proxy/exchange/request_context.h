@@ -11,6 +11,7 @@
 #include "proxy/core_generation.h"
 #include "proxy/exchange/record.h"
 #include "proxy/http1_stream.h"
+#include "proxy/limit_fields.h"
 
 namespace sluice::proxy {
 
@@ -24,6 +25,7 @@ struct RequestContext {
   std::array<char, core::SocketAddress::address_text_max> client_text_memory;
   uint8_t client_text_size = 0;  // 0: not written yet
   auth::Attempt token;
+  LimitFields limit_fields;
   Record record;
 
   [[nodiscard]] const config::Config& config() const { return generation->config(); }

@@ -52,8 +52,11 @@ void Exchange::start_tunnel(Station& station) {
   attempt_.upstream().duration.record(record().response_at - record().sent_at);
   http::drop_response_fields(call_.response(), http::Framing::none);
   edit_response(context_, call_.response());
+  stream().send_switching(call_.head_area(), call_.response(), protocol_,
+                          {.request_id = record().request_id(),
+                           .date = {},
+                           .more = added_to_switching(context_, station.added_fields)});
   release_generation();
-  stream().send_switching(call_.head_area(), call_.response(), protocol_, record().request_id());
   stream().send_raw(call_.behind_head());
   response_side_ = ResponseSide::sending;
   const bool request_has_left =

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "core/address.h"
 
@@ -128,13 +129,13 @@ void Client::add_request() {
   if (chunked) {
     head += "Transfer-Encoding: chunked\r\n";
     size_t at = 0;
+    size_t extensions = 0;  // bytes of them; above 256 in a message it is refused
     while (at < body.size()) {
       const size_t size = 1 + world_.random().below(std::min<size_t>(body.size() - at, 9000));
+      const char* extension = world_.happens(10) ? ";a=b" : world_.happens(5) ? " ;\ta = b" : "";
+      if ((extensions += std::strlen(extension)) > 200) extension = "";
       char line[32];
-      std::snprintf(line, sizeof line, "%zx%s\r\n", size,
-                    world_.happens(10)  ? ";a=b"
-                    : world_.happens(5) ? " ;\ta = b"
-                                        : "");
+      std::snprintf(line, sizeof line, "%zx%s\r\n", size, extension);
       encoded += line + body.substr(at, size) + "\r\n";
       at += size;
     }

@@ -1,6 +1,8 @@
 // What the simulated service does with each request.
 #include "tests/simulation/origin.h"
 
+#include <cstring>
+
 namespace sluice::simulation {
 
 namespace {
@@ -13,14 +15,16 @@ std::string head(unsigned status, const Tag& tag, const std::string& more) {
 std::string in_chunks(World& world, const Tag& tag, const std::string& body) {
   std::string out;
   size_t at = 0;
+  size_t extensions = 0;  // bytes of them; above 256 in a message the gateway rightly breaks it off
   while (at < body.size()) {
     const size_t size = 1 + world.random().below(std::min<size_t>(body.size() - at, 9000));
-    char line[32];
-    std::snprintf(line, sizeof line, "%zx%s\r\n", size,
-                  world.happens(20)   ? ";name=value"
-                  : world.happens(10) ? " ; name = \"a;b\" "
-                  : world.happens(5)  ? " "
-                                      : "");
+    const char* extension = world.happens(20)   ? ";name=value"
+                            : world.happens(10) ? " ; name = \"a;b\" "
+                            : world.happens(5)  ? " "
+                                                : "";
+    if ((extensions += std::strlen(extension)) > 200) extension = "";
+    char line[40];
+    std::snprintf(line, sizeof line, "%zx%s\r\n", size, extension);
     out += line + body.substr(at, size) + "\r\n";
     at += size;
   }

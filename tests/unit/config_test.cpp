@@ -124,6 +124,24 @@ TEST_F(ConfigTest, hold_that_max_hold_makes_impossible_is_warned_of_with_the_ari
   EXPECT_NE(warning("rate: 1/s, shape: true").find("shape has no effect"), std::string::npos);
 }
 
+TEST_F(ConfigTest, hold_beyond_the_deadline_of_an_upstream_is_warned_of) {
+  const std::string text =
+      "limits: { a: { key: address, rate: 1/s, burst: 50, shape: true, max_hold: 1min } }\n"
+      "upstreams:\n"
+      "  u: { endpoints: [http://127.0.0.1:9001], timeouts: { deadline: 30s } }\n"
+      "  v: { endpoints: [http://127.0.0.1:9001], timeouts: { deadline: 0 } }\n"
+      "routes: [ { auth: none, limits: a, upstream: [{ u: 1 }, { v: 1 }] } ]\n";
+  const ConfigReading reading = read_config_text("l.yaml", text);
+  ASSERT_EQ(reading.warnings.size(), 1U);
+  EXPECT_EQ(reading.warnings.front(),
+            "l.yaml:5:11: limit a may hold a request for 50s, and the deadline of upstream u is "
+            "30s: who would be held beyond it gets 429 at once");
+  ASSERT_TRUE(reading.config);
+  EXPECT_EQ(reading.config->routes.back().deadline, std::chrono::seconds{30});
+  EXPECT_TRUE(
+      read_config_text("l.yaml", with(text, "deadline: 30s", "deadline: 50s")).warnings.empty());
+}
+
 TEST_F(ConfigTest, requests_find_the_most_specific_route) {
   const Config config = *read_config_text("sluice.yaml", good).config;
   const auto name = [&](http::Method method, const char* host, const char* path) {

@@ -33,9 +33,9 @@ class Single {
  public:
   explicit Single(const Policy& policy, uint64_t capacity = 16, OnFull on_full = OnFull::refuse)
       : limit_(rate_limit(policy)), shard_(capacity, {&limit_, 1}, on_full) {}
-  Verdict ask(uint64_t key, Instant now, Holding holding = Holding::allowed) {
+  Verdict ask(uint64_t key, Instant now, HoldLimit hold = {}) {
     const Claim claim{.hash = key};
-    return shard_.visit(Visit::decide, {&claim, 1}, holding, now);
+    return shard_.visit(Visit::decide, {&claim, 1}, hold, now);
   }
   Shard& shard() { return shard_; }
 
@@ -65,9 +65,13 @@ TEST(Bucket, agrees_with_the_formula_in_rational_arithmetic) {
     for (int i = 0; i < 500; ++i, ++decisions) {
       now += Duration{
           static_cast<int64_t>(random.chance(5) ? random.below(50 * step) : random.below(step))};
-      const Holding holding = random.chance(10) ? Holding::full : Holding::allowed;
-      const Decision expected = reference.decide(now, holding);
-      const Verdict verdict = single.ask(7, now, holding);
+      const HoldLimit hold =
+          random.chance(10) ? no_hold
+          : random.chance(20)
+              ? HoldLimit{now + Duration{static_cast<int64_t>(random.below(15'000'000'000))}}
+              : HoldLimit{};
+      const Decision expected = reference.decide(now, hold);
+      const Verdict verdict = single.ask(7, now, hold);
       ASSERT_EQ(verdict.kind, expected.kind);
       if (expected.kind == Kind::hold) {
         ASSERT_EQ(verdict.release_at, now + expected.wait);
@@ -108,6 +112,41 @@ TEST(Bucket, key_that_always_asks_gets_burst_and_one_and_the_rate) {
   EXPECT_EQ(admitted, 5 + 1 + static_cast<uint64_t>(99'999) * 3 / 1000);
 }
 
+// What an answer says is left is what is left.
+TEST(Bucket, as_many_pass_as_are_left_and_one_more_when_it_is_said) {
+  core::Random random{5};
+  for (int round = 0; round < 500; ++round) {
+    const uint64_t units[] = {1'000'000'000, 60'000'000'000, 86'400'000'000'000};
+    Policy policy{
+        .rate = {1 + random.below(random.chance(50) ? 10 : 1'000'000), units[random.below(3)]},
+        .burst = static_cast<uint32_t>(random.below(20))};
+    policy.delay = static_cast<uint32_t>(random.below(policy.burst + 1));
+    policy.max_hold = Duration{static_cast<int64_t>(1 + random.below(5'000'000'000))};
+    Single single{policy};
+    Instant now{std::chrono::seconds{1}};
+    const uint64_t step = policy.rate.period_ns / policy.rate.requests + 2;
+    for (int i = 0; i < 5; ++i) {
+      now += Duration{static_cast<int64_t>(random.below(4 * step))};
+      const Verdict verdict = single.ask(1, now);
+      if (verdict.kind == Kind::refuse) continue;
+      ASSERT_EQ(verdict.nearest.limit, 0);
+      const Left left = verdict.nearest.left;
+      ASSERT_GT(left.more_in, Duration{0});
+      const auto count = [&](Instant when) {
+        uint32_t passed = 0;
+        while (single.ask(1, when).kind != Kind::refuse) ++passed;
+        return passed;
+      };
+      if (random.chance(50)) {
+        ASSERT_EQ(count(now + left.more_in - Duration{1}), left.requests);
+        ASSERT_EQ(count(now + left.more_in), 1U);
+      } else {
+        ASSERT_EQ(count(now), left.requests);
+      }
+    }
+  }
+}
+
 TEST(Bucket, who_waits_as_long_as_told_is_admitted_and_a_moment_earlier_is_not) {
   core::Random random{3};
   for (int round = 0; round < 2000; ++round) {
@@ -118,12 +157,12 @@ TEST(Bucket, who_waits_as_long_as_told_is_admitted_and_a_moment_earlier_is_not) 
     Single single{policy};
     Instant now{std::chrono::seconds{1}};
     for (int i = 0; i < 50; ++i) {
-      const Holding holding = random.chance(30) ? Holding::full : Holding::allowed;
-      const Verdict verdict = single.ask(1, now, holding);
+      const HoldLimit hold = random.chance(30) ? no_hold : HoldLimit{};
+      const Verdict verdict = single.ask(1, now, hold);
       if (verdict.kind != Kind::refuse) continue;
-      EXPECT_EQ(single.ask(1, now + verdict.retry_after - Duration{1}, holding).kind, Kind::refuse);
+      EXPECT_EQ(single.ask(1, now + verdict.retry_after - Duration{1}, hold).kind, Kind::refuse);
       now += verdict.retry_after;
-      EXPECT_NE(single.ask(1, now, holding).kind, Kind::refuse);
+      EXPECT_NE(single.ask(1, now, hold).kind, Kind::refuse);
     }
   }
 }
@@ -220,10 +259,10 @@ class Several {
     EXPECT_FALSE(wrong) << wrong.value_or("");
   }
   Verdict ask(Visit visit, Instant now, uint8_t taken = 0) {
-    return shard_.visit(visit, claims_, Holding::allowed, now, taken);
+    return shard_.visit(visit, claims_, HoldLimit{}, now, taken);
   }
   Verdict ask_one(uint16_t limit, Visit visit, Instant now, uint8_t taken = 0) {
-    return shard_.visit(visit, {&claims_[limit], 1}, Holding::allowed, now, taken);
+    return shard_.visit(visit, {&claims_[limit], 1}, HoldLimit{}, now, taken);
   }
   Shard& shard() { return shard_; }
 
@@ -296,7 +335,7 @@ TEST(Visit, reserved_key_is_never_swept) {
   const Instant later = start + std::chrono::hours{1};
   for (uint64_t key = 1; key < 10'000; ++key) {
     const Claim claim{.hash = key << 33 | 1, .limit = 0};
-    static_cast<void>(several.shard().visit(Visit::decide, {&claim, 1}, Holding::allowed,
+    static_cast<void>(several.shard().visit(Visit::decide, {&claim, 1}, HoldLimit{},
                                             later + std::chrono::seconds{key}));
   }
   several.ask_one(0, Visit::commit, later + std::chrono::hours{9},
@@ -374,7 +413,7 @@ TEST(LimitCheck, any_interleaving_of_cores_keeps_every_bucket_exact) {
           request->check.add({.hash = key, .limit = limit}, limits[limit].kind,
                              static_cast<uint32_t>(key % cores));
         }
-        request->check.begin_asking(random.chance(80) ? Holding::allowed : Holding::full);
+        request->check.begin_asking(random.chance(80) ? HoldLimit{} : no_hold);
         if (request->check.next(request->visit, request->owner)) out.push_back(std::move(request));
         continue;
       }
@@ -382,7 +421,7 @@ TEST(LimitCheck, any_interleaving_of_cores_keeps_every_bucket_exact) {
       Request& request = *out[index];
       request.visit.verdict = shards[request.owner]->visit(
           request.visit.visit, {request.visit.claims.data(), request.visit.count},
-          request.visit.holding, now, request.visit.taken);
+          request.visit.hold, now, request.visit.taken);
       request.check.absorb(request.visit);
       if (!request.ending && random.chance(10)) {  // the client is gone in the middle of it
         request.ending = true;
@@ -503,7 +542,7 @@ TEST(Shard, keys_with_one_hash_have_buckets_of_their_own) {
   const Instant now{std::chrono::seconds{1}};
   const auto ask = [&](uint32_t check) {
     const Claim claim{.hash = 77, .check = check};
-    return shard.visit(Visit::decide, {&claim, 1}, Holding::allowed, now).kind;
+    return shard.visit(Visit::decide, {&claim, 1}, HoldLimit{}, now).kind;
   };
   for (uint32_t check = 0; check < 8; ++check) {
     EXPECT_EQ(ask(check), Kind::pass);

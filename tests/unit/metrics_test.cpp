@@ -303,20 +303,16 @@ TEST(Exposition, histogram_is_cumulative_and_labels_are_escaped) {
 
 TEST(LocalReply, refusals_carry_one_code_everywhere_and_fit) {
   std::array<std::byte, proxy::local_reply_bytes_max> out;
-  const limiter::Limit limit{.policy = {.rate = {1, 100'000'000}, .burst = 5}};
   const size_t size = proxy::write_local_reply(
       out,
       {.status = 429,
        .reason = proxy::Reason::limit(0),
        .code = "limit.address",
-       .retry_after = std::chrono::milliseconds{1001},
-       .limit = &limit,
-       .limit_name = "address"},
+       .retry_after = std::chrono::milliseconds{1001}},
       {.request_id = "00000000000000000000000000000001", .date = "Mon, 23 Nov 2026 20:24:32 GMT"});
   const std::string text{reinterpret_cast<const char*>(out.data()), size};
   for (const char* part :
        {"HTTP/1.1 429 Too Many Requests\r\n", "Retry-After: 2\r\n",
-        "RateLimit: \"address\";r=0;t=2\r\n", "RateLimit-Policy: \"address\";q=10;w=1\r\n",
         "Proxy-Status: sluice;error=http_request_denied;details=\"limit.address\"\r\n",
         "\"code\":\"limit.address\",\"detail\":\"The limit of this name has no room",
         "application/problem+json"}) {

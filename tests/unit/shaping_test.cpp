@@ -69,6 +69,7 @@ class Shaping : public ::testing::Test {
   void start(const limiter::Policy& policy, uint32_t held_max = 100) {
     config::add_upstream(config_, "default", core::SocketAddress::ipv4(0x7f000001, 9001),
                          "127.0.0.1:9001");
+    config_.upstreams.front().timeouts.deadline = deadline_;
     config_.cores = {-1};
     config_.bounds.limiter_keys = 100;
     config_.bounds.held = held_max;
@@ -112,6 +113,7 @@ class Shaping : public ::testing::Test {
     return run_until([&] { return worker_->counters().exchanges_held.get() == count; });
   }
 
+  core::Duration deadline_ = seconds{120};
   World world_{1, {}};
   Origin origin_{world_};
   config::Config config_;
@@ -141,6 +143,29 @@ TEST_F(Shaping, requests_are_held_in_the_order_of_their_arrival_each_until_its_t
     EXPECT_GE(apart, milliseconds{47}) << i;
     EXPECT_LE(apart, milliseconds{53}) << i;
   }
+}
+
+// What can't be let go before the deadline is refused when it comes, and leaves no trace.
+TEST_F(Shaping, hold_beyond_the_deadline_is_refused_at_once_and_not_charged) {
+  deadline_ = seconds{3};
+  start({.rate = {1, 1'000'000'000}, .burst = 9, .delay = 0});
+  for (int i = 0; i < 4; ++i) {
+    client().ask("/held");
+    ASSERT_TRUE(run_until([&] {
+      return worker_->shard().counters(0).passed.get() + worker_->shard().counters(0).held.get() ==
+             static_cast<uint64_t>(i) + 1;
+    }));
+  }
+  const core::Instant before = world_.now();
+  for (int i = 0; i < 3; ++i) {
+    Client& late = client();
+    late.ask("/late");
+    ASSERT_TRUE(run_until([&] { return late.status == 429; }));
+    EXPECT_EQ(late.retry_after, 1) << "whose turn comes in 3 s, and it would be the fourth";
+  }
+  EXPECT_LT(world_.now() - before, milliseconds{100});
+  ASSERT_TRUE(run_until([&] { return origin_.arrivals.size() == 4; }));
+  EXPECT_LE(origin_.arrivals.back().second - before, seconds{3}) << "the refused ones were charged";
 }
 
 TEST_F(Shaping, held_request_holds_one_buffer_and_nothing_upstream) {
