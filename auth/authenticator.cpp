@@ -60,6 +60,8 @@ Authenticator::Progress Authenticator::look_up(const Acceptance& acceptance,
 
 Authenticator::Progress Authenticator::verify(const Acceptance& acceptance, EpochSeconds now,
                                               Attempt& attempt) {
+  if (attempt.source->kind == TokenSource::Kind::basic)
+    return find_password(acceptance, now, attempt);
   Examined& examined = attempt.examined;
   verifier_.examine(attempt.token, acceptance.providers, now, examined);
   if (examined.refusal == Refusal::unknown_key || examined.refusal == Refusal::no_keys)
@@ -75,6 +77,8 @@ Authenticator::Progress Authenticator::verify(const Acceptance& acceptance, Epoc
 void Authenticator::settle(EpochSeconds now, Attempt& attempt) {
   Examined& examined = attempt.examined;
   examined.refusal = unsigned_refusal(examined);
+  const bool is_nobody = attempt.user != nullptr && examined.principal.subject().empty();
+  if (is_nobody && examined.refusal == Refusal::none) examined.refusal = Refusal::password_wrong;
   const bool is_good = examined.refusal == Refusal::none;
   if (is_good) counters_.claims_omitted.add(examined.claims_omitted);
   // Time makes these good, and load the other.
@@ -96,6 +100,43 @@ void Authenticator::settle(EpochSeconds now, Attempt& attempt) {
     judgement.usable_until = std::min(judgement.usable_until, now + refused_ttl);
     refused_.remember(attempt.token, judgement, nullptr, now);
   }
+}
+
+// The first provider of the route that has the user answers. What is remembered of it holds where
+// the same one would be asked.
+Authenticator::Progress Authenticator::find_password(const Acceptance& acceptance, EpochSeconds now,
+                                                     Attempt& attempt) {
+  Examined& examined = attempt.examined;
+  examined = {};
+  examined.epoch = verifier_.epoch();
+  examined.holders = acceptance.providers;
+  examined.rivals = ~acceptance.providers;
+  attempt.user = nullptr;
+  BasicMemory memory;
+  const auto credentials = read_basic(attempt.token, memory);
+  examined.refusal = credentials ? Refusal::password_wrong : Refusal::password_form;
+  ProviderSet others = 0;
+  for (uint16_t provider = 0; credentials && provider < snapshot_->users.size(); ++provider) {
+    const std::vector<PasswordUser>& users = snapshot_->users[provider];
+    const ProviderSet it = ProviderSet{1} << provider;
+    const PasswordUser* user = find_user(users, credentials->user);
+    if ((acceptance.providers & it) == 0) {
+      if (user != nullptr) others |= it;
+      continue;
+    }
+    if (attempt.user == nullptr && !users.empty()) attempt.user = &users.front();
+    if (user == nullptr) continue;
+    attempt.user = user;
+    examined.provider = provider;
+    examined.holders = it;
+    examined.rivals = others;
+    examined.usable_until = now + verifier_.provider(examined).cache_ttl;
+    static_cast<void>(examined.principal.set(subject_claim, user->name));  // it fits: it is short
+    break;
+  }
+  if (attempt.user != nullptr) return Progress::elsewhere;
+  settle(now, attempt);
+  return Progress::settled;
 }
 
 Refusal Authenticator::check_api_key(const Acceptance& acceptance, Attempt& attempt) const {

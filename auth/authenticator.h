@@ -45,6 +45,9 @@ struct Acceptance {
 struct Attempt {
   std::string_view token;
   const TokenSource* source = nullptr;
+  // Of Basic credentials: whose hash is to be checked; somebody's, where nobody has the name, so
+  // that it takes as long.
+  const PasswordUser* user = nullptr;
   Examined examined;  // its principal is believed once the attempt is settled and not refused
 };
 
@@ -75,6 +78,7 @@ class Authenticator {
   [[nodiscard]] const AuthCounters& counters() const { return counters_; }
 
  private:
+  Progress find_password(const Acceptance& acceptance, EpochSeconds now, Attempt& attempt);
   Refusal check_api_key(const Acceptance& acceptance, Attempt& attempt) const;
 
   AuthCounters own_;

@@ -232,18 +232,22 @@ Kept keep_claims(object claims, std::span<const std::string> names, TooLong on_t
   return kept;
 }
 
-bool meets(const Requirement& requirement, const Provider& provider, object claims) {
+std::optional<size_t> first_unmet(const Requirement& requirement, const Provider& provider,
+                                  object claims) {
   for (const std::string& scope : requirement.scopes) {
-    if (!holds_word(claims, "scope", scope) && !holds_word(claims, "scp", scope)) return false;
+    if (!holds_word(claims, "scope", scope) && !holds_word(claims, "scp", scope)) return 0;
   }
   const auto has_role = [&](const std::string& role) {
     return holds_word(claims, provider.roles_claim, role);
   };
   if (!requirement.roles_any.empty() &&
       std::none_of(requirement.roles_any.begin(), requirement.roles_any.end(), has_role))
-    return false;
-  return std::all_of(requirement.claims.begin(), requirement.claims.end(),
-                     [&](const auto& claim) { return holds(claims, claim.first, claim.second); });
+    return 1;
+  for (size_t index = 0; index < requirement.claims.size(); ++index) {
+    const auto& [name, wanted] = requirement.claims[index];
+    if (!holds(claims, name, wanted)) return 2 + index;
+  }
+  return std::nullopt;
 }
 
 Refusal read_text(object claims, const char* name, std::string_view& text) {

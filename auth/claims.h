@@ -56,8 +56,11 @@ struct Kept {
 };
 [[nodiscard]] Kept keep_claims(simdjson::dom::object object, std::span<const std::string> claims,
                                TooLong on_too_long, Principal& principal);
-[[nodiscard]] bool meets(const Requirement& requirement, const Provider& provider,
-                         simdjson::dom::object claims);
+// The place of the first condition that is not met, as Requirement::names has them; nothing if all
+// are.
+[[nodiscard]] std::optional<size_t> first_unmet(const Requirement& requirement,
+                                                const Provider& provider,
+                                                simdjson::dom::object claims);
 // A claim that must be a text if it is there; empty if it is not, or null.
 [[nodiscard]] Refusal read_text(simdjson::dom::object object, const char* name,
                                 std::string_view& text);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "auth/key.h"
+#include "auth/passwords.h"
 #include "auth/provider.h"
 #include "auth/revocations.h"
 
@@ -26,8 +27,9 @@ struct KeySnapshot {
   uint64_t generation = 0;
   std::vector<std::vector<SharedKey>> keys;  // by provider
   Revocations revocations;
-  std::vector<std::vector<Issuer>> issuers;   // by provider, as discovered
-  std::vector<std::vector<ApiKey>> api_keys;  // by provider; sorted by id
+  std::vector<std::vector<Issuer>> issuers;      // by provider, as discovered
+  std::vector<std::vector<ApiKey>> api_keys;     // by provider; sorted by id
+  std::vector<std::vector<PasswordUser>> users;  // by provider; sorted by name
 };
 
 }  // namespace sluice::auth

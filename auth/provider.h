@@ -20,7 +20,7 @@ inline constexpr unsigned providers_max = 32;
 using ProviderSet = uint32_t;  // a bit a provider
 
 enum class Expiry : uint8_t { required, optional };
-enum class CredentialKind : uint8_t { token, api_key };  // what its callers have
+enum class CredentialKind : uint8_t { token, api_key, password };  // what its callers have
 
 // What "iss" may be: a text, or for a pattern a text in which each '*' stands for some letters,
 // digits, '-', '.', '_' and '~': a tenant, never a host and its path.
@@ -76,6 +76,9 @@ struct Requirement {
   std::vector<std::string> roles_any;  // one of them, in the provider's roles_claim
   // These values, or lists that hold them.
   std::vector<std::pair<std::string, std::string>> claims;
+  // What is said of one that is not met: "scope", "role_any", then "claim NAME" of each. Never what
+  // it should be; may stand in quotes.
+  std::vector<std::string> names;
   bool operator==(const Requirement&) const = default;
 };
 

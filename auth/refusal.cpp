@@ -43,8 +43,12 @@ std::string_view reason_code(Refusal refusal) {
     case Refusal::flood: return "jwt.flood";
     case Refusal::busy: return "jwt.busy";
     case Refusal::forbidden: return "auth.forbidden";
+    case Refusal::key_missing: return "key.missing";
     case Refusal::key_form: return "key.malformed";
     case Refusal::key_unknown: return "key.unknown";
+    case Refusal::password_missing: return "basic.missing";
+    case Refusal::password_form: return "basic.malformed";
+    case Refusal::password_wrong: return "basic.wrong";
   }
   SLUICE_UNREACHABLE();
 }

@@ -43,11 +43,15 @@ enum class Refusal : uint8_t {
   issuer,        // nobody that this route trusts
   audience,      // meant for somebody else
   revoked,
-  flood,      // too many wrong tokens from this address
-  busy,       // more signatures wait to be checked than there is room for
-  forbidden,  // the token is good, and not enough for this route
-  key_form,   // an API key that is none
+  flood,        // too many wrong tokens from this address
+  busy,         // more signatures wait to be checked than there is room for
+  forbidden,    // the token is good, and not enough for this route
+  key_missing,  // no API key, where nothing else would do
+  key_form,     // an API key that is none
   key_unknown,
+  password_missing,  // no Basic credentials, where nothing else would do
+  password_form,     // Basic credentials that are none (RFC 7617 2)
+  password_wrong,    // no such user, or another password
 };
 
 [[nodiscard]] std::string_view reason_code(Refusal refusal);  // "jwt.expired"

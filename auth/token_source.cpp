@@ -22,23 +22,24 @@ struct Look {
 };
 
 constexpr std::string_view bearer = "Bearer";
+constexpr std::string_view basic = "Basic";
 
-// "Bearer" 1*SP b64token (RFC 6750 2.1, RFC 9110 11.4).
-Look read_bearer(std::string_view value) {
-  if (!http::equals_ignoring_case(value.substr(0, bearer.size()), bearer))
+// The scheme, 1*SP, and what belongs to it (RFC 6750 2.1, RFC 7617 2, RFC 9110 11.4).
+Look read_credentials(std::string_view value, std::string_view scheme) {
+  if (!http::equals_ignoring_case(value.substr(0, scheme.size()), scheme))
     return {Refusal::scheme, {}};
-  std::string_view token = value.substr(bearer.size());
+  std::string_view token = value.substr(scheme.size());
   if (!token.starts_with(' ')) return {Refusal::malformed, {}};
   token.remove_prefix(std::min(token.find_first_not_of(' '), token.size()));
   return token.empty() ? Look{Refusal::malformed, {}} : Look{Refusal::none, token};
 }
 
-Look look_at_authorization(const http::Fields& fields) {
+Look look_at_authorization(const http::Fields& fields, std::string_view scheme) {
   Look look;
   for (const http::Field& field : fields) {
     if (field.id == http::FieldName::authorization) look.see(fields.value(field));
   }
-  return look.refusal == Refusal::none ? read_bearer(look.token) : look;
+  return look.refusal == Refusal::none ? read_credentials(look.token, scheme) : look;
 }
 
 // The token alone, or behind "Bearer".
@@ -48,7 +49,8 @@ Look look_at_token_field(const http::Fields& fields, std::string_view name) {
     if (http::equals_ignoring_case(fields.name(field), name)) look.see(fields.value(field));
   }
   if (look.refusal == Refusal::none) {
-    if (const Look behind = read_bearer(look.token); behind.refusal == Refusal::none) return behind;
+    if (const Look behind = read_credentials(look.token, bearer); behind.refusal == Refusal::none)
+      return behind;
   }
   return look;
 }
@@ -109,7 +111,8 @@ Look look_at_field(const http::Fields& fields, std::string_view name) {
 
 Look look_at(const TokenSource& source, const http::Fields& fields, std::string_view query) {
   switch (source.kind) {
-    case TokenSource::Kind::header: return look_at_authorization(fields);
+    case TokenSource::Kind::header: return look_at_authorization(fields, bearer);
+    case TokenSource::Kind::basic: return look_at_authorization(fields, basic);
     case TokenSource::Kind::cookie: return look_at_cookies(fields, source.name);
     case TokenSource::Kind::query: return look_at_query(query, source.name);
     case TokenSource::Kind::api_key: return look_at_field(fields, source.name);

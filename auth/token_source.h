@@ -20,6 +20,7 @@ struct TokenSource {
     cookie,   // of this name
     query,    // a parameter of this name; it is taken off before the request goes on
     api_key,  // a field of this name
+    basic,    // Authorization: Basic (RFC 7617); the name is that of the realm
     field,    // a token in a field of this name, alone or as "Bearer TOKEN"
     // The subprotocol behind the one of this name: new WebSocket(url, ["NAME", TOKEN]). It is taken
     // off before the request goes on.

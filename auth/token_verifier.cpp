@@ -193,7 +193,7 @@ Refusal TokenVerifier::read_payload(const Header& header, ProviderSet providers,
   if (snapshot_->revocations.is_revoked(id, examined.principal.subject(), dates.issued_at))
     return Refusal::revoked;
   for (unsigned number = 0; number < options_.requirements.size(); ++number) {
-    if (meets(options_.requirements[number], provider, claims))
+    if (!first_unmet(options_.requirements[number], provider, claims))
       examined.principal.meets |= uint64_t{1} << number;
   }
   examined.usable_until = std::min(examined.usable_until, now + provider.cache_ttl);
@@ -243,6 +243,18 @@ void TokenVerifier::examine(std::string_view token, ProviderSet providers, Epoch
   if (examined.refusal == Refusal::none)
     examined.refusal = read_payload(header, providers, now, examined);
   if (examined.refusal == Refusal::none) examined.refusal = choose_keys(header, examined);
+}
+
+std::string_view TokenVerifier::unmet(std::string_view token, const Examined& examined,
+                                      uint8_t requirement) {
+  Parts parts;
+  simdjson::dom::object claims;
+  if (split(token, parts) != Refusal::none || json_->read(parts.payload, claims) != Refusal::none)
+    return {};
+  const Requirement& wanted = options_.requirements[requirement];
+  const auto place = first_unmet(wanted, provider(examined), claims);
+  return place && *place < wanted.names.size() ? std::string_view{wanted.names[*place]}
+                                               : std::string_view{};
 }
 
 bool TokenVerifier::is_expensive(const Examined& examined) const {

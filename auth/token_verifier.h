@@ -63,6 +63,10 @@ class TokenVerifier {
 
   // Everything but the signature. `providers`: those that the route trusts.
   void examine(std::string_view token, ProviderSet providers, EpochSeconds now, Examined& examined);
+  // The name of what a good token lacks for a requirement that it does not meet; empty if it is no
+  // token, but an API key. Reads the token again.
+  [[nodiscard]] std::string_view unmet(std::string_view token, const Examined& examined,
+                                       uint8_t requirement);
   // Whether checking takes so long that another thread should do it.
   [[nodiscard]] bool is_expensive(const Examined& examined) const;
   // Here and now; `examined.refusal` becomes what is wrong with it.

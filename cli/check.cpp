@@ -42,6 +42,32 @@ std::string route_in_words(const config::Config& config, const config::Route& ro
   return text;
 }
 
+// What a route does otherwise than others.
+std::string options_in_words(const config::Route& route) {
+  std::string text;
+  if (route.path.encoded_slash == config::PathRules::EncodedSlash::keep)
+    text += ", keeps %2F and %5C";
+  if (route.path.slashes == config::PathRules::Slashes::keep) text += ", keeps runs of slashes";
+  switch (route.underscores) {
+    case http::Underscores::drop: break;
+    case http::Underscores::pass: text += ", passes fields with _"; break;
+    case http::Underscores::refuse: text += ", refuses fields with _"; break;
+  }
+  switch (route.forwarded) {
+    case http::ForwardedForm::x: break;
+    case http::ForwardedForm::rfc7239: text += ", sends Forwarded"; break;
+    case http::ForwardedForm::both: text += ", sends X-Forwarded-* and Forwarded"; break;
+    case http::ForwardedForm::none: text += ", says nothing of the client"; break;
+  }
+  if (route.via == config::RequestVia::send) text += ", sends Via";
+  if (route.body_bytes) {
+    text += *route.body_bytes == 0
+                ? ", bodies of any size"
+                : ", bodies up to " + std::to_string(*route.body_bytes) + " bytes";
+  }
+  return text;
+}
+
 std::string what_in_words(const config::Config& config, const config::Route& route) {
   switch (route.kind) {
     case config::RouteKind::upstream: {
@@ -52,7 +78,7 @@ std::string what_in_words(const config::Config& config, const config::Route& rou
           text +=
               " (" + std::to_string(part.weight) + " of " + std::to_string(route.to.weights) + ")";
       }
-      return "to " + text + ", " + route_in_words(config, route);
+      return "to " + text + ", " + route_in_words(config, route) + options_in_words(route);
     }
     case config::RouteKind::redirect:
       return std::to_string(route.redirect.status) + " to " + route.redirect.to + ", " +
@@ -100,6 +126,8 @@ std::string auth_in_words(const config::AuthConfig& entry) {
   const auth::Provider& provider = entry.provider;
   if (provider.kind == auth::CredentialKind::api_key)
     return "API keys in the field " + entry.sources.front().name;
+  if (provider.kind == auth::CredentialKind::password)
+    return "users with passwords (Basic), realm " + entry.sources.front().name;
   std::string text;
   for (const auth::Algorithm algorithm : provider.algorithms)
     text += (text.empty() ? "" : ", ") + std::string{auth::to_string(algorithm)};

@@ -144,46 +144,38 @@ void read_keys(Document& document, const Section& section, const std::string& na
   if (section.has("discovery")) read_discovery(document, section, entry);
   if (section.has("token_from")) read_sources(document, section.get("token_from"), entry);
   if (section.has("keys")) read_api_keys(document, section.get("keys"), entry);
-  if (section.has("keys") && (has_tokens || section.has("token_from"))) {
+  if (section.has("basic")) read_basic(document, section.get("basic"), entry);
+  const bool has_others = has_tokens || section.has("token_from");
+  if (section.has("keys") && (has_others || section.has("basic"))) {
     document.complain(
         section.get("keys"),
-        "API keys and tokens are two entries; a route may accept both: auth: [NAME, NAME]");
+        "API keys and others are two entries; a route may accept both: auth: [NAME, NAME]");
+  } else if (section.has("basic") && has_others) {
+    document.complain(
+        section.get("basic"),
+        "passwords and tokens are two entries; a route may accept both: auth: [NAME, NAME]");
   }
-  if (!has_tokens && !section.has("keys")) {
-    document.complain(section.node(),
-                      "auth " + name +
-                          " has no keys; write secret: { env: NAME }, pem: [FILE], jwks: { file: "
-                          "PATH }, jwks: { url: URL }, discovery: URL or keys: { file: PATH }");
+  if (!has_tokens && !section.has("keys") && !section.has("basic")) {
+    document.complain(
+        section.node(),
+        "auth " + name +
+            " has no keys; write secret: { env: NAME }, pem: [FILE], jwks: { file: "
+            "PATH }, jwks: { url: URL }, discovery: URL, keys: { file: PATH } or basic: { "
+            "file: PATH }");
   }
 }
 
 void read_entry(Document& document, Config& config, const std::string& name,
                 const YAML::Node& node) {
-  const Section section{document,
-                        node,
-                        "auth." + name,
-                        {"secret",
-                         "jwks",
-                         "pem",
-                         "keys",
-                         "algorithms",
-                         "issuer",
-                         "audiences",
-                         "type",
-                         "skew",
-                         "max_lifetime",
-                         "expiry",
-                         "cache_ttl",
-                         "roles_claim",
-                         "token_from",
-                         "headers",
-                         "payload_header",
-                         "strip_authorization",
-                         "strict_keys",
-                         "max_token",
-                         "on_too_long",
-                         "audience_claim",
-                         "discovery"}};
+  const Section section{
+      document, node, "auth." + name, {"secret",         "jwks",           "pem",
+                                       "keys",           "basic",          "algorithms",
+                                       "issuer",         "audiences",      "type",
+                                       "skew",           "max_lifetime",   "expiry",
+                                       "cache_ttl",      "roles_claim",    "token_from",
+                                       "headers",        "payload_header", "strip_authorization",
+                                       "strict_keys",    "max_token",      "on_too_long",
+                                       "audience_claim", "discovery"}};
   AuthConfig entry;
   entry.provider.name = name;
   bool is_strict = false;
@@ -191,7 +183,7 @@ void read_entry(Document& document, Config& config, const std::string& name,
   if (is_strict) entry.key_sources.strength = auth::KeyStrength::strict;
   if (section.has("algorithms")) {
     entry.provider.algorithms = read_algorithms(document, section.get("algorithms"));
-  } else if (!section.has("secret") && !section.has("keys")) {
+  } else if (!section.has("secret") && !section.has("keys") && !section.has("basic")) {
     document.complain(
         node, "auth " + name +
                   " does not say which algorithms its keys are for; write algorithms: [ES256]");

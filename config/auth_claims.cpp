@@ -74,7 +74,7 @@ bool may_issue(const Config& config, const Route& route, const std::string& issu
 // API keys bring their subject and nothing else.
 void warn_of_api_key(Document& document, const YAML::Node& at, const AuthConfig& entry,
                      const std::string& claim) {
-  if (entry.provider.kind == auth::CredentialKind::api_key && claim != "sub")
+  if (entry.provider.kind != auth::CredentialKind::token && claim != "sub")
     document.warn(at, "this field is never sent: an API key has no claim but sub");
 }
 
@@ -121,6 +121,24 @@ std::optional<uint16_t> claim_index(Document& document, Config& config, const YA
   return static_cast<uint16_t>(config.claims.size() - 1);
 }
 
+namespace {
+
+// What may be said to a client of what it does not meet: in quotes, of a length that fits.
+std::vector<std::string> names_of(const auth::Requirement& requirement) {
+  constexpr size_t bytes_max = 80;
+  std::vector<std::string> names{"scope", "role_any"};
+  for (const auto& [claim, value] : requirement.claims) {
+    std::string name = "claim " + auth::claim_in_words(claim).substr(0, bytes_max);
+    for (char& c : name) {
+      if (c < ' ' || c > '~' || c == '"' || c == '\\') c = '?';
+    }
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+}  // namespace
+
 void read_require(Document& document, Config& config, const YAML::Node& node, Route& route) {
   const Section section{document, node, "require", {"scope", "role_any", "claim"}};
   auth::Requirement requirement;
@@ -149,12 +167,14 @@ void read_require(Document& document, Config& config, const YAML::Node& node, Ro
                                 config.auth[index].provider.kind == auth::CredentialKind::token);
   }
   if (route.auth == AuthMode::required && !has_tokens)
-    document.warn(node, "this can never match: API keys have no scopes, roles and claims");
+    document.warn(node,
+                  "this can never match: API keys and passwords have no scopes, roles and claims");
   for (const auto& [claim, value] : requirement.claims) {
     if (claim == "iss" && !may_issue(config, route, value))
       document.warn(node,
                     "\"" + value + "\" can never match: no auth of this route has that issuer");
   }
+  requirement.names = names_of(requirement);
   auto& all = config.requirements;
   const auto found = std::find(all.begin(), all.end(), requirement);
   route.requirement = static_cast<uint8_t>(found - all.begin());

@@ -1,4 +1,6 @@
 // The keys of an entry of auth:, fixed ones and where others come from.
+#include <algorithm>
+
 #include "config/auth_parts.h"
 #include "config/environment.h"
 #include "config/guarded_file.h"
@@ -160,13 +162,34 @@ void read_discovery(Document& document, const Section& section, AuthConfig& entr
   if (entry.provider.issuers.empty()) entry.provider.issuer_source = auth::IssuerSource::discovered;
 }
 
+void read_basic(Document& document, const YAML::Node& node, AuthConfig& entry) {
+  const Section section{document, node, "basic", {"file", "realm"}};
+  std::string realm = "sluice";
+  section.read("realm", realm, "a text", [](const std::string& text) -> Parsed<std::string> {
+    const bool is_plain = std::all_of(text.begin(), text.end(), [](char c) {
+      return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+    });
+    if (is_plain && !text.empty() && text.size() <= name_bytes_max) return text;
+    return Complaint{"a realm has 1 to " + std::to_string(name_bytes_max) +
+                     " characters of ASCII, without quotes and backslashes"};
+  });
+  entry.sources = {{auth::TokenSource::Kind::basic, realm}};
+  entry.provider.kind = auth::CredentialKind::password;
+  if (!section.has("file")) {
+    document.complain(node, "write basic: { file: PATH }, a file as htpasswd -B makes it");
+  } else if (const auto path = document.text(section.get("file"), "a path")) {
+    entry.key_sources.passwords_file = *path;
+  }
+}
+
 void read_api_keys(Document& document, const YAML::Node& node, AuthConfig& entry) {
   const Section section{document, node, "keys", {"file", "header"}};
   std::string header = "X-API-Key";
   section.read("header", header, "the name of a header field",
                [](const std::string& text) -> Parsed<std::string> {
-                 if (is_token(text)) return text;
-                 return Complaint{"\"" + text + "\" is no name of a field"};
+                 if (is_token(text) && text.size() <= name_bytes_max) return text;
+                 return Complaint{"\"" + text + "\" is no name of a field, of at most " +
+                                  std::to_string(name_bytes_max) + " characters"};
                });
   entry.sources = {{auth::TokenSource::Kind::api_key, header}};
   entry.provider.kind = auth::CredentialKind::api_key;

@@ -11,6 +11,7 @@ void read_pem_keys(Document& document, const YAML::Node& node, AuthConfig& entry
 void read_jwks(Document& document, const YAML::Node& node, AuthConfig& entry);
 // discovery: URL beside it is short for jwks: { discovery: URL }.
 void read_discovery(Document& document, const Section& section, AuthConfig& entry);
+void read_basic(Document& document, const YAML::Node& node, AuthConfig& entry);
 void read_api_keys(Document& document, const YAML::Node& node, AuthConfig& entry);
 
 // config/auth_claims.cpp

@@ -99,6 +99,7 @@ struct KeySources {
   KeyTransport transport = KeyTransport::protected_only;
   auth::KeyStrength strength = auth::KeyStrength::lenient;
   std::string api_keys_file;
+  std::string passwords_file;
 };
 
 // One entry of auth:.

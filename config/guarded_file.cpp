@@ -58,6 +58,21 @@ std::optional<std::string> exposure(const std::string& path, mode_t mode) {
          ", in Kubernetes defaultMode: 0400 of the volume, in Docker mode: 0400 of the secret";
 }
 
+// Who else than its owner may write it, and so decide who gets in. A user's own group has the same
+// number: nobody is asked for names here, for that may take time, and the sandbox may be closed.
+std::optional<std::string> others_may_write(const std::string& path, const struct stat& info) {
+  if ((info.st_mode & S_IWOTH) != 0) {
+    return "everybody may write this file (mode " + octal(info.st_mode) +
+           ") and so decide who gets in: chmod o-w " + path;
+  }
+  if ((info.st_mode & S_IWGRP) != 0 && info.st_gid != info.st_uid) {
+    return "the group " + std::to_string(info.st_gid) + " may write this file of the user " +
+           std::to_string(info.st_uid) + " (mode " + octal(info.st_mode) +
+           ") and so decide who gets in: chmod g-w " + path;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<std::string> exposure_of(const std::string& path) {
@@ -77,9 +92,9 @@ FileReading read_file_by_parts(const std::string& path, size_t most, FileHolds h
   struct stat before {};
   if (::fstat(file.number, &before) != 0 || !S_ISREG(before.st_mode))
     return complain("this file can't be read: it is no plain file");
-  if (holds != FileHolds::anything && (before.st_mode & S_IWOTH) != 0)
-    return complain("everybody may write this file (mode " + octal(before.st_mode) +
-                    ") and so decide who gets in: chmod o-w " + path);
+  if (holds != FileHolds::anything) {
+    if (const auto why = others_may_write(path, before)) return complain(*why);
+  }
   if (holds == FileHolds::secrets) reading.warning = exposure(path, before.st_mode).value_or("");
   std::vector<char> part(part_bytes);
   size_t total = 0;

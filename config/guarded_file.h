@@ -13,7 +13,7 @@ namespace sluice::config {
 
 enum class FileHolds : uint8_t {
   anything,  // whoever may write or read it
-  trust,     // others may not write it
+  trust,     // others may not write it, nor a group that is not its owner's own
   secrets,   // the same, and others should not read it
 };
 

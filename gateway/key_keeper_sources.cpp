@@ -25,7 +25,8 @@ constexpr core::Duration refresh_min = std::chrono::seconds{10};
 constexpr core::Duration refresh_max = std::chrono::hours{24};
 
 bool is_of_lines(const KeySourceId& id) {
-  return id.kind == KeySourceKind::api_keys_file || id.kind == KeySourceKind::revocations_file;
+  return id.kind == KeySourceKind::api_keys_file || id.kind == KeySourceKind::passwords_file ||
+         id.kind == KeySourceKind::revocations_file;
 }
 
 }  // namespace
@@ -227,8 +228,9 @@ void KeyKeeper::accept(const KeySourceId& id, KeySource& source, KeyContent cont
   const bool is_same = source.version != 0 && id.kind != KeySourceKind::revocations_file &&
                        content == *source.content;
   if (is_same) return;
-  if (id.kind == KeySourceKind::api_keys_file && source.version == 0 && !content.exposure.empty())
-    notice(content.exposure);
+  const bool is_secret =
+      id.kind == KeySourceKind::api_keys_file || id.kind == KeySourceKind::passwords_file;
+  if (is_secret && source.version == 0 && !content.exposure.empty()) notice(content.exposure);
   source.content = std::make_shared<const KeyContent>(std::move(content));
   ++source.version;
 }

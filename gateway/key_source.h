@@ -20,6 +20,7 @@ enum class KeySourceKind : uint8_t {
   key_set_url,
   discovery,  // an OpenID configuration, which names a key_set_url
   api_keys_file,
+  passwords_file,
   revocations_file,
 };
 

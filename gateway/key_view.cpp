@@ -71,6 +71,7 @@ KeyView::KeyView(const config::Config& config) : auth_(config.auth) {
     use_url(KeySourceKind::discovery, from.discovery_url);
     use_url(KeySourceKind::key_set_url, from.jwks_url);
     use_file(KeySourceKind::api_keys_file, from.api_keys_file);
+    use_file(KeySourceKind::passwords_file, from.passwords_file);
   }
   if (!config.revocations_file.empty())
     uses_.push_back({.source = {KeySourceKind::revocations_file, config.revocations_file, "", ""}});
@@ -113,6 +114,12 @@ std::string KeyView::check(const Use& use, const KeyContent& content) const {
       static_cast<void>(read_api_keys(content.text, complaint));
       return complaint;
     }
+    case KeySourceKind::passwords_file: {
+      if (is_strict() && !content.exposure.empty()) return content.exposure;
+      std::string complaint;
+      static_cast<void>(auth::read_passwords(content.text, complaint));
+      return complaint;
+    }
     case KeySourceKind::revocations_file: break;  // judged while it was read
   }
   return "";
@@ -137,6 +144,9 @@ void KeyView::add_keys(Use& use, auth::KeySnapshot& made) {
     case KeySourceKind::api_keys_file:
       made.api_keys[use.entry] = read_api_keys(use.good->text, ignored);
       break;
+    case KeySourceKind::passwords_file:
+      made.users[use.entry] = auth::read_passwords(use.good->text, ignored);
+      break;
     case KeySourceKind::revocations_file: made.revocations = use.good->revocations; break;
   }
 }
@@ -146,6 +156,7 @@ void KeyView::rebuild() {
   made->generation = current_ == nullptr ? 1 : current_->generation + 1;
   for (const config::AuthConfig& entry : auth_) made->keys.emplace_back(entry.fixed_keys);
   made->api_keys.resize(auth_.size());
+  made->users.resize(auth_.size());
   made->issuers.resize(auth_.size());
   passed_over_count_ = 0;
   for (Use& use : uses_) {
@@ -153,7 +164,8 @@ void KeyView::rebuild() {
   }
   key_count_ = 0;
   for (size_t entry = 0; entry < auth_.size(); ++entry)
-    key_count_ += made->keys[entry].size() + made->api_keys[entry].size();
+    key_count_ +=
+        made->keys[entry].size() + made->api_keys[entry].size() + made->users[entry].size();
   previous_ = std::exchange(current_, std::move(made));
 }
 

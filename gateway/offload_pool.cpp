@@ -84,6 +84,9 @@ void OffloadPool::perform(proxy::ExchangeMessage& job) {
       break;
     }
     case proxy::Job::check_signature: check_signature(job.signature); break;
+    case proxy::Job::check_password:
+      job.signature.refusal = auth::check_password(*job.signature.user, job.signature.text);
+      break;
     case proxy::Job::render_metrics:
       job.report = lend_report();
       if (job.report == nullptr) break;

@@ -27,6 +27,7 @@ SandboxPlan sandbox_plan(const config::Config& config) {
     const config::KeySources& sources = entry.key_sources;
     add_folder_of(plan.readable, sources.jwks_file);
     add_folder_of(plan.readable, sources.api_keys_file);
+    add_folder_of(plan.readable, sources.passwords_file);
     add_folder_of(plan.readable, sources.jwks_ca);
     add_folder_of(plan.writable, sources.jwks_copy);
     asks_others |= !sources.jwks_url.empty();

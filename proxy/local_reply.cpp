@@ -22,6 +22,30 @@ std::string_view proxy_error(uint16_t status, Reason reason) {
   return "http_request_error";
 }
 
+bool is_api_key(const auth::TokenSource& source) {
+  return source.kind == auth::TokenSource::Kind::api_key;
+}
+
+bool is_basic(const auth::TokenSource& source) {
+  return source.kind == auth::TokenSource::Kind::basic;
+}
+
+// Those that are named to the client: as many as an answer certainly has room for.
+std::span<const auth::TokenSource> named(const LocalReply& reply) {
+  constexpr size_t most = 4;
+  return reply.sources.first(std::min(most, reply.sources.size()));
+}
+
+bool is_of_api_key(Reason reason) {
+  return reason == auth::Refusal::key_missing || reason == auth::Refusal::key_form ||
+         reason == auth::Refusal::key_unknown;
+}
+
+bool is_of_password(Reason reason) {
+  return reason == auth::Refusal::password_missing || reason == auth::Refusal::password_form ||
+         reason == auth::Refusal::password_wrong;
+}
+
 // {"type":"about:blank","title":"Not Found","status":404,"code":"route.none","detail":"..."}
 size_t write_problem(std::span<std::byte> out, const LocalReply& reply) {
   http::Writer body{out};
@@ -30,9 +54,20 @@ size_t write_problem(std::span<std::byte> out, const LocalReply& reply) {
       .put(R"(","status":)")
       .number(reply.status);
   body.put(R"(,"code":")").put(reply.code);
-  if (const ReasonWords* words = words_of(reply.code); words != nullptr)
-    body.put(R"(","detail":")").put(words->what);
-  body.put("\"}\n");
+  body.put("\"");
+  if (const ReasonWords* words = words_of(reply.code); words != nullptr) {
+    body.put(R"(,"detail":")").put(words->what);
+    if (reply.bytes_max != 0) body.put(" It takes ").number(reply.bytes_max).put(" bytes.");
+    if (!reply.unmet.empty()) body.put(" Not met: ").put(reply.unmet).put(".");
+    for (const auth::TokenSource& source : named(reply)) {
+      if (is_of_api_key(reply.reason) && is_api_key(source))
+        body.put(" Its field is ").put(source.name).put(".");
+    }
+    body.put("\"");
+  }
+  if (reply.bytes_max != 0) body.put(R"(,"max_bytes":)").number(reply.bytes_max);
+  if (!reply.unmet.empty()) body.put(R"(,"requirement":")").put(reply.unmet).put("\"");
+  body.put("}\n");
   return body.size();
 }
 
@@ -47,15 +82,38 @@ void write_allow(http::Writer& head, uint16_t methods) {
   head.put(separator == ", " ? "\r\n" : "Allow:\r\n");
 }
 
-void write_challenge(http::Writer& head, Reason reason, std::string_view code) {
+// Whether a token would do here.
+bool takes_tokens(const LocalReply& reply) {
+  return reply.sources.empty() ||
+         std::any_of(reply.sources.begin(), reply.sources.end(),
+                     [](const auto& source) { return !is_api_key(source) && !is_basic(source); });
+}
+
+void write_bearer_challenge(http::Writer& head, Reason reason, std::string_view code) {
+  head.put("WWW-Authenticate: Bearer realm=\"sluice\"");
   // RFC 6750 3: no error code when there was no token at all.
-  if (reason == auth::Refusal::missing || reason == auth::Refusal::scheme) {
-    head.put("WWW-Authenticate: Bearer realm=\"sluice\"\r\n");
-  } else {
-    head.put(
-        "WWW-Authenticate: Bearer realm=\"sluice\", error=\"invalid_token\", error_description=\"");
+  const bool has_token = reason != auth::Refusal::missing && reason != auth::Refusal::scheme &&
+                         !is_of_api_key(reason) && !is_of_password(reason);
+  if (has_token) {
     const ReasonWords* words = words_of(code);
-    head.put(words != nullptr ? words->what : code).put("\"\r\n");
+    head.put(", error=\"invalid_token\", error_description=\"")
+        .put(words != nullptr ? words->what : code)
+        .put("\"");
+  }
+  head.put("\r\n");
+}
+
+// One for each kind of credential that would do (RFC 9110 11.6.1).
+void write_challenges(http::Writer& head, const LocalReply& reply) {
+  if (takes_tokens(reply)) write_bearer_challenge(head, reply.reason, reply.code);
+  for (const auth::TokenSource& source : named(reply)) {
+    if (is_api_key(source)) {
+      head.put("WWW-Authenticate: ApiKey realm=\"sluice\", field=\"").put(source.name);
+      head.put("\"\r\n");
+    } else if (is_basic(source)) {
+      head.put("WWW-Authenticate: Basic realm=\"").put(source.name);
+      head.put("\", charset=\"UTF-8\"\r\n");
+    }
   }
 }
 
@@ -93,9 +151,13 @@ size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply,
     head.put(";details=\"").put(reply.code).put("\"\r\n");
   }
   // RFC 6750 3.1: the token is good, and not enough.
-  if (reply.reason == auth::Refusal::forbidden)
-    head.put("WWW-Authenticate: Bearer realm=\"sluice\", error=\"insufficient_scope\"\r\n");
-  if (reply.status == 401) write_challenge(head, reply.reason, reply.code);
+  if (reply.reason == auth::Refusal::forbidden && takes_tokens(reply)) {
+    head.put("WWW-Authenticate: Bearer realm=\"sluice\", error=\"insufficient_scope\"");
+    if (!reply.unmet.empty())
+      head.put(", error_description=\"Not met: ").put(reply.unmet).put("\"");
+    head.put("\r\n");
+  }
+  if (reply.status == 401) write_challenges(head, reply);
   if (reply.status == 405 || reply.allowed_methods != 0) write_allow(head, reply.allowed_methods);
   if (reply.retry_after > core::Duration{0})
     head.put("Retry-After: ").number(whole_seconds(reply.retry_after)).put("\r\n");

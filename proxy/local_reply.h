@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "auth/token_source.h"
 #include "core/clock.h"
 #include "http/message.h"
 #include "http/serializer.h"
@@ -28,7 +29,10 @@ struct LocalReply {
   std::string_view location;     // 3xx
   bool preflight = false;        // 204: what the page asked for is allowed
   core::Duration retry_after{};  // 429 and 503: Retry-After, rounded up to seconds
-  uint16_t allowed_methods = 0;  // 405, and OPTIONS that ends here: Allow
+  uint64_t bytes_max = 0;        // 413: what would be taken
+  std::string_view unmet;        // 403: the requirement's name, if it is known
+  std::span<const auth::TokenSource> sources;  // 401 and 403: where the route looks for credentials
+  uint16_t allowed_methods = 0;                // 405, and OPTIONS that ends here: Allow
 };
 
 struct ReplyContext {

@@ -32,13 +32,14 @@ enum class MessageKind : uint16_t {
 };
 
 // What the offload pool can do.
-enum class Job : uint8_t { render_metrics, burn, check_signature };
+enum class Job : uint8_t { render_metrics, burn, check_signature, check_password };
 
-// check_signature: what to check, with which keys; they live in the snapshot that the worker had
-// then.
+// check_signature and check_password: what to check, with which keys or hash; they live in the
+// snapshot that the worker had then.
 struct SignatureJob {
   core::UnsetArray<const auth::Key*, auth::candidate_keys_max> keys;
   uint8_t key_count = 0;
+  const auth::PasswordUser* user = nullptr;     // of check_password
   uint64_t generation = 0;                      // of the snapshot
   std::string_view text;                        // views into the request
   std::string_view signature;                   // base64url

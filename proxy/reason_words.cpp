@@ -11,6 +11,13 @@ namespace {
 constexpr ReasonWords table[] = {
     {"auth.forbidden", "403", "The token is good, and the route asks for more.",
      "The client must get a token with what the route requires; the operator may change require."},
+    {"basic.malformed", "401", "These are no Basic credentials.",
+     "The client must send a user and a password as RFC 7617 says."},
+    {"basic.missing", "401", "There are no Basic credentials.",
+     "The client must send a user and a password."},
+    {"basic.wrong", "401", "The user or the password is not right.",
+     "The client must send a known user's password; the operator must see that the file of users "
+     "is current."},
     {"deadline", "504", "The request was not finished within its deadline.",
      "The endpoint must answer faster; the operator may raise timeouts.deadline."},
     {"downstream.address_full", "-",
@@ -187,6 +194,8 @@ constexpr ReasonWords table[] = {
      "set is current."},
     {"key.malformed", "401", "This is not an API key.",
      "The client must send the key as it was made."},
+    {"key.missing", "401", "There is no API key.",
+     "The client must send one in the field that the route names."},
     {"key.unknown", "401", "No API key fits.",
      "The client must send a known key; the operator must see that the key file is current."},
     {"limit.NAME", "429", "The limit of this name has no room for the request.",

@@ -1,4 +1,6 @@
 // Who calls: the token is found, remembered or verified, here or on another thread.
+#include <algorithm>
+
 #include "http/uri.h"
 #include "proxy/exchange/admission.h"
 
@@ -13,7 +15,21 @@ constexpr core::Duration keys_timeout = std::chrono::seconds{5};
 bool is_costly(auth::Refusal refusal) {
   return refusal == auth::Refusal::signature || refusal == auth::Refusal::signature_form ||
          refusal == auth::Refusal::kid_needed || refusal == auth::Refusal::unknown_key ||
-         refusal == auth::Refusal::key_unknown;
+         refusal == auth::Refusal::key_unknown || refusal == auth::Refusal::password_wrong;
+}
+
+// What is missing where no token would do.
+auth::Refusal missing_of(const std::vector<auth::TokenSource>& sources, auth::Refusal refusal) {
+  using Kind = auth::TokenSource::Kind;
+  const auto is_token = [](const auth::TokenSource& source) {
+    return source.kind != Kind::api_key && source.kind != Kind::basic;
+  };
+  if (!auth::is_absence(refusal) || sources.empty() ||
+      std::any_of(sources.begin(), sources.end(), is_token))
+    return refusal;
+  if (sources.front().kind == Kind::api_key) return auth::Refusal::key_missing;
+  return refusal == auth::Refusal::malformed ? auth::Refusal::password_form
+                                             : auth::Refusal::password_missing;
 }
 
 auth::Acceptance acceptance(const RequestContext& context) {
@@ -72,16 +88,18 @@ Admission::Verdict Admission::check_signature_elsewhere(Station& station, Reques
   const auth::Examined& examined = context.token.examined;
   const auth::TokenVerifier& verifier = context.generation->authenticator().verifier();
   SignatureJob& job = errand.message().signature;
-  job.key_count = static_cast<uint8_t>(examined.key_count);
+  job.user = context.token.user;
+  job.key_count = job.user != nullptr ? 0 : static_cast<uint8_t>(examined.key_count);
   for (uint8_t index = 0; index < job.key_count; ++index)
     job.keys[index] = &verifier.key(examined, index);
-  job.text = examined.signed_text;
+  job.text = job.user != nullptr ? context.token.token : examined.signed_text;
   job.signature = examined.signature;
   job.generation = context.generation->keys().generation;
-  if (!errand.submit(station, Job::check_signature))
+  if (!errand.submit(station, job.user != nullptr ? Job::check_password : Job::check_signature))
     return refuse_token(context, auth::Refusal::busy, std::chrono::seconds{1});
   context.generation->note_signature_out();
-  context.generation->authenticator().verifier().count_verified(job.keys[0]->algorithm);
+  if (job.user == nullptr)
+    context.generation->authenticator().verifier().count_verified(job.keys[0]->algorithm);
   state_ = State::checking_signature;
   return Verdict::waiting;
 }
@@ -113,7 +131,13 @@ Admission::Verdict Admission::apply_token(Station& station, RequestContext& cont
   }
   const bool meets = of.requirement == auth::no_requirement ||
                      (examined.principal.meets >> of.requirement & 1) != 0;
-  if (!meets) return refuse(context, {.status = 403, .reason = auth::Refusal::forbidden});
+  if (!meets) {
+    auth::TokenVerifier& verifier = context.generation->authenticator().verifier();
+    return refuse(context, {.status = 403,
+                            .reason = auth::Refusal::forbidden,
+                            .unmet = verifier.unmet(context.token.token, examined, of.requirement),
+                            .sources = of.sources});
+  }
   if (!of.limits_after.empty())
     return check_limits(station, context, errand, config::LimitStage::after_auth);
   stage_ = config::LimitStage::after_auth;
@@ -123,8 +147,12 @@ Admission::Verdict Admission::apply_token(Station& station, RequestContext& cont
 Admission::Verdict Admission::refuse_token(RequestContext& context, auth::Refusal refusal,
                                            core::Duration retry_after) {
   context.token.examined.principal = {};  // nobody has shown to be that
-  return refuse(
-      context, {.status = auth::status_of(refusal), .reason = refusal, .retry_after = retry_after});
+  const std::vector<auth::TokenSource>& sources = context.route().sources;
+  refusal = missing_of(sources, refusal);
+  return refuse(context, {.status = auth::status_of(refusal),
+                          .reason = refusal,
+                          .retry_after = retry_after,
+                          .sources = sources});
 }
 
 }  // namespace sluice::proxy

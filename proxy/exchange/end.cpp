@@ -29,6 +29,7 @@ void Exchange::reply(Station& station, const LocalReply& local) {
   LocalReply answer = local;
   if (station.is_draining()) answer.persistence = http::Persistence::close;
   answer.code = answer.reason.code(station.labels);
+  if (answer.reason == http::Rule::body_too_large) answer.bytes_max = admission_.body_max();
   note_answered(station);
   admission_.stop(station);
   give_up_place();

@@ -111,7 +111,7 @@ void Exchange::on_limit_answer(Station& station) {
 void Exchange::on_job_done(Station& station) {
   errand_.come_back();
   const ExchangeMessage& message = errand_.message();
-  if (message.job == Job::check_signature) {
+  if (message.job == Job::check_signature || message.job == Job::check_password) {
     context_.generation->note_signature_back(message.signature.generation);
     if (state_ == State::deciding)
       follow(station, admission_.on_signature(station, context_, errand_));

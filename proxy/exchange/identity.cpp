@@ -37,7 +37,8 @@ void drop_identity(RequestContext& context) {
       config::Credential::strip)
     return;
   for (http::Field& field : context.request().fields) {
-    const bool is_token = context.token.source->kind == auth::TokenSource::Kind::header &&
+    const bool is_token = (context.token.source->kind == auth::TokenSource::Kind::header ||
+                           context.token.source->kind == auth::TokenSource::Kind::basic) &&
                           field.id == http::FieldName::authorization;
     const bool is_key = (context.token.source->kind == auth::TokenSource::Kind::api_key ||
                          context.token.source->kind == auth::TokenSource::Kind::field) &&
@@ -56,7 +57,8 @@ size_t add_identity(const RequestContext& context, std::span<http::AddedField> m
     if (!value.empty() && count < memory.size()) memory[count++] = {field.name, value};
   }
   if (!entry.payload_field.empty() &&
-      context.token.source->kind != auth::TokenSource::Kind::api_key && count < memory.size()) {
+      context.token.source->kind != auth::TokenSource::Kind::api_key &&
+      context.token.source->kind != auth::TokenSource::Kind::basic && count < memory.size()) {
     if (const std::string_view payload = auth::payload_of(context.token.token); !payload.empty())
       memory[count++] = {entry.payload_field, payload};
   }

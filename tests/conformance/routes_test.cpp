@@ -363,8 +363,9 @@ TEST_F(Routes, bodies_have_the_bound_of_their_route) {
 )");
   ask("POST /small", "", "0123456789");
   EXPECT_EQ(last_, "200");
-  ask("POST /small", "", "0123456789a");
+  const std::string refused = ask("POST /small", "", "0123456789a").body;
   EXPECT_EQ(last_, "413 http.body_too_large, closed");
+  EXPECT_NE(refused.find("It takes 10 bytes.\",\"max_bytes\":10}"), std::string::npos) << refused;
   RawClient client{world_};
   client.send(
       "POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n");
@@ -372,6 +373,7 @@ TEST_F(Routes, bodies_have_the_bound_of_their_route) {
   client.send("6\r\n012345\r\n0\r\n\r\n");
   gateway_->run_for(milliseconds{200});
   EXPECT_EQ(client.answers(), "413 http.body_too_large, closed");
+  EXPECT_NE(client.messages().front().body.find("\"max_bytes\":10}"), std::string::npos);
   RawClient large{world_};
   large.send("POST /any HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" +
              std::string(200'000, 'x'));

@@ -237,13 +237,29 @@ routes:
   EXPECT_EQ(status_of(asked(good)), 200U) << "from the cache too";
   const std::string refused = asked(R"("scope":"orders.write","roles":["staff"],"tenant":"acme")");
   EXPECT_EQ(status_of(refused), 403U);
-  EXPECT_NE(
-      refused.find("WWW-Authenticate: Bearer realm=\"sluice\", error=\"insufficient_scope\"\r\n"),
-      std::string::npos)
+  EXPECT_NE(refused.find("WWW-Authenticate: Bearer realm=\"sluice\", "
+                         "error=\"insufficient_scope\", error_description=\"Not met: scope\"\r\n"),
+            std::string::npos)
       << refused;
   EXPECT_NE(refused.find("\"code\":\"auth.forbidden\""), std::string::npos);
-  EXPECT_EQ(status_of(asked(R"("scope":"orders.read","roles":["guest"],"tenant":"acme")")), 403U);
-  EXPECT_EQ(status_of(asked(R"("scope":"orders.read","roles":["admin"],"tenant":"other")")), 403U);
+  // The first that is not met is named, and its value is nobody's business.
+  const std::pair<const char*, const char*> table[] = {
+      {R"("scope":"orders.write","roles":["staff"],"tenant":"acme")", "scope"},
+      {R"("scope":"orders.read","roles":["guest"],"tenant":"acme")", "role_any"},
+      {R"("scope":"orders.read","roles":["admin"],"tenant":"other")", "claim tenant"},
+      {R"("roles":["guest"])", "scope"}};
+  for (const auto& [claims, unmet] : table) {
+    for (int round = 0; round < 2; ++round) {  // verified, and remembered
+      const std::string answer = asked(claims);
+      EXPECT_EQ(status_of(answer), 403U);
+      EXPECT_NE(
+          answer.find(std::string{" Not met: "} + unmet + ".\",\"requirement\":\"" + unmet + "\"}"),
+          std::string::npos)
+          << answer;
+      for (const char* value : {"orders.read", "staff", "acme"})
+        EXPECT_EQ(answer.find(value), std::string::npos) << answer;
+    }
+  }
   EXPECT_EQ(status_of(ask(plain("/", bearer(token())))), 200U);
 }
 
@@ -309,6 +325,84 @@ TEST_F(AuthTest, api_keys_are_callers_like_any_other) {
   EXPECT_NE(ask(plain("/", "X-Key: ci.the-secret\r\n" + bearer(token()))).find("jwt.several"),
             std::string::npos);
   EXPECT_EQ(status_of(ask(plain("/", bearer(token())))), 200U);
+}
+
+TEST_F(AuthTest, route_of_keys_asks_for_a_key_and_names_its_field) {
+  const std::string file = write("keys.txt", "# none yet\n");
+  start(R"(
+auth:
+  machines: { keys: { file: )" +
+        file + R"(, header: X-Key } }
+  main: { secret: { env: GATEWAY_TEST_SECRET } }
+upstreams: { service: { endpoints: [UPSTREAM] } }
+routes:
+  - { match: { path: /keys }, auth: machines, upstream: service }
+  - { match: { path: /both }, auth: [machines, main], upstream: service }
+)");
+  const char* key = "WWW-Authenticate: ApiKey realm=\"sluice\", field=\"X-Key\"\r\n";
+  const char* token = "WWW-Authenticate: Bearer realm=\"sluice\"\r\n";
+  const auto has = [](const std::string& answer, const std::string& part) {
+    return answer.find(part) != std::string::npos;
+  };
+  const std::string missing = ask(plain("/keys"));
+  EXPECT_EQ(status_of(missing), 401U);
+  EXPECT_TRUE(has(missing, "\"code\":\"key.missing\"") && has(missing, key)) << missing;
+  EXPECT_TRUE(has(missing, "Its field is X-Key.")) << missing;
+  EXPECT_FALSE(has(missing, "Bearer")) << missing;
+  const std::string wrong = ask(plain("/keys", "X-Key: a.b\r\n"));
+  EXPECT_TRUE(has(wrong, "\"code\":\"key.unknown\"") && has(wrong, key)) << wrong;
+  EXPECT_FALSE(has(wrong, "Bearer")) << wrong;
+  const std::string both = ask(plain("/both"));
+  EXPECT_TRUE(has(both, "\"code\":\"jwt.missing\"") && has(both, key) && has(both, token)) << both;
+  const std::string unknown = ask(plain("/both", "X-Key: a.b\r\n"));
+  EXPECT_TRUE(has(unknown, key) && has(unknown, token)) << unknown << "no token was wrong";
+}
+
+TEST_F(AuthTest, users_of_a_file_are_let_in_by_password_as_long_as_they_stand_there) {
+  // "open sesame", as htpasswd -nbBC 4 made it.
+  const std::string alice = "alice:$2y$04$Y0SXKRcDIks7xpbQQFjtpurs.wR8HQU0ESO9o1WN/sAWjIkjaI3va\n";
+  const std::string file = write("users", alice);
+  start(R"(
+auth:
+  people: { basic: { file: )" +
+        file + R"(, realm: Staff }, headers: { X-User: sub }, strip_authorization: true }
+  main: { secret: { env: GATEWAY_TEST_SECRET } }
+failed_tokens: { rate: 1/h, burst: 2 }
+upstreams: { service: { endpoints: [UPSTREAM] } }
+routes:
+  - { match: { path_prefix: / }, auth: people, upstream: service }
+  - { match: { path: /both }, auth: [main, people], upstream: service }
+)");
+  const auto has = [](const std::string& answer, const std::string& part) {
+    return answer.find(part) != std::string::npos;
+  };
+  const std::string good = "Authorization: Basic YWxpY2U6b3BlbiBzZXNhbWU=\r\n";
+  const std::string seen = ask(plain("/headers", good));
+  EXPECT_EQ(status_of(seen), 200U) << seen;
+  EXPECT_TRUE(has(seen, "\r\nX-User: alice\r\n")) << seen;
+  EXPECT_FALSE(has(seen, "YWxpY2U6")) << seen;
+  const std::string challenge = "WWW-Authenticate: Basic realm=\"Staff\", charset=\"UTF-8\"\r\n";
+  for (const std::string& nothing : {std::string{}, bearer(token())}) {
+    const std::string missing = ask(plain("/", nothing));
+    EXPECT_TRUE(has(missing, "\"code\":\"basic.missing\"") && has(missing, challenge)) << missing;
+    EXPECT_FALSE(has(missing, "Bearer")) << missing;
+  }
+  EXPECT_TRUE(has(ask(plain("/", "Authorization: Basic x\r\n")), "\"code\":\"basic.malformed\""));
+  const std::string both = ask(plain("/both"));
+  EXPECT_TRUE(has(both, challenge) && has(both, "WWW-Authenticate: Bearer realm")) << both;
+  EXPECT_EQ(status_of(ask(plain("/both", good))), 404U) << "the service has no such page";
+  EXPECT_EQ(status_of(ask(plain("/both", bearer(token())))), 404U);
+  // Nobody tries for ever: each other wrong password costs a look.
+  const std::string wrong = ask(plain("/", "Authorization: Basic YWxpY2U6eA==\r\n"));  // alice:x
+  EXPECT_TRUE(has(wrong, "\"code\":\"basic.wrong\"") && has(wrong, challenge)) << wrong;
+  for (const char* other : {"Ym9iOng=", "Ym9iOnk=", "Ym9iOno=", "Ym9iOjE=", "Ym9iOjI=", "Ym9iOjM="})
+    static_cast<void>(ask(plain("/", std::string{"Authorization: Basic "} + other + "\r\n")));
+  EXPECT_EQ(status_of(ask(plain("/", "Authorization: Basic YWxpY2U6eQ==\r\n"))), 429U);
+  EXPECT_EQ(status_of(ask(plain("/headers", good))), 200U) << "who is known is not affected";
+  // The file is read again, and what was remembered is forgotten.
+  write("users", "# nobody any more\n");
+  while (status_of(ask(plain("/headers", good))) == 200U) {
+  }
 }
 
 TEST_F(AuthTest, flood_of_forged_tokens_costs_its_sender_the_right_to_more) {

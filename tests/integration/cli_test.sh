@@ -78,6 +78,15 @@ expect 2 'NO_SUCH_SECRET is not set' "$sluice" check "$folder/traps.yaml"
 expect 0 '* stands for itself here; for all below write path_prefix: /gl' "$sluice" check --no-secrets "$folder/traps.yaml"
 expect 0 'upstream a: 127.0.0.1:1' "$sluice" check --no-secrets "$folder/traps.yaml"
 "$sluice" check --no-secrets "$folder/traps.yaml" 2>/dev/null | grep -qx 'upstream b: 127.0.0.1:2' || { echo 'FAILED: two upstreams on one line'; failures=$((failures + 1)); }
+cat >"$folder/options.yaml" <<'YAML'
+upstreams: { a: { endpoints: [http://127.0.0.1:1] } }
+routes:
+  - { match: { path: /a }, auth: none, upstream: a, path: { encoded_slash: keep, merge_slashes: false }, underscores: pass, via: true, max_body: 1KiB }
+  - { match: { path: /b }, auth: none, upstream: a, forwarded: both, underscores: refuse, max_body: 0 }
+  - { match: { path: /c }, auth: none, upstream: a }
+YAML
+expect 0 'to a, no token, keeps %2F and %5C, keeps runs of slashes, passes fields with _, sends Via, bodies up to 1024 bytes' "$sluice" check "$folder/options.yaml"
+expect 0 'to a, no token, refuses fields with _, sends X-Forwarded-* and Forwarded, bodies of any size' "$sluice" check "$folder/options.yaml"
 printf 'routes:\n  - { match: { pth: /a }, auth: none, respond: { body: a } }\n  - { auth: none, respond: { body: b } }\n' >"$folder/match.yaml"
 expect 2 'unknown key "pth" in match' "$sluice" check "$folder/match.yaml"
 "$sluice" check "$folder/match.yaml" 2>&1 | grep -q 'which of them wins' && { echo 'FAILED: one mistake, two complaints'; failures=$((failures + 1)); }
@@ -143,6 +152,7 @@ grep -q "$token" "$folder/log" "$folder/gateway" && { echo 'FAILED: a token in t
 
 # By default a burst passes at once, and nothing is held; without a limit and a token everything passes.
 codes() {  # flags...; how 20 requests one after another were answered
+  : >"$folder/plain"  # nothing of the run before
   "$sluice" run --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$port" --log none "$@" 2>"$folder/plain" &
   local gateway=$!
   until grep -q 'configuration file' "$folder/plain"; do kill -0 $gateway 2>/dev/null || break; done

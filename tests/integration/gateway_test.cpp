@@ -153,6 +153,25 @@ TEST_F(GatewayTest, bounds_of_heads_and_bodies_answer_and_close) {
                   .starts_with("HTTP/1.1 405 "));
 }
 
+TEST_F(GatewayTest, field_that_is_dropped_for_its_underscore_is_said_once_a_minute_by_name) {
+  config_.cores.resize(1);
+  start();
+  const auto said = [&] {
+    std::string text;
+    for (const std::string& notice : gateway_->take_notices()) text += notice + "\n";
+    return text;
+  };
+  EXPECT_EQ(said(), "");
+  for (int i = 0; i < 3; ++i)
+    static_cast<void>(ask(request("GET /", "api_key: secret\r\nConnection: close\r\n")));
+  EXPECT_EQ(said(),
+            "a field with a '_' in its name was dropped, for example api_key; underscores: pass in "
+            "the route lets such fields through\n");
+  static_cast<void>(ask(request("GET /", "other_key: x\r\nConnection: close\r\n")));
+  EXPECT_EQ(said(), "") << "a minute has not passed";
+  EXPECT_EQ(metric("gateway_dropped_fields_total"), 4U);
+}
+
 TEST_F(GatewayTest, limit_admits_exactly_burst_and_one_over_all_cores) {
   policy_ = {.rate = {1, 3'600'000'000'000}, .burst = 5, .delay = 5};
   start();

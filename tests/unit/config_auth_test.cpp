@@ -108,10 +108,10 @@ TEST(ConfigAuth, what_is_wrong_is_named) {
       {"jwks: { file: k, bearer_file: b }, algorithms: [ES256]", "nothing is fetched here"},
       {"algorithms: [ed25519]", "is none of HS256"},
   };
-  for (const auto& [entry, wanted] : table) {
-    const ConfigReading reading = read(entry);
-    EXPECT_FALSE(reading.config) << entry;
-    EXPECT_NE(complaints(reading).find(wanted), std::string::npos) << entry << "\n"
+  for (const auto& [broken, wanted] : table) {
+    const ConfigReading reading = read(broken);
+    EXPECT_FALSE(reading.config) << broken;
+    EXPECT_NE(complaints(reading).find(wanted), std::string::npos) << broken << "\n"
                                                                    << complaints(reading);
   }
 }
@@ -128,7 +128,8 @@ TEST(ConfigAuth, what_can_never_match_or_trusts_everybody_is_a_warning) {
       {secret + ", issuer: a", ", require: { claim: { iss: b } }", "",
        "no auth of this route has that issuer"},
       {secret + ", roles_claim: [a, b, c, d, e, f, g, h]", "", "", "no token is nested as deep"},
-      {"keys: { file: k }", ", require: { scope: read }", "", "API keys have no scopes"},
+      {"keys: { file: k }", ", require: { scope: read }", "",
+       "API keys and passwords have no scopes"},
       {"keys: { file: k }, headers: { X-Tenant: tenant }", "", "", "this field is never sent"},
       {secret + ", issuer: \"https://a/*\"", "", "", "a * stands for itself here"},
       {secret, origin, "", "lets every page act as its visitor"},
@@ -143,6 +144,28 @@ TEST(ConfigAuth, what_can_never_match_or_trusts_everybody_is_a_warning) {
         << warnings(reading);
   }
   EXPECT_EQ(warnings(read(secret + ", issuer: a", ", require: { claim: { iss: a } }")), "");
+}
+
+TEST(ConfigAuth, users_with_passwords_are_a_kind_of_their_own) {
+  const ConfigReading reading = read("basic: { file: /etc/users, realm: Staff only }");
+  ASSERT_TRUE(reading.config) << complaints(reading);
+  const AuthConfig& entry = reading.config->auth.front();
+  EXPECT_EQ(entry.provider.kind, auth::CredentialKind::password);
+  EXPECT_EQ(entry.key_sources.passwords_file, "/etc/users");
+  EXPECT_EQ(entry.sources,
+            (std::vector{auth::TokenSource{auth::TokenSource::Kind::basic, "Staff only"}}));
+  const std::pair<std::string, const char*> table[] = {
+      {"keys: { file: f, header: " + std::string(65, 'k') + " }",
+       "is no name of a field, of at most 64"},
+      {"basic: { realm: x }", "write basic: { file: PATH }"},
+      {"basic: { file: f, realm: \"a\\\"b\" }", "a realm has 1 to 64 characters of ASCII"},
+      {"basic: { file: f }, secret: { env: CONFIG_AUTH_SECRET }", "passwords and tokens are two"},
+      {"basic: { file: f }, keys: { file: f }", "API keys and others are two entries"},
+      {"basic: { file: f, users: g }", "unknown key \"users\" in basic"},
+  };
+  for (const auto& [broken, wanted] : table)
+    EXPECT_NE(complaints(read(broken)).find(wanted), std::string::npos) << broken << "\n"
+                                                                        << complaints(read(broken));
 }
 
 TEST(GuardedFile, permissions_of_a_secret_are_judged) {
@@ -162,6 +185,18 @@ TEST(GuardedFile, permissions_of_a_secret_are_judged) {
     EXPECT_FALSE(of(mode).config) << mode;
     EXPECT_NE(complaints(of(mode)).find("everybody may write this file"), std::string::npos)
         << mode;
+  }
+  // A group's is the risk where it is not the owner's own.
+  EXPECT_TRUE(of(0660).config || ::getuid() != ::getgid());
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(path.c_str(), 0, 4711), 0);
+    EXPECT_NE(complaints(of(0660)).find("the group 4711 may write this file of the user 0 (mode "
+                                        "0660) and so decide who gets in: chmod g-w " +
+                                        path),
+              std::string::npos);
+    EXPECT_TRUE(of(0640).config);
+    ASSERT_EQ(::chown(path.c_str(), 4711, 4711), 0);
+    EXPECT_TRUE(of(0660).config) << "the group of the user itself";
   }
   std::filesystem::remove(path);
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);

@@ -303,6 +303,29 @@ TEST(Target, normalizing_is_idempotent_and_never_escapes) {
   }
 }
 
+// A token in a query comes with its '.', '-' and '_' encoded by some clients (RFC 3986 2.3).
+TEST(Target, parameter_is_decoded_where_it_lies_and_no_other_byte_changes) {
+  const auto decoded = [](std::string query) {
+    RequestHead head;
+    head.query = query;
+    decode_parameter(head, query.data(), "t");
+    return query;
+  };
+  const std::pair<const char*, const char*> table[] = {
+      {"t=a%2Eb%2ec", "t=a.b.c&&&&"},
+      {"x=%2E&t=%61%5A%30%2D%5F%7E", "x=%2E&t=aZ0-_~&&&&&&&&&&&&"},
+      {"t=%2E&t=%2E", "t=.&&&t=.&&"},
+      {"t=plain", "t=plain"},
+      {"t=%26%3D%2F%25%20", "t=%26%3D%2F%25%20"},  // they would mean something else
+      {"t=%2Ex%26%2E", "t=.x%26.&&&&"},
+      {"tt=%2E&%74=%2E&t", "tt=%2E&%74=%2E&t"},  // not its name
+      {"t=%2", "t=%2"},
+      {"t=", "t="},
+      {"", ""},
+  };
+  for (const auto& [given, wanted] : table) EXPECT_EQ(decoded(given), wanted) << given;
+}
+
 TEST(Body, chunks_are_taken_apart_in_place_however_they_are_cut) {
   const std::string encoded =
       "5;a=b\r\nhello\r\n1\r\n,\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\nGET /next";

@@ -318,6 +318,24 @@ TEST(LocalReply, refusals_carry_one_code_everywhere_and_fit) {
         "application/problem+json"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
+  // However much there is to be named.
+  const std::string long_name(64, 'n');
+  std::vector<auth::TokenSource> sources(32, {auth::TokenSource::Kind::api_key, long_name});
+  EXPECT_LT(proxy::write_local_reply(out,
+                                     {.status = 401,
+                                      .reason = auth::Refusal::key_missing,
+                                      .code = "key.missing",
+                                      .sources = sources},
+                                     {}),
+            2048U);
+  const std::string unmet = "claim " + std::string(80, 'n');
+  EXPECT_LT(proxy::write_local_reply(out,
+                                     {.status = 403,
+                                      .reason = auth::Refusal::forbidden,
+                                      .code = "auth.forbidden",
+                                      .unmet = unmet},
+                                     {}),
+            2048U);
   const size_t head_only = proxy::write_local_reply(
       out, {.status = 404, .reason = proxy::Failure::bad_argument, .code = "route.argument"},
       {.method = http::Method::head});
