@@ -12,6 +12,7 @@ namespace sluice::http::h2 {
 enum class ExtendedConnect : uint8_t { refused, allowed };
 
 struct Bounds {
+  bool operator==(const Bounds&) const = default;
   uint32_t streams = 128;                // at once; of a client session: that it opens at most
   uint32_t stream_window = 64 * 1024;    // bytes of a body that wait to be taken
   uint32_t connection_window = 1 << 20;  // of all streams together

@@ -15,13 +15,19 @@
 
 namespace sluice::http::h2 {
 
+// What a look at a block brought: the rule that it breaks, and how much memory its text took.
+struct HeadRead {
+  Rule rule = Rule::none;
+  uint32_t text_bytes = 0;
+};
+
 // `memory` takes the text that the head's views point into: head_memory_bytes of it.
 //
 // Cookies that came in crumbs are one field again (RFC 9113 8.2.3). Host is the first field, as
 // HTTP/1.1 has it, whether it came or was only said in :authority. Without content-length and
 // without an end, the body is chunked.
-[[nodiscard]] Rule read_request(const FieldBlock& block, ExtendedConnect extended_connect,
-                                std::span<char> memory, RequestHead& out);
+[[nodiscard]] HeadRead read_request(const FieldBlock& block, ExtendedConnect extended_connect,
+                                    std::span<char> memory, RequestHead& out);
 // `request` is the method that is answered.
 [[nodiscard]] Rule read_response(const FieldBlock& block, Method request, std::span<char> memory,
                                  ResponseHead& out);

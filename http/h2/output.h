@@ -16,7 +16,7 @@ class Stream;
 
 class Output {
  public:
-  static constexpr size_t pieces_max = 16;
+  static constexpr size_t pieces_max = 7;
 
   explicit Output(std::span<std::byte> memory) : memory_(memory) {}
 

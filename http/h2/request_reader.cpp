@@ -59,6 +59,8 @@ class RequestReader {
     return rule;
   }
 
+  [[nodiscard]] uint32_t text_bytes() const { return text_.position(); }
+
  private:
   void reset() {
     out_.version = Version::http_1_1;
@@ -195,9 +197,11 @@ class RequestReader {
 
 }  // namespace
 
-Rule read_request(const FieldBlock& block, ExtendedConnect extended_connect, std::span<char> memory,
-                  RequestHead& out) {
-  return RequestReader{memory, out}.read(block, extended_connect);
+HeadRead read_request(const FieldBlock& block, ExtendedConnect extended_connect,
+                      std::span<char> memory, RequestHead& out) {
+  RequestReader reader{memory, out};
+  const Rule rule = reader.read(block, extended_connect);
+  return {.rule = rule, .text_bytes = reader.text_bytes()};
 }
 
 }  // namespace sluice::http::h2

@@ -1,16 +1,15 @@
 #include "http/h2/server_session.h"
 
 #include "core/assert.h"
-#include "http/h2/message_reader.h"
 
 namespace sluice::http::h2 {
 
-Rule ServerSession::read_request(Stream& stream, std::span<char> memory, RequestHead& out) {
+HeadRead ServerSession::read_request(Stream& stream, std::span<char> memory, RequestHead& out) {
   const FieldBlock* head = first_head(stream);
   SLUICE_ASSERT(head != nullptr);
-  const Rule rule = h2::read_request(*head, bounds_.extended_connect, memory, out);
+  const HeadRead read = h2::read_request(*head, bounds_.extended_connect, memory, out);
   drop_head(stream);
-  return rule;
+  return read;
 }
 
 void ServerSession::inform(Stream& stream, std::string_view head) {

@@ -61,6 +61,7 @@ class Session {
   // --- streams ---------------------------------------------------------------------------------
   // A stream to which something happened, or nullptr. take_events() says what.
   [[nodiscard]] Stream* next_event() { return events_.pop_front(); }
+  [[nodiscard]] bool has_event() const { return !events_.empty(); }
   [[nodiscard]] static Events take_events(Stream& stream);
   // Body bytes; the peer may send as many again.
   size_t read_body(Stream& stream, std::span<std::byte> out);
@@ -91,6 +92,7 @@ class Session {
   [[nodiscard]] End why_ended() const { return end_; }
   [[nodiscard]] ErrorCode code() const { return code_; }
   [[nodiscard]] Abuse abuse() const { return abuse_; }
+  [[nodiscard]] Stream* first_stream() { return live_.front(); }
   [[nodiscard]] uint32_t streams() const { return live_count_; }  // that somebody knows
   [[nodiscard]] const Bounds& bounds() const { return bounds_; }
 

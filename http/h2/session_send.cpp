@@ -152,8 +152,8 @@ int Session::on_send(Stream& stream, const uint8_t* head, size_t bytes) {
 
 // Told once for each offer: by whichever of its parts leaves last.
 void Session::note_progress(Stream& stream) {
-  if (!stream.offered_.empty() || stream.in_flight_ > 0 || (stream.fin_ && !stream.end_sent_))
-    return;
+  if (!stream.offered_.empty() || stream.in_flight_ > 0) return;
+  if (stream.fin_ && !stream.end_sent_ && !stream.gone_) return;
   stream.events_.sent = true;
   tell(stream);
 }

@@ -70,7 +70,7 @@ std::map<int32_t, std::string> serve(std::string_view bytes, size_t piece) {
       while (h2::Stream* stream = session.next_event()) {
         const h2::Events events = h2::Session::take_events(*stream);
         const Rule rule =
-            events.head ? session.read_request(*stream, text, *head) : Rule::leading_bytes;
+            events.head ? session.read_request(*stream, text, *head).rule : Rule::leading_bytes;
         if (events.head)
           taken[stream->id()] =
               rule == Rule::none ? write_and_read(*head) : std::string{reason_code(rule)};

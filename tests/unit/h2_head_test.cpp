@@ -28,7 +28,7 @@ class Heads : public testing::Test {
     for (const auto& [name, value] : fields)
       static_cast<void>(block.add(name, value, header_list_bytes_max));
     block.ends_stream = ends;
-    return read_request(block, extended, text_, head_);
+    return read_request(block, extended, text_, head_).rule;
   }
   Rule answer(const FieldList& fields, bool ends = false, Method method = Method::get) {
     FieldBlock block{memory_};

@@ -180,7 +180,7 @@ struct Server {
     }
     return stream;
   }
-  Rule read(Stream& stream) { return session.read_request(stream, head_memory, head); }
+  Rule read(Stream& stream) { return session.read_request(stream, head_memory, head).rule; }
 
   Context context;
   ServerSession session;

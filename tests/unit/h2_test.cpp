@@ -397,7 +397,7 @@ TEST(H2Client, exchange_crosses_two_sessions_however_it_is_cut) {
     Stream* stream = pair.server.next_event();
     ASSERT_NE(stream, nullptr);
     EXPECT_TRUE(Session::take_events(*stream).head);
-    ASSERT_EQ(pair.server.read_request(*stream, pair.memory, pair.request), Rule::none);
+    ASSERT_EQ(pair.server.read_request(*stream, pair.memory, pair.request).rule, Rule::none);
     EXPECT_EQ(pair.request.authority, "h");
     EXPECT_TRUE(pair.request.accepts_trailers);
     std::string got;
@@ -602,7 +602,7 @@ Session::End exchange_without_memory(Context& context) {
     if (std::find(streams.begin(), streams.end(), stream) == streams.end())
       streams.push_back(stream);
     if (!events.head || events.gone) continue;
-    EXPECT_EQ(server.read_request(*stream, memory, head), Rule::none);
+    EXPECT_EQ(server.read_request(*stream, memory, head).rule, Rule::none);
     static_cast<void>(read_all(server, *stream));
     server.respond(*stream, ok_head, Fin::more);
     server.offer(*stream, bytes_of("answer"), Fin::last, "x: y\r\n");
