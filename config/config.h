@@ -21,6 +21,7 @@
 #include "core/cidr.h"
 #include "core/clock.h"
 #include "core/destination.h"
+#include "http/h2/bounds.h"
 #include "http/message.h"
 #include "limiter/limit.h"
 #include "limiter/owner.h"
@@ -56,8 +57,10 @@ struct Bounds {
   uint32_t requests_per_connection = 10'000;
   uint64_t request_body_bytes = 16 << 20;
   uint64_t discard_bytes =
-      256 << 10;  // of a body that nobody wants, before the connection is closed instead
-  uint32_t connections_per_address = 0;  // of clients that are not trusted; 0: a quarter of them
+      256 << 10;           // of a body that nobody wants, before the connection is closed instead
+  http::h2::Bounds http2;  // of a client's connection
+  uint64_t http2_memory_bytes = 32 << 20;  // of all of them
+  uint32_t connections_per_address = 0;    // of clients that are not trusted; 0: a quarter of them
 
   // Beside `exchanges`: heads that are not whole yet, and requests that Sluice answers itself
   // although all places are taken.
@@ -120,6 +123,9 @@ enum class DemoRoutes : uint8_t { off, on };
 // them do, or none.
 enum class ProxyProtocol : uint8_t { off, required };
 
+// Whether clients may speak HTTP/2 on a listener without TLS, by saying so first (RFC 9113 3.3).
+enum class Http2 : uint8_t { off, on };
+
 // Whether requests that come without TLS are sent to where it is spoken.
 enum class HttpsRedirect : uint8_t { off, on };
 
@@ -133,6 +139,7 @@ struct ListenerConfig {
   std::shared_ptr<const ListenerTls> tls;  // nullptr: without
   std::string hsts;                        // the field's value; empty: none
   HttpsRedirect https = HttpsRedirect::off;
+  Http2 h2c = Http2::off;
   uint16_t https_port = 0;  // of HttpsRedirect::on
 };
 inline constexpr size_t listeners_max = 32;

@@ -34,6 +34,14 @@ void read_encryption(Document& document, const Section& section, ListenerConfig&
                       "without it");
 }
 
+void read_h2c(Document& document, const Section& section, ListenerConfig& listener) {
+  bool said = false;
+  section.read_switch("h2c", said);
+  if (said) listener.h2c = Http2::on;
+  if (said && section.has("tls"))
+    document.complain(section.get("h2c"), "this listener speaks TLS; h2c: true is for one without");
+}
+
 void read_listener(Document& document, Config& config, const YAML::Node& item) {
   ListenerConfig listener;
   YAML::Node address = item;
@@ -42,13 +50,14 @@ void read_listener(Document& document, Config& config, const YAML::Node& item) {
         document,
         item,
         "listen",
-        {"address", "proxy_protocol", "mode", "group", "tls", "hsts", "redirect_to_https"}};
+        {"address", "proxy_protocol", "h2c", "mode", "group", "tls", "hsts", "redirect_to_https"}};
     read_encryption(document, section, listener);
     section.read("mode", listener.mode, "an octal mode like \"0660\"", parse_mode);
     section.read("group", listener.group, "a group of this system", parse_group);
     bool announced = false;
     section.read_switch("proxy_protocol", announced);
     if (announced) listener.proxy_protocol = ProxyProtocol::required;
+    read_h2c(document, section, listener);
     address.reset(section.get("address"));
     if (!address.IsDefined()) {
       document.complain(item,

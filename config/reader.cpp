@@ -54,6 +54,35 @@ void read_trusted(Document& document, Config& config, const YAML::Node& node) {
   }
 }
 
+void read_http2(Document& document, Config& config, const YAML::Node& node) {
+  const Section section{
+      document, node, "http2", {"streams", "stream_window", "connection_window", "memory"}};
+  constexpr const char* form = "a size like 64KiB";
+  http::h2::Bounds& bounds = config.bounds.http2;
+  const auto read_window = [&](const char* key, uint32_t& window) {
+    if (!section.has(key)) return;
+    const auto size = document.value<uint64_t>(section.get(key), form, parse_size);
+    if (!size) return;
+    if (*size < (uint64_t{16} << 10) || *size > (uint64_t{16} << 20))
+      document.complain(section.get(key), std::string{key} + " lies between 16KiB and 16MiB");
+    else
+      window = static_cast<uint32_t>(*size);
+  };
+  section.read_number("streams", bounds.streams, 1, 10'000);
+  read_window("stream_window", bounds.stream_window);
+  read_window("connection_window", bounds.connection_window);
+  // HTTP/2 begins with this much, and takes nothing back.
+  if (bounds.connection_window < 65'535)
+    document.complain(section.get("connection_window"), "connection_window is at least 64KiB");
+  if (!section.has("memory")) return;
+  const auto memory =
+      document.value<uint64_t>(section.get("memory"), "a size like 32MiB", parse_size);
+  if (memory && (*memory < (uint64_t{1} << 20) || *memory > (uint64_t{1} << 36)))
+    document.complain(section.get("memory"), "memory lies between 1MiB and 64GiB");
+  else if (memory)
+    config.bounds.http2_memory_bytes = *memory;
+}
+
 // Towards clients.
 void read_timeouts(Document& document, Config& config, const YAML::Node& node) {
   const Section section{document, node, "timeouts", {"head", "idle", "body", "write"}};
@@ -138,10 +167,10 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
       roots.emplace_back(
           *document, document->root(), "the configuration",
           std::initializer_list<std::string_view>{
-              "listen",   "workers",       "trusted",  "auth",    "revoked",
-              "tracing",  "failed_tokens", "limits",   "limiter", "upstreams",
-              "routes",   "log",           "user",     "sandbox", "include",
-              "timeouts", "drain",         "resolver", "control", "reload_on_change"});
+              "listen",        "workers",          "trusted", "auth",      "revoked", "tracing",
+              "failed_tokens", "limits",           "limiter", "upstreams", "routes",  "log",
+              "user",          "sandbox",          "include", "timeouts",  "drain",   "resolver",
+              "control",       "reload_on_change", "http2"});
     } else {
       roots.emplace_back(
           *document, document->root(), "an included file",
@@ -159,6 +188,7 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
   each("listen", read_listen);
   if (config.listeners.empty()) config.listeners.emplace_back();
   if (root.has("workers")) read_workers(main, config, root.get("workers"));
+  if (root.has("http2")) read_http2(main, config, root.get("http2"));
   each("trusted", read_trusted);
   const bool is_announced = std::any_of(
       config.listeners.begin(), config.listeners.end(),

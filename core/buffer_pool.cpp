@@ -46,6 +46,16 @@ Buffer BufferPool::claim(BufferId id) {
   return {base(id), id};
 }
 
+Buffer BufferPool::take() {
+  if (free_.empty()) return {};
+  const BufferId id = free_.back();
+  free_.pop_back();
+  places_[id] = Place::held;
+  ++held_;
+  unpoison(base(id), limits::buffer_stride);
+  return {base(id), id};
+}
+
 void BufferPool::give_back(Buffer& buffer) {
   SLUICE_ASSERT(buffer.is_held() && places_[buffer.id()] == Place::held);
   places_[buffer.id()] = Place::free;

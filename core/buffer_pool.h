@@ -66,6 +66,8 @@ class BufferPool {
 
   // The buffer that a completion names: stocked -> held.
   Buffer claim(BufferId id);
+  // free -> held, without the kernel. An empty handle: all are held, or in the ring.
+  [[nodiscard]] Buffer take();
   // held -> free. The handle is empty afterwards.
   void give_back(Buffer& buffer);
   // free -> stocked, up to the present target. Called before each submission.

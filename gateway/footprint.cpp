@@ -4,6 +4,7 @@
 #include "auth/token_cache.h"
 #include "core/buffer_pool.h"
 #include "core/limits.h"
+#include "http/h2/memory.h"
 #include "limiter/shard.h"
 #include "proxy/worker.h"
 
@@ -20,6 +21,7 @@ uint64_t memory_bound_bytes(const config::Config& config) {
                         auth::TokenCache::size_bytes(bounds.token_cache_entries +
                                                      auth::AuthenticatorOptions{}.refused_entries) +
                         limiter::Shard::size_bytes(proxy::failing_addresses_max) +
+                        bounds.http2_memory_bytes + http::h2::Memory::reserve_bytes +
                         bounds.log_ring_bytes + uint64_t{bounds.pipes} * core::limits::pipe_bytes;
   return each * config.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }

@@ -187,6 +187,7 @@ size_t LineFormatter::format(const AccessRecord& record, std::span<char> out) {
       .number(record.bytes_in)
       .raw(R"(,"bytes_out":)")
       .number(record.bytes_out);
+  if (!record.protocol.empty()) line.raw(R"(,"protocol":)").name(record.protocol);
   line.raw(R"(,"core":)").number(record.core).raw(R"(,"retries":)").number(record.retries);
   line.raw(R"(,"read_ms":)")
       .milliseconds(record.read)

@@ -1,7 +1,10 @@
 // What one worker counts: written by its thread alone, read by whoever renders /metrics.
 #pragma once
 
+#include <array>
+
 #include "core/counter.h"
+#include "http/h2/abuse.h"
 #include "metrics/histogram.h"
 #include "metrics/request_series.h"
 
@@ -32,6 +35,13 @@ struct Counters {
   core::Counter local_lacks;          // no port, descriptor or memory for a connection upstream
   core::Counter exchanges_held;       // shaped, now
   core::Counter buffers_starved;      // receives parked for want of a buffer, now
+
+  core::Counter http2_connections;      // begun
+  core::Counter http2_open;             // now
+  core::Counter http2_streams_refused;  // no exchange, or no buffer, was to be had
+  core::Counter http2_broken;           // connections that ended for what their peers sent
+  core::Counter http2_memory_refused;   // for want of memory in the pool
+  std::array<core::Counter, http::h2::abuse_count> http2_abuse;  // by Abuse
 
   core::Counter tunnels;          // begun
   core::Counter tunnels_open;     // now

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/client_address.h"
+#include "proxy/http2_connection.h"
 #include "proxy/room.h"
 
 namespace sluice::proxy {
@@ -23,6 +24,7 @@ std::string_view to_string(DownstreamConnection::State state) {
     case State::gathering: return "gathering";
     case State::ready: return "ready";
     case State::exchanging: return "exchanging";
+    case State::multiplexing: return "multiplexing";
     case State::lingering: return "lingering";
     case State::closing: return "closing";
   }
@@ -33,6 +35,7 @@ void DownstreamConnection::open(Station& station, core::Token timer, const Origi
   channel_.open(Side::downstream, origin.socket, timer);
   address_ = origin.address;
   share_ = origin.share;
+  may_speak_http2_ = origin.http2;
   timer_.bind(timer);
   station.counters.connections_open.add();
   if (origin.announces == config::ProxyProtocol::required) {
@@ -57,6 +60,7 @@ DownstreamEvent DownstreamConnection::on_completion(Station& station, Channel::O
   using Kind = DownstreamEvent::Kind;
   const ChannelEvent event = channel_.on_completion(station, op, completion);
   if (event.kind == Heard::none) return {};
+  if (state_ == State::multiplexing) return on_multiplexed(station, event);
   if (event.kind == Heard::bytes) return on_bytes(station, event);
   if (event.kind == Heard::end || event.kind == Heard::broken) return on_no_bytes(station, event);
   // Of an exchange before this one, or a hangup: bytes may lie before the FIN, and the receive that
@@ -91,6 +95,7 @@ DownstreamEvent DownstreamConnection::on_bytes(Station& station, const ChannelEv
     case State::lingering:
       on_linger_bytes(station, waiting_.is_held() ? std::exchange(waiting_, {}) : event.buffer);
       return {};
+    case State::multiplexing:
     case State::ready:
     case State::closing: break;
   }
@@ -130,6 +135,7 @@ DownstreamEvent DownstreamConnection::on_timer(Station& station) {
       begin_close(station);
       break;
     case State::lingering: begin_close(station); break;
+    case State::multiplexing: http2_->on_timer(station); break;
     case State::ready:
     case State::closing: break;
   }
@@ -147,7 +153,6 @@ void DownstreamConnection::become_idle(Station& station) {
 }
 
 void DownstreamConnection::leave_idle(Station& station) {
-  SLUICE_ASSERT(state_ == State::idle);
   core::IntrusiveList<DownstreamConnection, IdleTag>::remove(*this);
   station.counters.connections_idle.subtract();
 }
@@ -224,6 +229,7 @@ void DownstreamConnection::on_linger_bytes(Station& station, core::Buffer buffer
 }
 
 void DownstreamConnection::on_drain(Station& station) {
+  if (state_ == State::multiplexing) http2_->on_drain(station);
   if (station.is_yielding()) return;
   if (state_ != State::idle && state_ != State::awaiting_proxy_header) return;
   // A request that is here already is served; its answer says that the connection closes.
@@ -243,13 +249,16 @@ DownstreamEvent DownstreamConnection::on_cut(Station& station) {
     station.counters.drain_cut.add();
     return refuse_head(station, Failure::drain);
   }
-  if (state_ != State::exchanging) begin_close(station);
+  // Streams have their own answers to give.
+  const bool is_busy = state_ == State::multiplexing && !http2_->is_idle();
+  if (state_ != State::exchanging && !is_busy) begin_close(station);
   return {};
 }
 
 void DownstreamConnection::begin_close(Station& station, Ending ending) {
   if (state_ == State::closing) return;
-  if (state_ == State::idle) leave_idle(station);
+  if (core::ListNode<IdleTag>::is_linked() && state_ != State::gathering) leave_idle(station);
+  if (http2_ != nullptr) http2_->on_close(station);
   if (state_ == State::gathering) leave_gathering(station);
   if (state_ == State::ready) {
     core::IntrusiveList<DownstreamConnection, ReadyTag>::remove(*this);

@@ -21,7 +21,13 @@
 #include "proxy/reason.h"
 #include "proxy/share_table.h"
 
+namespace sluice::http::h2 {
+class Stream;
+}
+
 namespace sluice::proxy {
+
+class Http2Connection;
 
 // What a connection hands over with a head: the buffer that it came in, and where it is.
 struct Arrival {
@@ -29,6 +35,7 @@ struct Arrival {
   uint32_t size = 0;      // bytes in it
   core::Instant since{};  // the first one came
   http::HeadScanner::Outcome head{};
+  http::h2::Stream* stream = nullptr;  // of HTTP/2: the head is there
 };
 
 struct DownstreamEvent {
@@ -46,6 +53,8 @@ struct DownstreamEvent {
     closed,   // the client is gone, or its connection broke
     hangup,   // one of them, while nothing was read
     timeout,  // of what was waited for
+    gone,     // of HTTP/2: nothing refers to its stream any more
+    streams,  // for those of HTTP/2, not for one exchange
   };
   Kind kind = Kind::none;
   Failure why = Failure::none;
@@ -61,6 +70,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
     gathering,              // a head comes in, and is not whole: it holds a buffer, and no more
     ready,                  // bytes of the next request are here, and wait for their turn
     exchanging,             // an Exchange runs
+    multiplexing,           // HTTP/2: any number of them do
     lingering,  // all is said; what the client still sends is thrown away until it closes
     closing,    // shut down, waiting for what is in flight
   };
@@ -73,6 +83,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
   struct Origin {
     int socket = -1;
     config::ProxyProtocol announces = config::ProxyProtocol::off;
+    config::Http2 http2 = config::Http2::off;
     core::SocketAddress address;
     Share* share = nullptr;
   };
@@ -99,6 +110,14 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
   [[nodiscard]] uint32_t requests() const { return requests_; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] Exchange* exchange() const { return exchange_; }
+  // nullptr: it does not speak HTTP/2.
+  [[nodiscard]] Http2Connection* http2() const { return http2_; }
+
+  // --- of HTTP/2 -----------------------------------------------------------------------------
+  [[nodiscard]] Arrival begin_stream(core::Buffer buffer, http::h2::Stream& stream,
+                                     core::Instant now);
+  // After its streams were served: whether there are any.
+  void note_streams(Station& station);
 
   // --- events, from the worker ---------------------------------------------------------------
   [[nodiscard]] DownstreamEvent on_completion(Station& station, Channel::Op op,
@@ -117,6 +136,9 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
   [[nodiscard]] DownstreamEvent on_no_bytes(Station& station, const ChannelEvent& event);
   void on_proxy_header_bytes(Station& station, core::Buffer buffer, uint32_t size);
   void refuse_proxy_header(Station& station);
+  [[nodiscard]] bool speaks_http2() const;
+  [[nodiscard]] DownstreamEvent begin_http2(Station& station);
+  [[nodiscard]] DownstreamEvent on_multiplexed(Station& station, const ChannelEvent& event);
   void become_idle(Station& station);
   void leave_idle(Station& station);
   [[nodiscard]] DownstreamEvent begin_head(Station& station);
@@ -128,10 +150,12 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
 
   Channel channel_;
   State state_ = State::idle;
+  config::Http2 may_speak_http2_ = config::Http2::off;
   uint32_t requests_ = 0;
-  uint32_t waiting_size_ = 0;     // bytes in waiting_
-  Exchange* exchange_ = nullptr;  // exchanging, and closing until the exchange has let go
-  Share* share_ = nullptr;        // of the address; nullptr: it is not counted
+  uint32_t waiting_size_ = 0;         // bytes in waiting_
+  Http2Connection* http2_ = nullptr;  // multiplexing, and closing until it has settled
+  Exchange* exchange_ = nullptr;      // exchanging, and closing until the exchange has let go
+  Share* share_ = nullptr;            // of the address; nullptr: it is not counted
   // gathering, ready; awaiting_proxy_header, once bytes came; lingering, until the receive into it
   // has ended.
   core::Buffer waiting_;

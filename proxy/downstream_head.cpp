@@ -55,6 +55,7 @@ DownstreamEvent DownstreamConnection::begin_head(Station& station) {
 }
 
 DownstreamEvent DownstreamConnection::read_head(Station& station) {
+  if (speaks_http2()) return begin_http2(station);
   using Scan = http::HeadScanner::Outcome::State;
   const auto area = waiting_.receive_area();
   const auto head = scanner_.scan({reinterpret_cast<const char*>(area.data()), waiting_size_});

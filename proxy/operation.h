@@ -25,6 +25,7 @@ enum class Operation : uint8_t {
   downstream_timer,
   upstream_timer,
   exchange_timer,
+  stream_timer,  // of an exchange: what its client is waited for
   accept_timer,
 };
 

@@ -36,12 +36,14 @@ uint64_t keys_of_one_core(const config::Config& config) {
 }  // namespace
 
 Station::Station(const WorkerOptions& options, const config::Config& config,
-                 uint32_t connections_max, core::Slab<UpstreamConnection>& upstreams)
+                 uint32_t connections_max, core::Slab<UpstreamConnection>& upstreams,
+                 core::Slab<Http2Connection>& http2_connections)
     : index(options.index),
       kernel(*options.kernel),
       labels(*options.labels),
       peers(options.peers),
       upstream_slots(upstreams),
+      http2_slots(http2_connections),
       offload(options.offload),
       log_ring(options.log),
       log_writer(options.log_writer),
@@ -53,6 +55,7 @@ Station::Station(const WorkerOptions& options, const config::Config& config,
       request_buffers(config.bounds.request_buffers()),
       response_buffers(config.bounds.exchanges),
       pipes(kernel, config.bounds.pipes),
+      http2(config.bounds.http2_memory_bytes),
       ownership(static_cast<uint32_t>(peers.size()), options.secrets.ownership,
                 config.network_bits),
       shard(keys_of_one_core(config), config::limits_max, config.limits_on_full),

@@ -21,6 +21,7 @@
 #include "core/pipe_pool.h"
 #include "core/random.h"
 #include "core/slab.h"
+#include "http/h2/context.h"
 #include "http/serializer.h"
 #include "limiter/owner.h"
 #include "limiter/shard.h"
@@ -53,6 +54,8 @@ struct IdleTag;
 struct IdleAgeTag;
 struct ReadyTag;
 struct ChannelTag;
+class Http2Connection;
+struct MultiplexTag;
 struct ClientWaitTag;
 struct WaitingTag;
 
@@ -89,7 +92,8 @@ enum class Stage : uint8_t {
 
 struct Station {
   Station(const WorkerOptions& options, const config::Config& config, uint32_t connections_max,
-          core::Slab<UpstreamConnection>& upstreams);
+          core::Slab<UpstreamConnection>& upstreams,
+          core::Slab<Http2Connection>& http2_connections);
   Station(const Station&) = delete;
   Station& operator=(const Station&) = delete;
 
@@ -99,6 +103,7 @@ struct Station {
   const Labels& labels;
   const std::vector<Peer> peers;
   core::Slab<UpstreamConnection>& upstream_slots;
+  core::Slab<Http2Connection>& http2_slots;
   OffloadQueue* const offload;
   metrics::LogRing* const log_ring;
   metrics::LogWriter* const log_writer;
@@ -115,6 +120,7 @@ struct Station {
   core::BufferPool request_buffers;
   core::BufferPool response_buffers;
   core::PipePool pipes;
+  http::h2::Context http2;
   const limiter::Ownership ownership;
   limiter::Shard shard;     // read by others, too
   limiter::Shard failures;  // of this core alone
@@ -142,6 +148,7 @@ struct Station {
   std::array<core::IntrusiveList<Channel, ChannelTag>, 2> starved;  // by Side; wait for a buffer
   core::IntrusiveList<Exchange, EndedTag> ended;                    // freed then
   core::IntrusiveList<CoreUpstream, HungryTag> hungry;              // have somebody who waits
+  core::IntrusiveList<Http2Connection, MultiplexTag> multiplexed;   // something to tell or send
   core::IntrusiveList<DownstreamConnection, ReadyTag> ready;        // the next request is here
   std::vector<bool> doorbells;                                      // of peers that were posted to
   bool has_posted = false;                                          // to one of them

@@ -27,7 +27,9 @@ Worker::Worker(const WorkerOptions& options)
       upstreams_(options.generation->config().bounds.upstream_connections),
       exchanges_(options.generation->config().bounds.request_buffers() + slack,
                  core::Backing::huge),
-      station_(options, options.generation->config(), downstreams_.capacity(), upstreams_) {
+      http2_connections_(options.generation->config().bounds.connections + slack),
+      station_(options, options.generation->config(), downstreams_.capacity(), upstreams_,
+               http2_connections_) {
   for (Acceptor& acceptor : acceptors_)
     acceptor.timer.bind(token(Operation::accept_timer, acceptor));
   adopt_limits();
@@ -149,6 +151,7 @@ void Worker::on_timer(core::Timer& timer) {
     }
     case Operation::upstream_timer: owner_of(timer, upstreams_).on_timer(station_); break;
     case Operation::exchange_timer: owner_of(timer, exchanges_).on_timer(station_); break;
+    case Operation::stream_timer: owner_of(timer, exchanges_).on_stream_timer(station_); break;
     case Operation::accept_timer:
       if (Acceptor& acceptor = acceptors_[timer.token().slot];
           acceptor.state == Acceptor::State::cancelling)
@@ -210,18 +213,21 @@ void Worker::ring_doorbells() {
 // Nothing of the batch is looked at any more. What has ended goes; then what waited for room or for
 // its turn goes on.
 void Worker::after_batch() {
+  if (!station_.multiplexed.empty()) serve_multiplexed();
   if (!station_.settled[0].empty() || !station_.settled[1].empty()) close_settled();
   if (!station_.ended.empty()) release_ended();
   downstreams_.reclaim();
   upstreams_.reclaim();
   exchanges_.reclaim();
+  http2_connections_.reclaim();
   if (!station_.hungry.empty() || !station_.generation->capped_upstreams().empty()) serve_hungry();
   if (!station_.starved[0].empty()) feed_starved(Side::downstream);
   if (!station_.starved[1].empty()) feed_starved(Side::upstream);
   if (!station_.ready.empty()) run_ready();
   if (!station_.ended.empty()) release_ended();
-  if (!station_.ready.empty() || !station_.settled[0].empty() || !station_.settled[1].empty() ||
-      station_.can_feed(Side::downstream) || station_.can_feed(Side::upstream))
+  if (!station_.ready.empty() || !station_.multiplexed.empty() || !station_.settled[0].empty() ||
+      !station_.settled[1].empty() || station_.can_feed(Side::downstream) ||
+      station_.can_feed(Side::upstream))
     station_.loop.stay_awake();
 }
 
@@ -250,6 +256,7 @@ void Worker::close_settled() {
         downstreams_.find(channel->owner().slot, channel->owner().generation);
     connection->finish_close(station_);
     if (Exchange* exchange = connection->exchange()) exchange->on_downstream_gone(station_);
+    if (connection->http2() != nullptr) close_http2(*connection);
     downstreams_.release(*connection);
   }
   while (Channel* channel = take(Side::upstream)) {
@@ -263,6 +270,66 @@ void Worker::close_settled() {
     upstreams_.release(*connection);
   }
   follow_up();
+}
+
+// All that happened to a connection in a batch is told, and then sent at once.
+void Worker::serve_multiplexed() {
+  core::IntrusiveList<Http2Connection, MultiplexTag> turn;
+  turn.splice_back(station_.multiplexed);
+  while (Http2Connection* connection = turn.pop_front()) {
+    const core::Token token = connection->owner();
+    DownstreamConnection& owner = *downstreams_.find(token.slot, token.generation);
+    auto flushed = Http2Connection::Flushed::open;
+    do {
+      tell_streams(owner, *connection);
+      flushed = connection->flush(station_);
+    } while (connection->has_news());
+    // What woke it meanwhile has been told and sent.
+    if (connection->is_linked())
+      core::IntrusiveList<Http2Connection, MultiplexTag>::remove(*connection);
+    if (flushed == Http2Connection::Flushed::over)
+      owner.begin_close(station_);
+    else
+      owner.note_streams(station_);
+    follow_up();
+  }
+}
+
+void Worker::tell_streams(DownstreamConnection& owner, Http2Connection& connection) {
+  for (auto next = connection.next(); next.begun != nullptr || next.noted != nullptr;
+       next = connection.next()) {
+    if (next.begun != nullptr)
+      begin_stream(owner, connection, *next.begun);
+    else
+      next.noted->exchange->on_stream(station_);
+  }
+}
+
+// There is an exchange for each buffer.
+void Worker::begin_stream(DownstreamConnection& owner, Http2Connection& connection,
+                          http::h2::Stream& stream) {
+  const core::Buffer buffer = station_.request_buffers.take();
+  if (!buffer.is_held()) {
+    connection.refuse(station_, stream);
+    return;
+  }
+  Exchange* exchange = exchanges_.take();
+  SLUICE_ASSERT(exchange != nullptr);
+  const core::Token timer =
+      exchanges_.token(static_cast<uint8_t>(Operation::exchange_timer), *exchange);
+  exchange->begin(station_, timer, owner, owner.begin_stream(buffer, stream, station_.now()));
+}
+
+// Whoever still has a stream hears that it is gone.
+void Worker::close_http2(DownstreamConnection& owner) {
+  Http2Connection& connection = *owner.http2();
+  connection.on_settled(station_);
+  tell_streams(owner, connection);
+  while (StreamNote* note = connection.first_note()) note->exchange->on_downstream_gone(station_);
+  if (connection.is_linked())
+    core::IntrusiveList<Http2Connection, MultiplexTag>::remove(connection);
+  station_.counters.http2_open.subtract();
+  http2_connections_.release(connection);
 }
 
 void Worker::feed_starved(Side side) {

@@ -15,6 +15,7 @@
 #include "proxy/core_generation.h"
 #include "proxy/downstream_connection.h"
 #include "proxy/exchange/exchange.h"
+#include "proxy/http2_connection.h"
 #include "proxy/station.h"
 #include "proxy/upstream/core_upstream.h"
 #include "proxy/upstream/upstream_connection.h"
@@ -82,6 +83,11 @@ class Worker {
   void feed_starved(Side side);
   void ring_doorbells();
   void run_ready();
+  void serve_multiplexed();
+  void tell_streams(DownstreamConnection& owner, Http2Connection& connection);
+  void begin_stream(DownstreamConnection& owner, Http2Connection& connection,
+                    http::h2::Stream& stream);
+  void close_http2(DownstreamConnection& owner);
 
   // worker_adopt.cpp
   void on_keys(const KeysMessage& message);
@@ -112,6 +118,7 @@ class Worker {
   core::Slab<DownstreamConnection> downstreams_;
   core::Slab<UpstreamConnection> upstreams_;
   core::Slab<Exchange> exchanges_;
+  core::Slab<Http2Connection> http2_connections_;
   Station station_;
   std::array<Acceptor, acceptors_max> acceptors_;
   size_t acceptors_used_ = 0;  // those from here on were never used

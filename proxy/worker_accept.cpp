@@ -126,6 +126,7 @@ void Worker::admit_socket(const Acceptor& acceptor, int socket) {
   connection->open(station_, downstreams_.token(timer, *connection),
                    {.socket = socket,
                     .announces = acceptor.config.proxy_protocol,
+                    .http2 = acceptor.config.h2c,
                     .address = address.value(),
                     .share = share});
   if (station_.is_draining()) connection->on_drain(station_);

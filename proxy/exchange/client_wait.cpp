@@ -15,7 +15,10 @@ uint32_t exchanges_of(const Share* share, uint32_t unknown) {
 }  // namespace
 
 void Exchange::expect_of_client(Station& station, core::Duration timeout) {
-  stream().connection().expect_within(station, timeout);
+  if (stream().is_http2())
+    stream().http2().expect_within(station, timeout);
+  else
+    stream().connection().expect_within(station, timeout);
   begin_waiting_for_client(station);
 }
 
@@ -54,7 +57,7 @@ void Exchange::shed(Station& station) {
   station.counters.exchanges_shed.add();
   if (state_ == State::discarding) {  // it has its answer
     finish(station, Afterwards::linger);
-  } else if (stream().has_answer_begun() || stream().channel().is_sending()) {
+  } else if (stream().has_answer_begun() || stream().is_sending()) {
     abort(station, Failure::client_shed);
   } else {
     drop_upstream(station);

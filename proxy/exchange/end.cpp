@@ -52,10 +52,10 @@ void Exchange::after_answer(Station& station) {
   if (station.is_draining() && record().reason != Failure::drain)
     station.counters.drain_finished.add();
   switch (stream().rest()) {
-    case Http1Stream::Rest::next_request: finish(station, Afterwards::keep_alive); break;
-    case Http1Stream::Rest::close: finish(station, Afterwards::close); break;
-    case Http1Stream::Rest::linger: finish(station, Afterwards::linger); break;
-    case Http1Stream::Rest::discard: begin_discarding(station); break;
+    case ClientStream::Rest::next_request: finish(station, Afterwards::keep_alive); break;
+    case ClientStream::Rest::close: finish(station, Afterwards::close); break;
+    case ClientStream::Rest::linger: finish(station, Afterwards::linger); break;
+    case ClientStream::Rest::discard: begin_discarding(station); break;
   }
 }
 
@@ -65,7 +65,7 @@ void Exchange::begin_discarding(Station& station) {
   request_side_ = RequestSide::cut;
   phase_deadline_ = station.now() + station.config().timeouts.linger;
   station.wheel().arm(timer_, phase_deadline_);
-  if (stream().channel().is_receiving())
+  if (stream().is_receiving())
     begin_waiting_for_client(station);
   else if (!call_.has_connection())
     receive_to_discard(station);
@@ -119,7 +119,7 @@ void Exchange::on_downstream_closed(Station& station) {
 
 void Exchange::on_downstream_timeout(Station& station) {
   if (state_ == State::ending) return;
-  if (stream().channel().is_sending()) {
+  if (stream().is_sending()) {
     abort(station, Failure::write_timeout);
   } else if (state_ == State::relaying && request_side_ == RequestSide::receiving) {
     if (stream().has_answer_begun()) {
@@ -131,6 +131,11 @@ void Exchange::on_downstream_timeout(Station& station) {
   } else if (state_ == State::discarding) {
     finish(station, Afterwards::linger);
   }
+}
+
+void Exchange::on_stream_timer(Station& station) {
+  const DownstreamEvent event = stream().http2().on_timer(station);
+  if (event.kind != DownstreamEvent::Kind::none) on_downstream(station, event);
 }
 
 void Exchange::on_timer(Station& station) {
@@ -196,8 +201,9 @@ void Exchange::abort(Station& station, Reason reason) {
   record().reason = reason;
   if (!stream().has_answer_begun()) record().status = 499;
   drop_upstream(station);
-  if (stream().has_answer_begun() && stream().framing() == http::Framing::until_close)
-    stream().connection().begin_close(station, Channel::Ending::reset);
+  if (stream().has_answer_begun() && !stream().is_http2() &&
+      stream().http1().framing() == http::Framing::until_close)
+    stream().break_off(station, Channel::Ending::reset);
   finish(station, Afterwards::close);
 }
 
@@ -215,14 +221,14 @@ void Exchange::finish(Station& station, Afterwards afterwards) {
   if (context_.share != nullptr) --context_.share->exchanges;
   drop_upstream(station);
   // A receive into our buffer that is still armed is in the way of the next request.
-  if (afterwards_ == Afterwards::keep_alive && stream().channel().is_receiving())
+  if (afterwards_ == Afterwards::keep_alive && stream().is_receiving())
     afterwards_ = Afterwards::close;
-  if (afterwards_ == Afterwards::close) stream().connection().begin_close(station);
+  if (afterwards_ == Afterwards::close) stream().break_off(station);
   end_if_quiet(station);
 }
 
 void Exchange::on_downstream_gone(Station& station) {
-  stream().on_connection_gone();
+  stream().on_connection_gone(station);
   end_if_quiet(station);
 }
 
@@ -248,11 +254,13 @@ void Exchange::end_if_quiet(Station& station) {
 void Exchange::write_record(Station& station) {
   Record::Subject subject{.client = context_.client_text(),
                           .principal = context_.token.examined.principal.subject(),
+                          .protocol = stream().is_http2() ? "HTTP/2" : "HTTP/1.1",
                           .bytes_out = stream().bytes_sent()};
   if (stream().is_understood()) {
     subject.method = stream().request().method;
     subject.method_text = stream().request().method_text;
     subject.path = stream().request().path;
+    if (stream().request().version == http::Version::http_1_0) subject.protocol = "HTTP/1.0";
   }
   record().write(station, subject);
 }

@@ -29,7 +29,9 @@ std::string_view to_string(Exchange::State state) {
 
 void Exchange::set_up(Station& station, core::Token timer, DownstreamConnection& downstream,
                       const Arrival& arrival) {
-  context_.stream.open(downstream, arrival);
+  context_.stream.open(
+      downstream, arrival, *this,
+      {static_cast<uint8_t>(Operation::stream_timer), timer.generation, timer.slot});
   context_.generation = station.generation;
   context_.generation->use();
   context_.client = downstream.address();
@@ -86,7 +88,7 @@ void Exchange::follow(Station& station, Admission::Verdict verdict) {
       break;
     case Admission::Verdict::refused: reply(station, admission_.answer()); break;
     case Admission::Verdict::waiting:
-      stream().channel().watch(station);
+      stream().watch(station);
       if (const auto deadline = admission_.deadline()) station.wheel().arm(timer_, *deadline);
       break;
   }
@@ -194,7 +196,7 @@ void Exchange::submit_job(Station& station, Job job, uint32_t milliseconds) {
     return;
   }
   state_ = State::working;
-  stream().channel().watch(station);
+  stream().watch(station);
 }
 
 // Max-Forwards counts the hops of OPTIONS down (RFC 9110 7.6.2). False: this was the last one, and
@@ -252,9 +254,20 @@ void Exchange::on_downstream(Station& station, const DownstreamEvent& event) {
     case Kind::closed: on_downstream_closed(station); break;
     case Kind::hangup: on_downstream_hangup(station); break;
     case Kind::timeout: on_downstream_timeout(station); break;
+    case Kind::gone: on_downstream_gone(station); break;
     case Kind::none:
     case Kind::head:
-    case Kind::no_head: SLUICE_UNREACHABLE();
+    case Kind::no_head:
+    case Kind::streams: SLUICE_UNREACHABLE();
+  }
+}
+
+// One thing after another, each of which may be the last.
+void Exchange::on_stream(Station& station) {
+  while (state_ != State::ended) {
+    const DownstreamEvent event = stream().http2().next();
+    if (event.kind == DownstreamEvent::Kind::none) return;
+    on_downstream(station, event);
   }
 }
 

@@ -3,7 +3,7 @@
 //
 //   Admission      whether it may go: route, token, limits
 //   Attempt        one try at one endpoint, and whether another follows
-//   Http1Stream    the request and its answer, as the client speaks
+//   ClientStream   the request and its answer, as the client speaks
 //   Http1Request   the same, as the endpoint speaks
 //   Errand         what is out at another core or the offload pool
 //   Record         what is said of it in the end
@@ -84,7 +84,9 @@ class Exchange : public core::ListNode<EndedTag> {
   void on_keys(Station& station);  // there are new ones, or there are none
   void on_pool_ready(Station& station);
   void on_timer(Station& station);
-  void on_cut(Station& station);  // the drain's deadline has come
+  void on_stream(Station& station);        // of HTTP/2: something happened to it
+  void on_stream_timer(Station& station);  // its client, in HTTP/2, is late
+  void on_cut(Station& station);           // the drain's deadline has come
   // The one of `waiting` that has waited longest for its client goes, if that client has more than
   // this one's.
   static void shed_stalled(Station& station,
@@ -211,8 +213,8 @@ class Exchange : public core::ListNode<EndedTag> {
   void end_if_quiet(Station& station);
   void write_record(Station& station);
 
-  [[nodiscard]] Http1Stream& stream() { return context_.stream; }
-  [[nodiscard]] const Http1Stream& stream() const { return context_.stream; }
+  [[nodiscard]] ClientStream& stream() { return context_.stream; }
+  [[nodiscard]] const ClientStream& stream() const { return context_.stream; }
   [[nodiscard]] Record& record() { return context_.record; }
   [[nodiscard]] const config::Config& config() const { return context_.config(); }
   [[nodiscard]] const config::Route& route() const { return context_.route(); }

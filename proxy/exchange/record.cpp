@@ -30,6 +30,7 @@ void Record::write(Station& station, const Subject& subject) const {
                .principal = subject.principal,
                .bytes_in = body_bytes,
                .bytes_out = subject.bytes_out,
+               .protocol = subject.protocol,
                .core = station.index,
                .retries = retries,
                .latency = latency,

@@ -20,6 +20,7 @@ struct Record {
     std::string_view path = "-";
     std::string_view client;  // its address
     std::string_view principal;
+    std::string_view protocol;
     uint64_t bytes_out = 0;
   };
 

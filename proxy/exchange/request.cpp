@@ -72,8 +72,8 @@ void Exchange::note_request_received(Station& station) {
 // What goes out on a new try: the same bytes each time.
 void Exchange::start_flight(Station& station) {
   if (attempt_.config().send_proxy == config::SendProxy::none) return;
-  const core::SocketAddress here =
-      stream().channel().local_address(station).value_or(core::SocketAddress::of_unix_peer());
+  const core::SocketAddress here = stream().connection().channel().local_address(station).value_or(
+      core::SocketAddress::of_unix_peer());
   call_.send_proxy_header(attempt_.config().send_proxy, context_.client, here);
 }
 
@@ -134,7 +134,7 @@ void Exchange::ask_for_body(Station& station) {
   if (!stream().has_answer_begun()) station.wheel().disarm(timer_);  // it is the client's turn
   expect_of_client(station, station.config().timeouts.body);
   if (may_splice_up())
-    stream().channel().wait_readable(station);
+    stream().http1().channel().wait_readable(station);
   else
     stream().receive_body(station);
 }

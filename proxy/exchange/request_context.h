@@ -8,15 +8,15 @@
 
 #include "auth/authenticator.h"
 #include "config/config.h"
+#include "proxy/client_stream.h"
 #include "proxy/core_generation.h"
 #include "proxy/exchange/record.h"
-#include "proxy/http1_stream.h"
 #include "proxy/limit_fields.h"
 
 namespace sluice::proxy {
 
 struct RequestContext {
-  Http1Stream stream;
+  ClientStream stream;
   CoreGeneration* generation = nullptr;  // until the answer has begun
   Share* share = nullptr;                // of the client's address; nullptr: it is not counted
   uint16_t route_index = config::no_route;

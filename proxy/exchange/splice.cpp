@@ -25,20 +25,19 @@ bool take_pipe(Station& station, Splice& splice) {
 
 }  // namespace
 
-bool Exchange::can_splice() const {
-  return stream().channel().can_splice() && call_.channel().can_splice();
-}
+bool Exchange::can_splice() const { return stream().can_splice() && call_.channel().can_splice(); }
 
 bool Exchange::may_splice_up() const {
   if (!up_.is_bulk || !can_splice()) return false;
-  return state_ == State::tunneling || (stream().request().framing == http::Framing::length &&
-                                        stream().body_remaining() >= limits::splice_bytes_min);
+  return state_ == State::tunneling ||
+         (stream().request().framing == http::Framing::length &&
+          stream().http1().body_remaining() >= limits::splice_bytes_min);
 }
 
 bool Exchange::may_splice_down() const {
   if (!down_.is_bulk || !can_splice()) return false;
   const bool is_as_it_comes = call_.response().framing == http::Framing::length &&
-                              stream().framing() == http::Framing::length;
+                              stream().http1().framing() == http::Framing::length;
   return state_ == State::tunneling ||
          (is_as_it_comes && call_.body_remaining() >= limits::splice_bytes_min);
 }
@@ -54,7 +53,7 @@ void Exchange::discard_pipes(Station& station) {
 void Exchange::on_downstream_readable(Station& station) {
   const bool expected = (state_ == State::relaying || state_ == State::tunneling) &&
                         request_side_ == RequestSide::receiving;
-  if (expected && !stream().channel().is_receiving()) splice_up(station);
+  if (expected && !stream().is_receiving()) splice_up(station);
 }
 
 void Exchange::on_upstream_writable(Station& station) {
@@ -69,15 +68,16 @@ void Exchange::splice_up(Station& station) {
   }
   const bool tunnels = state_ == State::tunneling;
   const bool was_waiting = request_side_ == RequestSide::receiving;
-  uint64_t remaining = tunnels ? UINT64_MAX : stream().body_remaining();
+  uint64_t remaining = tunnels ? UINT64_MAX : stream().http1().body_remaining();
   const uint64_t before = remaining;
-  const Spliced spliced = splice_on(station, up_, stream().channel(), call_.channel(), remaining);
+  const Spliced spliced =
+      splice_on(station, up_, stream().http1().channel(), call_.channel(), remaining);
   const uint64_t taken = before - remaining;
   up_.note_size(spliced.moved);
   station.counters.spliced_bytes.add(spliced.moved);
   record().body_bytes += taken;
   if (!tunnels && taken > 0) {
-    stream().note_body_taken(taken);
+    stream().http1().note_body_taken(taken);
     if (stream().body_complete()) note_request_received(station);
   }
   if (!tunnels && was_waiting && is_body_too_slow(station, taken)) {
@@ -136,7 +136,8 @@ void Exchange::splice_down(Station& station) {
   const bool tunnels = state_ == State::tunneling;
   uint64_t remaining = tunnels ? UINT64_MAX : call_.body_remaining();
   const uint64_t before = remaining;
-  const Spliced spliced = splice_on(station, down_, call_.channel(), stream().channel(), remaining);
+  const Spliced spliced =
+      splice_on(station, down_, call_.channel(), stream().http1().channel(), remaining);
   down_.note_size(spliced.moved);
   station.counters.spliced_bytes.add(spliced.moved);
   if (!tunnels) call_.note_body_taken(before - remaining);

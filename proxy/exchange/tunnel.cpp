@@ -52,12 +52,12 @@ void Exchange::start_tunnel(Station& station) {
   attempt_.upstream().duration.record(record().response_at - record().sent_at);
   http::drop_response_fields(call_.response(), http::Framing::none);
   edit_response(context_, call_.response());
-  stream().send_switching(call_.head_area(), call_.response(), protocol_,
-                          {.request_id = record().request_id(),
-                           .date = {},
-                           .more = added_to_switching(context_, station.added_fields)});
+  stream().http1().send_switching(call_.head_area(), call_.response(), protocol_,
+                                  {.request_id = record().request_id(),
+                                   .date = {},
+                                   .more = added_to_switching(context_, station.added_fields)});
   release_generation();
-  stream().send_raw(call_.behind_head());
+  stream().http1().send_raw(call_.behind_head());
   response_side_ = ResponseSide::sending;
   const bool request_has_left =
       request_side_ == RequestSide::done;  // its completion may come after the answer
@@ -80,16 +80,16 @@ void Exchange::receive_from_client(Station& station) {
   request_side_ = RequestSide::receiving;
   note_tunnel_progress(station);
   if (may_splice_up()) {
-    stream().channel().wait_readable(station);
+    stream().http1().channel().wait_readable(station);
   } else {
-    stream().receive_raw(station);
+    stream().http1().receive_raw(station);
   }
 }
 
 void Exchange::relay_up(Station& station, uint32_t size) {
   record().body_bytes += size;
   up_.note_size(size);
-  call_.send_raw(stream().raw(size));
+  call_.send_raw(stream().http1().raw(size));
   request_side_ = RequestSide::sending;
   send_upstream(station);
 }
@@ -103,7 +103,7 @@ void Exchange::on_relayed_up(Station& station, SendProgress progress) {
     return;
   }
   // What the client said ahead of the 101 has waited for it.
-  if (const auto ahead = stream().take_ahead(); !ahead.empty()) {
+  if (const auto ahead = stream().http1().take_ahead(); !ahead.empty()) {
     record().body_bytes += ahead.size();
     call_.send_raw(ahead);
     send_upstream(station);
@@ -122,14 +122,14 @@ void Exchange::on_client_end(Station& station) {
 
 void Exchange::relay_down(Station& station, uint32_t size) {
   down_.note_size(size);
-  stream().send_raw(call_.raw(size));
+  stream().http1().send_raw(call_.raw(size));
   response_side_ = ResponseSide::sending;
   send_downstream(station);
 }
 
 void Exchange::on_endpoint_end(Station& station) {
   response_side_ = ResponseSide::done;
-  stream().channel().end_output(station);
+  stream().http1().channel().end_output(station);
   finish_tunnel_if_done(station);
 }
 

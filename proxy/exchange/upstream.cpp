@@ -73,7 +73,7 @@ void Exchange::note_underscored(Station& station, uint32_t count) {
 
 void Exchange::acquire_connection(Station& station) {
   using Acquired = Attempt::Acquired;
-  stream().channel().watch(station);
+  stream().watch(station);
   UpstreamConnection* connection = nullptr;
   Acquired outcome = attempt_.acquire(station, call_, context_, connection);
   if (outcome == Acquired::no_room) {
@@ -242,7 +242,7 @@ void Exchange::on_upstream_gone(Station& station) {
       acquire_connection(station);
       break;
     case State::discarding:
-      if (!stream().channel().is_receiving()) receive_to_discard(station);
+      if (!stream().is_receiving()) receive_to_discard(station);
       break;
     default: end_if_quiet(station); break;
   }
