@@ -21,6 +21,7 @@
 #include "core/cidr.h"
 #include "core/clock.h"
 #include "core/destination.h"
+#include "core/limits.h"
 #include "http/h2/bounds.h"
 #include "http/message.h"
 #include "limiter/limit.h"
@@ -55,6 +56,7 @@ struct Bounds {
   uint32_t token_cache_entries = 4096;
   uint32_t log_ring_bytes = 1 << 20;
   uint32_t requests_per_connection = 10'000;
+  uint32_t socket_buffer_bytes = core::limits::socket_buffer_bytes;  // 0: the kernel's own
   uint64_t request_body_bytes = 16 << 20;
   uint64_t discard_bytes =
       256 << 10;           // of a body that nobody wants, before the connection is closed instead

@@ -14,12 +14,26 @@ namespace sluice::config {
 
 namespace {
 
+void read_socket_buffers(Document& document, Config& config, const YAML::Node& node) {
+  constexpr uint64_t least = 64 << 10;
+  constexpr uint64_t most = 64 << 20;
+  const auto bytes = document.value<uint64_t>(
+      node, "a size like 512KiB, or 0 for the kernel's own bound", parse_size);
+  if (!bytes) return;
+  if (*bytes != 0 && (*bytes < least || *bytes > most)) {
+    document.complain(node, "socket_buffers are 64KiB to 64MiB, or 0 for the kernel's own bound");
+    return;
+  }
+  config.bounds.socket_buffer_bytes = static_cast<uint32_t>(*bytes);
+}
+
 void read_workers(Document& document, Config& config, const YAML::Node& node) {
-  const Section section{document,
-                        node,
-                        "workers",
-                        {"cores", "steering", "pipes", "connections", "connections_per_address",
-                         "requests", "requests_per_connection", "upstream_connections"}};
+  const Section section{
+      document,
+      node,
+      "workers",
+      {"cores", "steering", "pipes", "connections", "connections_per_address", "requests",
+       "requests_per_connection", "socket_buffers", "upstream_connections"}};
   section.read("cores", config.cores, "auto or a number",
                [](const std::string& text) { return parse_cores(text); });
   section.read_number("pipes", config.bounds.pipes, 0, 100'000);
@@ -27,6 +41,8 @@ void read_workers(Document& document, Config& config, const YAML::Node& node) {
   section.read_number("connections_per_address", config.bounds.connections_per_address, 1,
                       1'000'000);
   section.read_number("requests", config.bounds.exchanges, 16, 30'000);
+  if (const YAML::Node size = section.get("socket_buffers"); size.IsDefined())
+    read_socket_buffers(document, config, size);
   section.read_number("requests_per_connection", config.bounds.requests_per_connection, 1,
                       1'000'000'000);
   section.read_number("upstream_connections", config.bounds.upstream_connections, 1, 1'000'000);

@@ -14,6 +14,7 @@
 #include <ctime>
 
 #include "core/ring_linux.h"
+#include "core/socket_buffers.h"
 
 namespace sluice::core {
 
@@ -171,7 +172,7 @@ Result<size_t> Kernel::peek(int socket) {
 }
 
 Result<int> Kernel::open_socket(int family) {
-  state_->counters.inline_calls.add(family == AF_UNIX ? 1 : 2);
+  state_->counters.inline_calls.add(family == AF_UNIX ? 3 : 5);
   const int socket = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket < 0) return error_from_errno(errno);
   const int on = 1;
@@ -180,6 +181,7 @@ Result<int> Kernel::open_socket(int family) {
     ::close(socket);
     return error;
   }
+  bound_socket_buffers(socket, family, limits::socket_buffer_bytes);
   return socket;
 }
 

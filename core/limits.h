@@ -50,6 +50,9 @@ inline constexpr uint32_t splice_turn_bytes_max = 1024 * 1024;
 inline constexpr uint32_t pipe_bytes = 256 * 1024;
 inline constexpr uint32_t pipe_bytes_min = 64 * 1024;
 
+// What the kernel may keep of one direction of a connection, its own overhead included.
+inline constexpr uint32_t socket_buffer_bytes = 512 * 1024;
+
 inline constexpr uint32_t workers_max = 256;
 inline constexpr uint32_t offload_threads = 2;
 

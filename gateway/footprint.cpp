@@ -1,6 +1,8 @@
 // The sums, from the sizes of what each core and the gateway take at start.
 #include "gateway/footprint.h"
 
+#include <algorithm>
+
 #include "auth/token_cache.h"
 #include "core/buffer_pool.h"
 #include "core/limits.h"
@@ -24,6 +26,18 @@ uint64_t memory_bound_bytes(const config::Config& config) {
                         bounds.http2_memory_bytes + http::h2::Memory::reserve_bytes +
                         bounds.log_ring_bytes + uint64_t{bounds.pipes} * core::limits::pipe_bytes;
   return each * config.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
+}
+
+uint64_t socket_memory_bound_bytes(const config::Config& config, uint64_t system_bytes) {
+  constexpr uint64_t directions = 2;
+  const config::Bounds& bounds = config.bounds;
+  const uint64_t each =
+      directions * (uint64_t{bounds.connections} * bounds.socket_buffer_bytes +
+                    uint64_t{bounds.upstream_connections} * core::limits::socket_buffer_bytes);
+  const uint64_t all = each * config.cores.size();
+  const bool is_bounded = bounds.socket_buffer_bytes != 0;
+  if (system_bytes == 0) return is_bounded ? all : 0;
+  return is_bounded ? std::min(all, system_bytes) : system_bytes;
 }
 
 // Two for each proxied request, two for each pipe, and some for the process itself.

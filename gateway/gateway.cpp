@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "gateway/footprint.h"
 #include "gateway/parts.h"
 
 namespace sluice::gateway {
@@ -40,20 +41,7 @@ std::vector<std::string> Gateway::take_notices() {
   return all;
 }
 
-uint64_t Gateway::memory_bound_bytes() const {
-  const config::Bounds& bounds = config().bounds;
-  const uint64_t each = core::BufferPool::size_bytes(bounds.request_buffers()) +
-                        core::BufferPool::size_bytes(bounds.exchanges) +
-                        uint64_t{bounds.connections} * sizeof(proxy::DownstreamConnection) +
-                        proxy::ShareTable::size_bytes(bounds.connections) +
-                        uint64_t{bounds.request_buffers()} * sizeof(proxy::Exchange) +
-                        uint64_t{bounds.upstream_connections} * sizeof(proxy::UpstreamConnection) +
-                        auth::TokenCache::size_bytes(bounds.token_cache_entries +
-                                                     auth::AuthenticatorOptions{}.refused_entries) +
-                        limiter::Shard::size_bytes(proxy::failing_addresses_max) +
-                        bounds.log_ring_bytes + uint64_t{bounds.pipes} * core::limits::pipe_bytes;
-  return each * config().cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
-}
+uint64_t Gateway::memory_bound_bytes() const { return gateway::memory_bound_bytes(config()); }
 
 // From now on the newest generation's cores get what is new.
 void Gateway::serve_keys() {

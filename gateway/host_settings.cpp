@@ -1,5 +1,7 @@
 #include "gateway/host_settings.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 
@@ -39,6 +41,11 @@ HostSettings read_host_settings() {
     host.huge_pages =
         choice.find("[never]") == std::string::npos ? HugePages::available : HugePages::never;
   }
+  uint64_t low = 0;
+  uint64_t pressure = 0;
+  uint64_t pages = 0;
+  std::ifstream{"/proc/sys/net/ipv4/tcp_mem"} >> low >> pressure >> pages;
+  host.socket_memory_bytes = pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   host.memory_max_bytes = core::read_cgroup_bounds().memory_bytes;
   return host;
 }

@@ -17,7 +17,8 @@ struct HostSettings {
   uint64_t listen_backlog_max = 0;  // net.core.somaxconn; 0: can't be read
   uint64_t local_ports = 0;  // towards one endpoint, net.ipv4.ip_local_port_range; 0: can't be read
   HugePages huge_pages = HugePages::unknown;
-  uint64_t memory_max_bytes = 0;  // of the control group; 0: none
+  uint64_t socket_memory_bytes = 0;  // of all TCP sockets, net.ipv4.tcp_mem; 0: can't be read
+  uint64_t memory_max_bytes = 0;     // of the control group; 0: none
 };
 
 [[nodiscard]] HostSettings read_host_settings();

@@ -47,6 +47,7 @@ int open_listener(const core::Destination& address, const ListenerRules& rules) 
                             ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
                             ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
   set_family(listener, address, rules.ipv4);
+  core::bound_socket_buffers(listener, address.family(), rules.socket_buffer_bytes);
   if (!is_ready || ::bind(listener, address.data(), address.size()) != 0 ||
       !set_access(address, rules) || ::listen(listener, listen_backlog) != 0) {
     const int failure = errno;
@@ -133,9 +134,11 @@ std::vector<int> InheritedListeners::take(const core::Destination& address) {
   return taken;
 }
 
-ListenerRules rules_of(const config::ListenerConfig& listener,
-                       std::span<const config::ListenerConfig> all) {
-  ListenerRules rules{.mode = listener.mode, .group = listener.group};
+ListenerRules rules_of(const config::ListenerConfig& listener, const config::Config& config) {
+  const std::span<const config::ListenerConfig> all = config.listeners;
+  ListenerRules rules{.socket_buffer_bytes = config.bounds.socket_buffer_bytes,
+                      .mode = listener.mode,
+                      .group = listener.group};
   if (!listener.address.text().starts_with("[::]:")) return rules;
   for (const config::ListenerConfig& other : all) {
     if (!other.address.is_unix() && other.address.family() == AF_INET &&

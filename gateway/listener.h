@@ -39,11 +39,12 @@ struct ListenerRules {
     included,    // [::] takes IPv4, too, as the system has it
     of_another,  // another listener has it on the same port
   } ipv4 = Ipv4::included;
-  std::optional<unsigned> mode;  // of a unix socket's name
+  uint32_t socket_buffer_bytes = core::limits::socket_buffer_bytes;  // 0: the kernel's own
+  std::optional<unsigned> mode;                                      // of a unix socket's name
   std::optional<unsigned> group;
 };
 [[nodiscard]] ListenerRules rules_of(const config::ListenerConfig& listener,
-                                     std::span<const config::ListenerConfig> all);
+                                     const config::Config& config);
 
 // The sockets of one address. Workers close theirs themselves; this only remembers them.
 struct ListenerSet {

@@ -40,7 +40,7 @@ std::optional<std::string> Gateway::open_listeners(const config::Config& config,
   for (const config::ListenerConfig& listener : config.listeners) {
     const auto is_there = [&](const ListenerSet& set) { return set.wanted == listener.address; };
     const auto kept = std::find_if(parts_->listeners.begin(), parts_->listeners.end(), is_there);
-    const ListenerRules rules = rules_of(listener, config.listeners);
+    const ListenerRules rules = rules_of(listener, config);
     std::optional<std::string> failure;
     if (kept != parts_->listeners.end()) {
       failure = change_access(*kept, rules);

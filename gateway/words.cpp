@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "config/values.h"
+#include "gateway/footprint.h"
 
 namespace sluice::gateway {
 
@@ -86,7 +87,9 @@ void say_what_runs(const Gateway& gateway, uint32_t connections_wanted, const Ho
   for (const std::string& warning : host_warnings(running, connections_wanted, host))
     say("warning: " + warning);
   say("memory: at most " + std::to_string(gateway.memory_bound_bytes() >> 20) +
-      " MiB, taken as it is needed");
+      " MiB, taken as it is needed; beside it at most " +
+      std::to_string(socket_memory_bound_bytes(running, host.socket_memory_bytes) >> 20) +
+      " MiB of the kernel's for socket buffers");
   if (const std::string lack = memory_warning(gateway.memory_bound_bytes(), host); !lack.empty())
     say("warning: " + lack);
 }
