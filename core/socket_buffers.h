@@ -2,6 +2,7 @@
 // several MiB (net.ipv4.tcp_rmem, tcp_wmem), and clients that never read make it do so.
 #pragma once
 
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/socket_buffers.h"
+
 #ifndef SO_DETACH_REUSEPORT_BPF
 #define SO_DETACH_REUSEPORT_BPF 68  // Linux 5.3
 #endif
