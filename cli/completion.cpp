@@ -13,7 +13,9 @@ std::string replaced(std::string_view text, char what, std::string_view by) {
   return out;
 }
 
-std::string quoted(std::string_view text) { return "'" + replaced(text, '\'', "'\\''") + "'"; }
+std::string in_shell_quotes(std::string_view text) {
+  return "'" + replaced(text, '\'', "'\\''") + "'";
+}
 
 std::string joined(const auto& words, std::string_view between) {
   std::string out;
@@ -35,7 +37,7 @@ bool takes_files(const Command& command) {
 std::string bash_patterns(const Command& command, const Parameter& parameter) {
   std::vector<std::string> patterns;
   for (const std::string& name : parameter.names) {
-    patterns.push_back(quoted(command.path + " " + name));
+    patterns.push_back(in_shell_quotes(command.path + " " + name));
   }
   return joined(patterns, "|");
 }
@@ -44,7 +46,7 @@ std::string bash_value(const Parameter& parameter) {
   if (names_file(parameter)) return "COMPREPLY=($(compgen -f -- \"$current\"))";
   const auto choices = choices_of(parameter);
   if (choices.empty()) return "COMPREPLY=()";
-  return "COMPREPLY=($(compgen -W " + quoted(joined(choices, " ")) + " -- \"$current\"))";
+  return "COMPREPLY=($(compgen -W " + in_shell_quotes(joined(choices, " ")) + " -- \"$current\"))";
 }
 
 std::string zsh_action(const Parameter& parameter) {
@@ -64,10 +66,10 @@ std::string zsh_arguments(const Parameter& parameter) {
   for (const std::string& name : parameter.names) {
     std::string spec = others + name + "[" + help + "]";
     if (!parameter.value.empty()) spec += ":" + value + ":" + zsh_action(parameter);
-    out += " \\\n    " + quoted(spec);
+    out += " \\\n    " + in_shell_quotes(spec);
   }
   if (!parameter.place.empty()) {
-    out += " \\\n    " + quoted("*:" + parameter.place + ":" + zsh_action(parameter));
+    out += " \\\n    " + in_shell_quotes("*:" + parameter.place + ":" + zsh_action(parameter));
   }
   return out;
 }
@@ -82,7 +84,7 @@ void write_zsh_command(const Command& command, std::string& out) {
   out +=
       " \\\n    '1: :->command' '*:: :->rest'\n  case $state in\n  command)\n    local -a known=(";
   for (const Command& part : command.commands) {
-    out += "\n      " + quoted(part.name + ":" + replaced(part.help, ':', "\\:"));
+    out += "\n      " + in_shell_quotes(part.name + ":" + replaced(part.help, ':', "\\:"));
   }
   out += ")\n    _describe command known ;;\n  rest)\n    case $line[1] in\n";
   for (const Command& part : command.commands) {
@@ -115,9 +117,9 @@ std::string fish_parameter(const Parameter& parameter) {
   }
   if (!parameter.value.empty()) out += names_file(parameter) ? " -r -F" : " -x";
   if (const auto choices = choices_of(parameter); !choices.empty()) {
-    out += " -a " + quoted(joined(choices, " "));
+    out += " -a " + in_shell_quotes(joined(choices, " "));
   }
-  return out + " -d " + quoted(parameter.help);
+  return out + " -d " + in_shell_quotes(parameter.help);
 }
 
 }  // namespace
@@ -127,7 +129,7 @@ std::string completion_for_bash(const Command& program) {
   std::string values;
   std::string words;
   for_each_command(program, [&](const Command& command) {
-    if (&command != &program) paths += (paths.empty() ? "" : "|") + quoted(command.path);
+    if (&command != &program) paths += (paths.empty() ? "" : "|") + in_shell_quotes(command.path);
     std::vector<std::string> known;
     for (const Command& part : command.commands) known.push_back(part.name);
     for (const Parameter& parameter : command.parameters) {
@@ -140,7 +142,8 @@ std::string completion_for_bash(const Command& program) {
       values +=
           "  " + bash_patterns(command, parameter) + ") " + bash_value(parameter) + "; return ;;\n";
     }
-    words += "  " + quoted(command.path) + ") words=" + quoted(joined(known, " "));
+    words +=
+        "  " + in_shell_quotes(command.path) + ") words=" + in_shell_quotes(joined(known, " "));
     words += takes_files(command) ? "; files=yes ;;\n" : " ;;\n";
   });
   return "# bash completion for sluice, written by `sluice completion bash`\n"
@@ -174,16 +177,16 @@ std::string completion_for_fish(const Command& program) {
       "# fish completion for sluice, written by `sluice completion fish`\n"
       "complete -c sluice -f\n";
   for_each_command(program, [&](const Command& command) {
-    const std::string line = "complete -c sluice -n " + quoted(fish_condition(command));
+    const std::string line = "complete -c sluice -n " + in_shell_quotes(fish_condition(command));
     for (const Command& part : command.commands) {
-      out += line + " -a " + part.name + " -d " + quoted(part.help) + "\n";
+      out += line + " -a " + part.name + " -d " + in_shell_quotes(part.help) + "\n";
     }
     for (const Parameter& parameter : command.parameters) {
       const auto choices = choices_of(parameter);
       if (!parameter.names.empty()) {
         out += line + fish_parameter(parameter) + "\n";
       } else if (!choices.empty()) {
-        out += line + " -a " + quoted(joined(choices, " ")) + "\n";
+        out += line + " -a " + in_shell_quotes(joined(choices, " ")) + "\n";
       }
     }
     if (takes_files(command)) out += line + " -F\n";

@@ -28,7 +28,7 @@ bool is_at_end() {
   return ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
 }
 
-std::string text_of(BIO* bio) {
+std::string content_of(BIO* bio) {
   char* data = nullptr;
   const long size = BIO_get_mem_data(bio, &data);
   return {data, static_cast<size_t>(size)};
@@ -80,7 +80,7 @@ KeyReading read_private_key(std::string_view pem, OSSL_LIB_CTX* library) {
 std::string distinguished_name(const X509_NAME* name) {
   const BioPtr bio{BIO_new(BIO_s_mem())};
   X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
-  return text_of(bio.get());
+  return content_of(bio.get());
 }
 
 std::string in_words(const ASN1_TIME* time) {
