@@ -254,6 +254,7 @@ class Crowd:
         port, count, text, sources, reads, again = self.options
 
         async def one(number):
+            writer = None
             while self.going:
                 try:
                     reader, writer = await asyncio.open_connection(
@@ -277,6 +278,10 @@ class Crowd:
                     self.counts["closed"] += 1
                 except OSError:
                     self.counts["closed"] += 1
+                except asyncio.CancelledError:
+                    if writer is not None:
+                        writer.transport.abort()
+                    raise
                 if not again:
                     return
                 await asyncio.sleep(0.05)
