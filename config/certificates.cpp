@@ -78,7 +78,7 @@ tls::SharedCertificate read_certificate_entry(Document& document, const YAML::No
   tls::CertificateReading reading = read_files(paths);
   if (reading.certificate == nullptr && stand_in_for_secret()) return stand_in();
   for (const std::string& complaint : reading.complaints) document.complain(node, complaint);
-  for (const std::string& warning : reading.warnings) document.warn(node, warning);
+  for (const std::string& warning : reading.warnings) document.warn_always(node, warning);
   return reading.certificate;
 }
 

@@ -1,6 +1,8 @@
 // Fills in what follows from the rest: numbers of limits, labels, default routes.
 #include "config/config.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -80,8 +82,9 @@ void complete_cors(Cors& cors) {
 
 }  // namespace
 
-// Where a request is sent that came without TLS: to the first listener that speaks it.
-void complete_redirects(Config& config) {
+// Names listeners for those whose connections outlive them, and says where a request is sent that
+// came without TLS: to the first listener that speaks it.
+void complete_listeners(Config& config) {
   uint16_t port = 443;
   for (const ListenerConfig& one : config.listeners) {
     if (one.tls == nullptr || one.address.is_unix()) continue;
@@ -89,6 +92,8 @@ void complete_redirects(Config& config) {
     break;
   }
   for (ListenerConfig& one : config.listeners) {
+    const std::string address = one.address.text();
+    one.id = static_cast<uint32_t>(XXH3_64bits(address.data(), address.size()));
     if (one.https == HttpsRedirect::on && one.https_port == 0) one.https_port = port;
   }
 }
@@ -122,7 +127,7 @@ void complete(Config& config) {
     own.push_back(std::move(work));
   }
   config.routes.insert(config.routes.begin(), own.begin(), own.end());
-  complete_redirects(config);
+  complete_listeners(config);
   // One upstream has nobody to leave room for.
   const uint32_t share = config.upstreams.size() == 1 ? 100 : 50;
   for (UpstreamConfig& upstream : config.upstreams) {

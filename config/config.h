@@ -2,6 +2,7 @@
 // the README's table.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -70,6 +71,12 @@ struct Bounds {
   [[nodiscard]] uint32_t local_reserve() const { return exchanges / 16 + 2; }
   [[nodiscard]] uint32_t request_buffers() const {
     return exchanges + half_heads() + local_reserve();
+  }
+  // Of TLS, at once; the oldest goes for a newcomer.
+  [[nodiscard]] uint32_t handshakes() const { return std::max(64U, connections / 8); }
+  // Each request sends in two directions.
+  [[nodiscard]] uint32_t sealed_buffers() const {
+    return std::min(32'768U, 2 * request_buffers() + handshakes());
   }
   [[nodiscard]] uint32_t connections_of_one_address() const {
     return connections_per_address != 0 ? connections_per_address : (connections + 3) / 4;
@@ -143,6 +150,7 @@ struct ListenerConfig {
   HttpsRedirect https = HttpsRedirect::off;
   Http2 h2c = Http2::off;
   uint16_t https_port = 0;  // of HttpsRedirect::on
+  uint32_t id = 0;          // the same as long as the address is; by complete()
 };
 inline constexpr size_t listeners_max = 32;
 
@@ -221,6 +229,7 @@ struct Config {
   std::string log_path = "-";
   std::vector<std::string>
       files;  // that the configuration was read from, those it names among them
+  std::vector<std::string> start_warnings;  // of what is unsafe, or about to fail
   bool reloads_on_change = false;
   std::string control_path;  // of the control socket; empty: there is none
   std::optional<User> user;  // whom root becomes once everything is open

@@ -86,6 +86,11 @@ void Document::warn(const YAML::Node& at, const std::string& text) {
   warnings_.push_back(place(at.Mark()) + ": " + text);
 }
 
+void Document::warn_always(const YAML::Node& at, const std::string& text) {
+  warn(at, text);
+  start_warnings_.push_back(warnings_.back());
+}
+
 std::optional<std::string> Document::text(const YAML::Node& node, const std::string& what) {
   if (node.IsScalar()) return node.Scalar();
   complain(node, "found " + kind_of(node) + " where " + what + " is accepted");

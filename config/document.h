@@ -22,6 +22,8 @@ class Document {
 
   void complain(const YAML::Node& at, const std::string& text);
   void warn(const YAML::Node& at, const std::string& text);
+  // The same, and each start says it again: of what is unsafe, or about to fail.
+  void warn_always(const YAML::Node& at, const std::string& text);
   // "FILE:LINE:COLUMN"
   [[nodiscard]] std::string place(const YAML::Node& at) const { return place(at.Mark()); }
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -31,6 +33,7 @@ class Document {
   [[nodiscard]] const YAML::Node& root() const { return root_; }
   [[nodiscard]] const std::vector<std::string>& complaints() const { return complaints_; }
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
+  [[nodiscard]] const std::vector<std::string>& start_warnings() const { return start_warnings_; }
 
   // The text of a scalar; a complaint and nothing if it is none. `what` is what is accepted.
   [[nodiscard]] std::optional<std::string> text(const YAML::Node& node, const std::string& what);
@@ -61,6 +64,7 @@ class Document {
   YAML::Node root_;
   std::vector<std::string> complaints_;
   std::vector<std::string> warnings_;
+  std::vector<std::string> start_warnings_;  // of those
   std::vector<std::string> files_;
 };
 

@@ -236,6 +236,8 @@ Config read_documents(std::span<const std::unique_ptr<Document>> documents) {
   for (const auto& document : documents) {
     config.files.push_back(document->name());
     config.files.insert(config.files.end(), document->files().begin(), document->files().end());
+    const auto& warnings = document->start_warnings();
+    config.start_warnings.insert(config.start_warnings.end(), warnings.begin(), warnings.end());
   }
   return config;
 }

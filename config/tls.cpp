@@ -167,10 +167,10 @@ void read_upstream_tls(Document& document, const YAML::Node& node, UpstreamConfi
         document.complain(section.get("ca"),
                           "ca says whom to believe, and verify: none believes "
                           "everybody; leave one of them out");
-      document.warn(section.get("verify"),
-                    "upstream " + upstream.name +
-                        ": verify: none believes whoever answers; write "
-                        "ca: and the path of the authority's certificate instead");
+      document.warn_always(section.get("verify"),
+                           "upstream " + upstream.name +
+                               ": verify: none believes whoever answers; write "
+                               "ca: and the path of the authority's certificate instead");
       upstream.tls = std::move(options);
       return;
     }

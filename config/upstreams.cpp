@@ -227,6 +227,10 @@ void read_upstream(Document& document, Config& config, const std::string& name,
     document.complain(section.get("tls"), "upstream " + name +
                                               " has no endpoint that begins with "
                                               "https://, and tls: means nothing without one");
+  if (is_encrypted && upstream.send_proxy != SendProxy::none)
+    document.complain(section.get("send_proxy"),
+                      "a PROXY header would have to stand before the TLS handshake, which is not "
+                      "supported; leave it out, or write http://");
   warn_of_upstream(document, node, upstream);
   config.upstreams.push_back(std::move(upstream));
 }

@@ -41,6 +41,11 @@ class Buffer {
     if (begin + limits::buffer_send_bytes > limits::buffer_receive_bytes) return send_area();
     return receive_area().subspan(begin, limits::buffer_send_bytes);
   }
+  // Both of them and what lies between, as one.
+  [[nodiscard]] std::span<std::byte> whole_area() const {
+    return {receive_area().data(),
+            limits::buffer_receive_bytes + limits::buffer_tailroom + limits::buffer_send_bytes};
+  }
   // Where the trailers of the message that comes in are kept until it leaves.
   [[nodiscard]] std::span<std::byte> trailer_area() const {
     return {send_area().data() + limits::buffer_send_bytes, limits::buffer_trailer_bytes};
@@ -77,6 +82,7 @@ class BufferPool {
 
   [[nodiscard]] uint32_t count() const { return count_; }
   [[nodiscard]] uint32_t held() const { return held_; }
+  [[nodiscard]] bool can_take() const { return !free_.empty(); }
   [[nodiscard]] bool can_serve() const { return stocked_ > 0 || !free_.empty(); }
   [[nodiscard]] static size_t size_bytes(uint32_t count) {
     return size_t{count} * limits::buffer_stride;

@@ -124,6 +124,9 @@ class Kernel {
   Result<size_t> splice_now(int from, int to, size_t size);
   Result<Pipe> open_pipe(uint32_t bytes);  // may get one of another capacity
   void close_pipe(Pipe& pipe);
+  // What is there already, at most as much as fits; 0 is the other side's FIN. Not while a receive
+  // is in flight.
+  Result<size_t> receive_now(int socket, std::span<std::byte> into);
   // Bytes waiting on the socket: 0 means FIN, Error::would_block means open and quiet.
   Result<size_t> peek(int socket);
   Result<int> open_socket(

@@ -163,6 +163,13 @@ void Kernel::close_pipe(Pipe& pipe) {
   pipe = {};
 }
 
+Result<size_t> Kernel::receive_now(int socket, std::span<std::byte> into) {
+  state_->counters.inline_calls.add();
+  const ssize_t got = ::recv(socket, into.data(), into.size(), MSG_DONTWAIT);
+  if (got < 0) return error_from_errno(errno);
+  return static_cast<size_t>(got);
+}
+
 Result<size_t> Kernel::peek(int socket) {
   state_->counters.inline_calls.add();
   char byte = 0;

@@ -30,6 +30,8 @@ struct Endpoint {
   std::string authority;
   core::Destination destination;
   uint16_t label;
+  std::shared_ptr<const config::UpstreamTls> tls;  // nullptr: in the clear
+  std::string tls_name;                            // asked for and verified
   proxy::EndpointHealth health;
   std::vector<std::unique_ptr<proxy::CoreEndpoint>> cores;
 };

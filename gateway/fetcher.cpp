@@ -46,6 +46,7 @@ struct Fetcher::Multi {
 struct Fetcher::Asked {
   CURL* easy = ::curl_easy_init();
   curl_slist* to = nullptr;
+  curl_slist* fields = nullptr;
   uint64_t ticket = 0;
   size_t body_max = 0;
   Fetched fetched;
@@ -53,6 +54,7 @@ struct Fetcher::Asked {
   ~Asked() {
     ::curl_easy_cleanup(easy);
     ::curl_slist_free_all(to);
+    ::curl_slist_free_all(fields);
   }
   static size_t take_body(char* data, size_t, size_t size, void* into) {
     auto& asked = *static_cast<Asked*>(into);
@@ -99,6 +101,18 @@ void Fetcher::begin(uint64_t ticket, const Question& question) {
   set(CURLOPT_PROTOCOLS_STR, protocols);
   set(CURLOPT_REDIR_PROTOCOLS_STR, protocols);
   if (!question.authorities.empty()) set(CURLOPT_CAINFO, question.authorities.c_str());
+  if (!question.certificate.empty()) {
+    set(CURLOPT_SSLCERT, question.certificate.c_str());
+    set(CURLOPT_SSLKEY, question.key.c_str());
+  }
+  if (question.believes_anybody) {
+    set(CURLOPT_SSL_VERIFYPEER, 0L);
+    set(CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+  if (!question.host.empty()) {
+    asked->fields = ::curl_slist_append(nullptr, ("Host: " + question.host).c_str());
+    set(CURLOPT_HTTPHEADER, asked->fields);
+  }
   if (!question.bearer.empty()) {
     set(CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
     set(CURLOPT_XOAUTH2_BEARER, question.bearer.c_str());

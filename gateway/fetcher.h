@@ -18,7 +18,11 @@ namespace sluice::gateway {
 struct Question {
   std::string url;
   std::string authorities;  // a PEM file, or empty for the system's
-  std::string bearer;       // a token that is shown to the URL's host alone; empty: none
+  // Shown to whoever asks for one: PEM files; empty: none.
+  std::string certificate, key;
+  bool believes_anybody = false;  // whatever certificate the other side shows
+  std::string host;               // the Host field; empty: that of the URL
+  std::string bearer;             // a token that is shown to the URL's host alone; empty: none
   // The connection goes there instead of to the name in the URL; empty: to the name.
   std::string address;    // ADDRESS:PORT
   std::string unix_path;  // of a socket; "@name" for an abstract one

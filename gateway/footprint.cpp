@@ -12,6 +12,25 @@
 
 namespace sluice::gateway {
 
+namespace {
+
+// What sessions take on a core, where anybody speaks TLS: OpenSSL's memory as well.
+uint64_t tls_bytes(const config::Config& config) {
+  const bool listens = std::any_of(config.listeners.begin(), config.listeners.end(),
+                                   [](const auto& one) { return one.tls != nullptr; });
+  const bool calls = std::any_of(config.upstreams.begin(), config.upstreams.end(),
+                                 [](const auto& one) { return one.tls != nullptr; });
+  if (!listens && !calls) return 0;
+  const config::Bounds& bounds = config.bounds;
+  const uint64_t sessions =
+      (listens ? bounds.connections : 0) + uint64_t{calls ? bounds.upstream_connections : 0};
+  return sessions * (tls::session_bytes_max + sizeof(proxy::ChannelTls)) +
+         uint64_t{bounds.handshakes()} * tls::session_handshake_bytes_max +
+         core::BufferPool::size_bytes(bounds.sealed_buffers());
+}
+
+}  // namespace
+
 uint64_t memory_bound_bytes(const config::Config& config) {
   const config::Bounds& bounds = config.bounds;
   const uint64_t each = core::BufferPool::size_bytes(bounds.request_buffers()) +
@@ -25,7 +44,8 @@ uint64_t memory_bound_bytes(const config::Config& config) {
                         limiter::Shard::size_bytes(proxy::failing_addresses_max) +
                         bounds.http2_memory_bytes + http::h2::Memory::reserve_bytes +
                         bounds.log_ring_bytes + uint64_t{bounds.pipes} * core::limits::pipe_bytes;
-  return each * config.cores.size() + limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
+  return (each + tls_bytes(config)) * config.cores.size() +
+         limiter::Shard::size_bytes(bounds.limiter_keys * 11 / 10);
 }
 
 uint64_t socket_memory_bound_bytes(const config::Config& config, uint64_t system_bytes) {

@@ -15,20 +15,6 @@ std::shared_ptr<Upstream> Registry::upstream(const std::string& name) {
   return record;
 }
 
-std::shared_ptr<Endpoint> Registry::endpoint(const std::shared_ptr<Upstream>& of,
-                                             const config::EndpointConfig& config) {
-  const std::lock_guard lock{mutex_};
-  const std::string text = config.destination.text();
-  auto& record = endpoints_[of->name + " " + config.authority + " " + text];
-  if (record == nullptr) {
-    const std::string label = config.authority == text || config.destination.is_unix()
-                                  ? text
-                                  : config.authority + " " + text;
-    record = std::make_shared<Endpoint>(of, config, labels_.endpoints.number_of(label));
-  }
-  return record;
-}
-
 void Registry::sweep() {
   const std::lock_guard lock{mutex_};
   std::erase_if(endpoints_, [](const auto& entry) {
@@ -40,7 +26,7 @@ void Registry::sweep() {
 // --- one configuration -----------------------------------------------------------------------
 
 Generation::Generation(Registry& registry, config::Config config, uint64_t seed)
-    : config_(std::move(config)), routes_(config_.routes), seed_(seed) {
+    : registry_(registry), config_(std::move(config)), routes_(config_.routes), seed_(seed) {
   proxy::Labels& labels = registry.labels();
   for (config::Route& route : config_.routes) route.label = labels.routes.number_of(route.name);
   for (size_t index = 0; index < config_.limits.size(); ++index) {
@@ -58,9 +44,11 @@ Generation::Generation(Registry& registry, config::Config config, uint64_t seed)
     auto& endpoints = endpoints_.emplace_back();
     for (const config::EndpointConfig& endpoint : upstream.endpoints) {
       if (endpoint.has_address())
-        endpoints.push_back(registry.endpoint(upstreams_.back(), endpoint));
+        endpoints.push_back(
+            registry.endpoint(upstreams_.back(), endpoint, upstream.tls, complaint_));
     }
   }
+  make_servers(registry);
 }
 
 Generation::~Generation() = default;
@@ -70,6 +58,7 @@ void Generation::make_cores(const GenerationKeys& keys,
   for (uint32_t worker = 0; worker < counters.size(); ++worker) {
     cores_.push_back(std::make_unique<proxy::CoreGeneration>(config_, routes_, keys.first,
                                                              keys.wish, *counters[worker], seed_));
+    if (!servers_.empty()) cores_.back()->set_servers(std::move(servers_[worker]));
     for (size_t index = 0; index < config_.upstreams.size(); ++index) {
       const config::UpstreamConfig& upstream = config_.upstreams[index];
       proxy::UpstreamPlan& plan =
@@ -86,6 +75,7 @@ void Generation::make_cores(const GenerationKeys& keys,
 void Generation::take_effect() {
   for (size_t index = 0; index < config_.upstreams.size(); ++index)
     upstreams_[index]->permits.set_most(config_.upstreams[index].connections);
+  registry_.note_certificates(config_);
 }
 
 bool Generation::has_acknowledged_keys(uint64_t sequence) const {

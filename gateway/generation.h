@@ -21,10 +21,17 @@
 #include "gateway/endpoint.h"
 #include "proxy/core_generation.h"
 #include "proxy/labels.h"
+#include "tls/library.h"
 
 namespace sluice::gateway {
 
 inline constexpr size_t generations_max = 8;  // alive at once; a reload beyond that is refused
+
+// How long a certificate of the configuration at work holds.
+struct CertificateNote {
+  std::string name, key;  // "api.example", "ECDSA"
+  uint64_t not_after_s = 0;
+};
 
 class Registry {
  public:
@@ -32,10 +39,17 @@ class Registry {
   [[nodiscard]] uint32_t workers() const { return workers_; }
   [[nodiscard]] proxy::Labels& labels() { return labels_; }
 
-  // Those that have this identity; made if there are none.
+  // Those that have this identity; made if there are none. `tls` of an endpoint with https;
+  // `complaint` says what OpenSSL will not have.
   [[nodiscard]] std::shared_ptr<Upstream> upstream(const std::string& name);
   [[nodiscard]] std::shared_ptr<Endpoint> endpoint(const std::shared_ptr<Upstream>& of,
-                                                   const config::EndpointConfig& config);
+                                                   const config::EndpointConfig& config,
+                                                   std::shared_ptr<const config::UpstreamTls> tls,
+                                                   std::optional<std::string>& complaint);
+  // OpenSSL of a worker, made when the first configuration speaks TLS.
+  [[nodiscard]] tls::Library& library(uint32_t worker);
+  void note_certificates(const config::Config& config);
+  [[nodiscard]] std::vector<CertificateNote> certificates() const;
   // Frees what no generation names any more and no core has a connection to.
   void sweep();
 
@@ -55,6 +69,8 @@ class Registry {
   mutable std::mutex
       mutex_;  // between the control thread and those that render metrics; no core takes it
   uint32_t workers_;
+  std::vector<std::unique_ptr<tls::Library>> libraries_;
+  std::vector<CertificateNote> certificates_;
   proxy::Labels labels_;
   std::map<std::string, std::shared_ptr<Upstream>> upstreams_;  // by name
   std::map<std::string, std::shared_ptr<Endpoint>>
@@ -88,15 +104,21 @@ class Generation {
   }
   // The bounds that all configurations of an upstream share become this one's.
   void take_effect();
-  // What the limits' numbers would be, if there is no room for them all.
+  // Why it can't be used: there is no room for its limits, or OpenSSL will not have its
+  // certificates.
   [[nodiscard]] const std::optional<std::string>& complaint() const { return complaint_; }
   [[nodiscard]] bool is_released() const;
   [[nodiscard]] bool has_acknowledged_keys(uint64_t sequence) const;
 
  private:
+  Registry& registry_;
+  using Servers = std::vector<std::unique_ptr<tls::ServerContext>>;
+  void make_servers(Registry& registry);
+
   config::Config config_;
   config::RouteTable routes_;
   uint64_t seed_;
+  std::vector<Servers> servers_;  // of each worker, until its core has them
   std::optional<std::string> complaint_;
   std::vector<std::shared_ptr<Upstream>> upstreams_;  // by their place in the configuration
   std::vector<std::vector<std::shared_ptr<Endpoint>>> endpoints_;  // of each, by place

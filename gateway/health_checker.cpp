@@ -23,6 +23,22 @@ Question question_for(const Endpoint& endpoint, const config::HealthCheck& rules
   const std::string host = !rules.host.empty() ? rules.host
                            : is_unix           ? "localhost"
                                                : endpoint.authority;
+  if (endpoint.tls != nullptr) {
+    // The name in the URL is the one that the certificate must have.
+    const bool is_ipv6 = endpoint.tls_name.find(':') != std::string::npos;
+    const std::string name = is_ipv6 ? "[" + endpoint.tls_name + "]" : endpoint.tls_name;
+    const config::UpstreamTls& tls = *endpoint.tls;
+    return {.url = "https://" + name + rules.path,
+            .authorities = tls.ca_path,
+            .certificate = tls.certificate.chain,
+            .key = tls.certificate.key,
+            .believes_anybody = tls.options.verification == tls::Verification::none,
+            .host = host,
+            .address = endpoint.destination.text(),
+            .user_agent = "sluice-health",
+            .timeout = std::chrono::duration_cast<milliseconds>(rules.timeout),
+            .body_max = answer_bytes_max};
+  }
   return {.url = "http://" + host + rules.path,
           .address = is_unix ? "" : endpoint.destination.text(),
           .unix_path = is_unix ? endpoint.destination.path() : "",

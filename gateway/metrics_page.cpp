@@ -12,6 +12,7 @@
 
 #include "gateway/metrics_keys.h"
 #include "gateway/metrics_room.h"
+#include "gateway/metrics_tls.h"
 #include "gateway/metrics_upstreams.h"
 #include "metrics/exposition.h"
 
@@ -354,6 +355,7 @@ size_t render_metrics(const MetricsSources& sources, std::span<char> text) {
   put_durations(out, sources);
   put_connections(out, sources);
   put_room(out, sources);
+  put_tls(out, sources);
   put_upstreams(out, sources);
   put_endpoints(out, sources);
   put_config(out, sources);

@@ -1,5 +1,6 @@
 #include "gateway/reloader.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice::gateway {
@@ -10,8 +11,8 @@ constexpr std::chrono::seconds put_off_interval{1};
 
 }  // namespace
 
-void Reloader::want(const std::string& because, uint64_t ticket) {
-  waiting_.push_back({because, ticket});
+void Reloader::want(const std::string& because, uint64_t ticket, ReloadKind kind) {
+  waiting_.push_back({because, ticket, kind});
 }
 
 std::vector<Reloader::Reply> Reloader::tick() {
@@ -37,7 +38,10 @@ void Reloader::begin_next(std::vector<Reply>& replies) {
       return;
     }
     state_ = State::reading;
-    world_.begin(ReloadKind::file);
+    const bool is_file = std::any_of(served_.begin(), served_.end(), [](const Wish& wish) {
+      return wish.kind == ReloadKind::file;
+    });
+    world_.begin(is_file ? ReloadKind::file : ReloadKind::certificates);
     return;
   }
   if (world_.names_version() == names_in_use_ || world_.now() < names_due_) return;

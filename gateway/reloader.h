@@ -17,8 +17,9 @@ namespace sluice::gateway {
 
 // What is to be prepared.
 enum class ReloadKind : uint8_t {
-  file,   // what is written now
-  names,  // what runs, with the addresses that its names have now
+  file,          // what is written now
+  certificates,  // what runs, with the certificates that its files have now
+  names,         // what runs, with the addresses that its names have now
 };
 
 struct Preparation {
@@ -56,7 +57,7 @@ class Reloader {
       : world_(std::move(world)), names_in_use_(names_version) {}
 
   // The reply to `ticket` comes from a tick; it is about a file that is read from now on.
-  void want(const std::string& because, uint64_t ticket);
+  void want(const std::string& because, uint64_t ticket, ReloadKind kind = ReloadKind::file);
   [[nodiscard]] std::vector<Reply> tick();
   [[nodiscard]] bool is_idle() const { return state_ == State::idle; }
 
@@ -65,6 +66,7 @@ class Reloader {
   struct Wish {
     std::string because;
     uint64_t ticket;
+    ReloadKind kind;
   };
   [[nodiscard]] std::vector<Reply> answer(const std::optional<std::string>& why);
   [[nodiscard]] std::vector<Reply> finish_reading(const Preparation& done);

@@ -33,6 +33,9 @@ SandboxPlan sandbox_plan(const config::Config& config) {
     asks_others |= !sources.jwks_url.empty();
   }
   add_folder_of(plan.readable, config.revocations_file);
+  for (const std::string& file : config::tls_files(config)) add_folder_of(plan.readable, file);
+  for (const config::UpstreamConfig& upstream : config.upstreams)
+    asks_others |= upstream.tls != nullptr && !upstream.health.path.empty();
   // A configuration that is read again may have other listeners.
   plan.may_bind = !config.files.empty();
   for (const std::string& file : config.files) add_folder_of(plan.readable, file);

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 
+#include "gateway/certificate_watch.h"
 #include "gateway/control_socket.h"
 #include "gateway/file_watch.h"
 #include "gateway/gateway.h"
@@ -153,6 +154,7 @@ class Service {
         reloader_(world(), names_version) {
     if (options.read_again) files_.watch(gateway.config().files);
     names_.watch(gateway.config());
+    certificates_.watch(gateway.config());
   }
 
   // What is wrong, or nothing.
@@ -213,6 +215,10 @@ class Service {
     gateway_.look_after();
     if (gateway_.config().reloads_on_change && options_.read_again && files_.have_changed())
       want_reload("a changed file", Reloader::nobody);
+    else if (certificates_.have_changed())
+      reloader_.want("a changed certificate", Reloader::nobody, ReloadKind::certificates);
+    const core::WallTime now{std::chrono::system_clock::now().time_since_epoch()};
+    for (const std::string& warning : certificates_.warnings(now)) say(warning);
   }
 
   void want_reload(const std::string& because, uint64_t ticket) {
@@ -239,6 +245,8 @@ class Service {
 
   void begin_reload(ReloadKind kind) {
     const config::Config& running = gateway_.config();
+    // What comes meanwhile is another change.
+    if (kind != ReloadKind::names) certificates_.watch(running);
     if (kind == ReloadKind::file) {
       notify_reloading();
       files_.watch(running.files);  // what comes meanwhile is another change
@@ -252,14 +260,24 @@ class Service {
   Preparation prepare(ReloadKind kind, const config::Config& running,
                       const Interrupted& is_interrupted) {
     config::Config next;
+    Preparation done;
     if (kind == ReloadKind::names) {
       next = running;
+    } else if (kind == ReloadKind::certificates) {
+      next = running;
+      const config::TlsReading read = config::read_tls_files_again(next);
+      for (const std::string& complaint : read.complaints)
+        done.why += (done.why.empty() ? "" : "; ") + complaint;
+      if (!done.why.empty()) return done;
+      for (const std::string& warning : read.warnings)
+        done.notices.push_back("warning: " + warning);
     } else {
       auto read = options_.read_again();
       if (auto* complaint = std::get_if<Complaint>(&read)) return {.why = complaint->text};
       next = std::move(std::get<config::Config>(read));
+      for (const std::string& warning : next.start_warnings)
+        done.notices.push_back("warning: " + warning);
     }
-    Preparation done;
     NameWatcher::Filled filled = names_.fill(next, is_interrupted);
     done.names_version = filled.version;
     if (kind == ReloadKind::names && same_endpoints(next, running)) {
@@ -283,6 +301,7 @@ class Service {
     if (why) return why;
     files_.watch(gateway_.config().files);
     names_.watch(gateway_.config());
+    certificates_.watch(gateway_.config());
     notify("READY=1");
     return std::nullopt;
   }
@@ -306,6 +325,7 @@ class Service {
   Watchdog watchdog_;
   ControlSocket control_;
   FileWatch files_;
+  CertificateWatch certificates_;
   NextGeneration next_;  // the preparer's until it is done, then the control thread's
   Reloader reloader_;
   std::vector<Reloader::Reply> refused_;  // at once; said after the others
@@ -323,6 +343,7 @@ int serve(config::Config config, const ServeOptions& options) {
   NameWatcher names;
   const NameWatcher::Filled filled = names.fill(config, is_told_to_end);
   for (const std::string& complaint : filled.complaints) say("warning: " + complaint);
+  for (const std::string& warning : config.start_warnings) say("warning: " + warning);
   Gateway gateway{std::move(config)};
   std::vector<int> sockets = take_activation_sockets();
   Predecessor predecessor;

@@ -103,6 +103,8 @@ std::optional<StartFailure> Gateway::prepare_first(const Interrupted& is_interru
   LiveGeneration& first = *parts.generations.emplace_back(std::make_shared<LiveGeneration>());
   first.generation =
       std::make_unique<Generation>(parts.registry, config_, core::fresh_secret<uint64_t>());
+  if (first.generation->complaint())
+    return StartFailure{exit_usage, *first.generation->complaint()};
   first.keys = parts.keeper.admit(first.generation->config());
   first.messages.resize(config_.cores.size());
   if (!parts.keeper.settle(*first.keys, is_interrupted)) return interrupted_start;

@@ -21,7 +21,7 @@ constexpr size_t name_bytes_max = 300;
 
 // Every byte of what a client chose may become six; the rest of the line is our own names and
 // numbers.
-static_assert((path_bytes_logged_max + text_bytes_max) * 6 + 6 * 300 + 736 < line_bytes_max);
+static_assert((path_bytes_logged_max + 2 * text_bytes_max) * 6 + 8 * 300 + 790 < line_bytes_max);
 
 template <typename T>
 T load(const char* from) {
@@ -183,6 +183,11 @@ size_t LineFormatter::format(const AccessRecord& record, std::span<char> out) {
   if (!record.would_refuse.empty()) line.raw(R"(,"would_refuse":)").name(record.would_refuse);
   line.raw(R"(,"route":)").name(record.route).raw(R"(,"endpoint":)").name(record.endpoint);
   line.raw(R"(,"client":)").name(record.client).raw(R"(,"principal":)").text(record.principal);
+  if (!record.tls_version.empty()) {
+    line.raw(R"(,"tls_version":)").name(record.tls_version);
+    line.raw(R"(,"tls_cipher":)").name(record.tls_cipher);
+    line.raw(R"(,"sni":)").text(record.server_name);
+  }
   line.raw(R"(,"bytes_in":)")
       .number(record.bytes_in)
       .raw(R"(,"bytes_out":)")

@@ -26,7 +26,10 @@ struct AccessRecord {
   std::string_view route;
   std::string_view endpoint;  // empty if none was chosen
   std::string_view client;
-  std::string_view principal;  // empty if there is none
+  std::string_view tls_version;  // of the client's session; empty: it came without TLS
+  std::string_view tls_cipher;
+  std::string_view server_name;  // that the client asked for; empty: none
+  std::string_view principal;    // empty if there is none
   uint64_t bytes_in = 0;       // of the request's body
   uint64_t bytes_out = 0;      // of everything sent to the client
   std::string_view protocol;   // that the client speaks
@@ -41,7 +44,7 @@ struct AccessRecord {
 };
 
 inline constexpr size_t path_bytes_logged_max = 1024;
-inline constexpr size_t line_bytes_max = 10 * 1024;
+inline constexpr size_t line_bytes_max = 11 * 1024;
 
 // Formats into `out` (at least line_bytes_max); returns the length, newline included. Keeps the
 // last second's text.

@@ -16,16 +16,31 @@ void Channel::connect(Station& station, const core::Destination& destination) {
 // --- in --------------------------------------------------------------------------------------
 
 void Channel::receive(Station& station, std::span<std::byte> into) {
+  if (tls_ != nullptr) {
+    want(station, ChannelTls::Wanted::memory, into);
+    return;
+  }
   in_flight_.begin(Op::receive);
   station.kernel.receive(token(Op::receive), socket_, into, core::Readiness::unexpected);
 }
 
 void Channel::receive_pooled(Station& station, core::Readiness readiness) {
+  if (tls_ != nullptr) {
+    want(station, ChannelTls::Wanted::pooled, {});
+    return;
+  }
   in_flight_.begin(Op::receive);
   station.kernel.receive_pooled(token(Op::receive), socket_, group(), readiness);
 }
 
-void Channel::cancel_receive(Station& station) { station.kernel.cancel(token(Op::receive)); }
+void Channel::cancel_receive(Station& station) {
+  if (tls_ == nullptr) {
+    station.kernel.cancel(token(Op::receive));
+    return;
+  }
+  tls_->is_cancelled = true;
+  queue_turn(station, Turn::here_already);
+}
 
 core::Result<size_t> Channel::splice_in(Station& station, const core::Pipe& pipe, size_t size) {
   return station.kernel.splice_now(socket_, pipe.write, size);
@@ -65,7 +80,7 @@ void Channel::park(Station& station) {
   pool.note_shortage();
   station.counters.buffers_starved.add();
   station.starved[static_cast<size_t>(side_)].push_back(*this);
-  if (side_ == Side::downstream && !pool.can_serve()) ++station.heads_to_shed;
+  if (side_ == Side::downstream && !can_be_fed(pool)) ++station.heads_to_shed;
 }
 
 void Channel::unpark(Station& station) {
@@ -75,13 +90,17 @@ void Channel::unpark(Station& station) {
 
 void Channel::on_buffer_available(Station& station) {
   unpark(station);
-  receive_pooled(station, core::Readiness::expected);
+  if (tls_ != nullptr)
+    wait_readable(station);  // it completes at once, if there is something
+  else
+    receive_pooled(station, core::Readiness::expected);
 }
 
 // --- out -------------------------------------------------------------------------------------
 
 // At once when the batch is small, and what is left through the ring.
 SendProgress Channel::send(Station& station, Outbox& outbox) {
+  if (tls_ != nullptr) return send_secured(station, &outbox);
   if (in_flight_.has(Op::send))
     return SendProgress::waiting;  // the one under way goes on with what was added
   if (station.batch_is_small() && send_now(station, outbox) == SendProgress::broken)
@@ -134,7 +153,15 @@ core::Result<size_t> Channel::splice_out(Station& station, const core::Pipe& pip
   return sent;
 }
 
-void Channel::end_output(Station& station) { station.kernel.shutdown_write(socket_); }
+void Channel::end_output(Station& station) {
+  if (tls_ == nullptr) {
+    station.kernel.shutdown_write(socket_);
+    return;
+  }
+  say_end(station);
+  tls_->ends_output = true;
+  static_cast<void>(send_secured(station, outbox_));
+}
 
 // --- readiness -------------------------------------------------------------------------------
 
@@ -160,10 +187,18 @@ ChannelEvent Channel::on_completion(Station& station, Op op, const core::Complet
   using Kind = ChannelEvent::Kind;
   in_flight_.end(op);
   if (op == Op::receive) return on_receive(station, completion);
-  if (op == Op::send) return on_send(station, completion);
+  if (op == Op::send)
+    return tls_ == nullptr ? on_send(station, completion) : on_sent_secured(station, completion);
   if (is_closing_) {
     settle(station);
     return {};
+  }
+  if (tls_ != nullptr && op == Op::readable) return on_readable_secured(station);
+  if (tls_ != nullptr && op == Op::connect && completion.error == core::Error::none) {
+    tls_->stage = ChannelTls::Stage::handshake;
+    const ChannelEvent event = shake_hands(station, {});
+    if (event.kind == Kind::none) wait_readable(station);
+    return event;
   }
   switch (op) {
     case Op::watch: return {.kind = Kind::hangup};
@@ -186,6 +221,7 @@ void Channel::begin_close(Station& station, Ending ending) {
   // Shutting down a socket whose connect is still in the submission queue does nothing; cancelling
   // comes after it.
   if (in_flight_.has(Op::connect)) station.kernel.cancel(token(Op::connect));
+  if (tls_ != nullptr) begin_close_tls(station, ending);
   is_closing_ = true;
   if (ending == Ending::reset) {
     station.kernel.abort_connection(socket_);
@@ -200,10 +236,24 @@ void Channel::settle(Station& station) {
     station.settled[static_cast<size_t>(side_)].push_back(*this);
 }
 
+void Channel::give_up(Station& station) {
+  is_closing_ = true;
+  if (tls_ != nullptr) begin_close_tls(station, Ending::reset);
+  finish_close(station);
+}
+
 // The one place where the descriptor of a connection is closed.
 void Channel::finish_close(Station& station) {
   SLUICE_ASSERT(is_closing_ && in_flight_.none());
   station.kernel.close(socket_);
+  if (tls_ != nullptr) drop_tls(station);
+}
+
+bool can_feed(Station& station, Side side) {
+  const core::BufferPool& pool =
+      side == Side::downstream ? station.request_buffers : station.response_buffers;
+  auto& waiting = station.starved[static_cast<size_t>(side)];
+  return !waiting.empty() && waiting.front()->can_be_fed(pool) && pool.held() + 1 < pool.count();
 }
 
 }  // namespace sluice::proxy

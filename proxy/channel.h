@@ -18,11 +18,13 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "core/buffer_pool.h"
 #include "core/in_flight.h"
 #include "core/intrusive_list.h"
 #include "core/kernel.h"
+#include "proxy/channel_tls.h"
 #include "proxy/operation.h"
 #include "proxy/outbox.h"
 #include "proxy/station.h"
@@ -46,6 +48,7 @@ struct ChannelEvent {
   };
   Kind kind = Kind::none;
   core::Error error = core::Error::none;
+  tls::Failure tls = tls::Failure::none;  // refused, broken: in the handshake
   uint32_t size = 0;
   core::Buffer buffer;  // bytes: of a pooled receive; the owner's from here on
 };
@@ -61,6 +64,28 @@ class Channel : public core::ListNode<ChannelTag> {
   void open(Side side, int socket, core::Token owner);
   // `destination` must live until the event.
   void connect(Station& station, const core::Destination& destination);
+
+  // --- TLS -----------------------------------------------------------------------------------
+  // Before the first receive: the client's hello is waited for, and `connected` comes when it is
+  // through. `ahead` came already. `context` lives until then: `generation` is what its owner uses
+  // for that, and takes back. False: there is no room.
+  [[nodiscard]] bool secure(Station& station, tls::ServerContext& context,
+                            CoreGeneration& generation, std::span<const std::byte> ahead);
+  [[nodiscard]] CoreGeneration* take_generation() {
+    return tls_ == nullptr ? nullptr : std::exchange(tls_->generation, nullptr);
+  }
+  // Before connect(): `connected` comes when the endpoint has shown who it is. `context` lives
+  // until then; `ticket`, if there is one, until the call returns.
+  [[nodiscard]] bool secure(Station& station, tls::ClientContext& context,
+                            const tls::PeerName& peer, SSL_SESSION* ticket);
+  // nullptr: without TLS, or before it is spoken.
+  [[nodiscard]] tls::Session* session() const {
+    return tls_ == nullptr ? nullptr : tls_->session.get();
+  }
+  // Its turn has come: a step of the handshake, or what was here already.
+  [[nodiscard]] ChannelEvent on_turn(Station& station);
+  // Others need its place: it is told in its next turn.
+  void shed_handshake(Station& station);
 
   // --- in: one of them at a time -------------------------------------------------------------
   void receive(Station& station, std::span<std::byte> into);
@@ -95,6 +120,8 @@ class Channel : public core::ListNode<ChannelTag> {
   // --- closing -------------------------------------------------------------------------------
   void begin_close(Station& station, Ending ending = Ending::fin);
   void finish_close(Station& station);
+  // Before anything was asked of the kernel.
+  void give_up(Station& station);
 
   // --- from the worker -----------------------------------------------------------------------
   [[nodiscard]] ChannelEvent on_completion(Station& station, Op op,
@@ -103,8 +130,15 @@ class Channel : public core::ListNode<ChannelTag> {
   void on_buffer_available(Station& station);
 
   // Whether splice_in() and splice_out() may be used.
-  [[nodiscard]] static bool can_splice() { return true; }
-  [[nodiscard]] bool is_receiving() const { return in_flight_.has(Op::receive); }
+  [[nodiscard]] bool can_splice() const { return tls_ == nullptr; }
+  [[nodiscard]] bool is_receiving() const {
+    return in_flight_.has(Op::receive) ||
+           (tls_ != nullptr && !is_starved() && tls_->wanted != ChannelTls::Wanted::nothing);
+  }
+  // Whether on_buffer_available() would find one.
+  [[nodiscard]] bool can_be_fed(const core::BufferPool& pool) const {
+    return tls_ == nullptr ? pool.can_serve() : pool.can_take();
+  }
   [[nodiscard]] bool is_starved() const { return !is_closing_ && is_linked(); }
   // A send is under way, or its end is waited for.
   [[nodiscard]] bool is_sending() const {
@@ -114,6 +148,7 @@ class Channel : public core::ListNode<ChannelTag> {
   [[nodiscard]] bool has_send_in_flight() const { return in_flight_.has(Op::send); }
   [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }
   [[nodiscard]] core::Token owner() const { return owner_; }
+  [[nodiscard]] Side side() const { return side_; }
   [[nodiscard]] core::Result<core::SocketAddress> local_address(Station& station) const {
     return station.kernel.local_address(socket_);
   }
@@ -128,6 +163,32 @@ class Channel : public core::ListNode<ChannelTag> {
     return side_ == Side::downstream ? core::BufferGroup::downstream : core::BufferGroup::upstream;
   }
   [[nodiscard]] SendProgress send_now(Station& station, Outbox& outbox);
+  // channel_handshake.cpp, channel_secured.cpp
+  enum class End : uint8_t { said, unsaid };  // by close_notify
+  enum class Turn : uint8_t { handshake, here_already };
+  [[nodiscard]] bool take_tls(Station& station);
+  void queue_turn(Station& station, Turn turn);
+  void want(Station& station, ChannelTls::Wanted wanted, std::span<std::byte> into);
+  [[nodiscard]] ChannelEvent on_readable_secured(Station& station);
+  [[nodiscard]] ChannelEvent read_secured(Station& station);
+  [[nodiscard]] ChannelEvent tell_end(Station& station, End end);
+  [[nodiscard]] SendProgress send_secured(Station& station, Outbox* outbox);
+  [[nodiscard]] SendProgress flush_sealed(Station& station);
+  void note_left(size_t bytes);
+  [[nodiscard]] bool seal_all(Station& station, Outbox& outbox);
+  [[nodiscard]] bool add_sealed(Station& station, std::span<const std::byte> ciphertext);
+  [[nodiscard]] ChannelEvent on_sent_secured(Station& station, const core::Completion& completion);
+  [[nodiscard]] ChannelEvent on_hello(Station& station);
+  [[nodiscard]] ChannelEvent shake_hands(Station& station, std::span<const std::byte> bytes);
+  [[nodiscard]] ChannelEvent go_on_shaking(Station& station);
+  [[nodiscard]] ChannelEvent end_handshake(Station& station);
+  [[nodiscard]] ChannelEvent fail_handshake(Station& station, tls::Failure failure);
+  [[nodiscard]] ChannelEvent refuse_plain(Station& station);
+  void say_end(Station& station);
+  void begin_close_tls(Station& station, Ending ending);
+  void leave_handshake(Station& station);
+  void drop_tls(Station& station);
+
   [[nodiscard]] ChannelEvent on_receive(Station& station, const core::Completion& completion);
   [[nodiscard]] ChannelEvent on_send(Station& station, const core::Completion& completion);
   void park(Station& station);
@@ -142,6 +203,10 @@ class Channel : public core::ListNode<ChannelTag> {
   core::Token owner_;
   uint64_t bytes_sent_ = 0;
   Outbox* outbox_ = nullptr;  // while a send is in flight
+  ChannelTls* tls_ = nullptr;
 };
+
+// A receive waits for a buffer although there is one.
+[[nodiscard]] bool can_feed(Station& station, Side side);
 
 }  // namespace sluice::proxy

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "auth/authenticator.h"
@@ -16,6 +18,7 @@
 #include "proxy/key_wish.h"
 #include "proxy/upstream/core_endpoint.h"
 #include "proxy/upstream/core_upstream.h"
+#include "tls/server_context.h"
 
 namespace sluice::proxy {
 
@@ -52,6 +55,17 @@ class CoreGeneration {
   [[nodiscard]] std::vector<UpstreamPlan>& upstreams() { return upstreams_; }
   // Those with a bound on their connections.
   [[nodiscard]] const std::vector<UpstreamPlan*>& capped_upstreams() const { return capped_; }
+  // Of a listener that speaks TLS; nullptr: it does not.
+  [[nodiscard]] tls::ServerContext* server_context(uint32_t listener_id) const {
+    for (size_t index = 0; index < servers_.size(); ++index) {
+      if (config_.listeners[index].id == listener_id) return servers_[index].get();
+    }
+    return nullptr;
+  }
+  // Of config().listeners, or empty: none speaks TLS.
+  void set_servers(std::vector<std::unique_ptr<tls::ServerContext>> servers) {
+    servers_ = std::move(servers);
+  }
   void complete();
   [[nodiscard]] AdoptMessage& message() { return message_; }
 
@@ -89,6 +103,7 @@ class CoreGeneration {
   auth::Authenticator authenticator_;
   std::vector<UpstreamPlan> upstreams_;
   std::vector<UpstreamPlan*> capped_;
+  std::vector<std::unique_ptr<tls::ServerContext>> servers_;
   AdoptMessage message_;
   bool is_retired_ = false;
   uint32_t users_ = 0;  // exchanges

@@ -7,8 +7,19 @@
 #include "http/h2/abuse.h"
 #include "metrics/histogram.h"
 #include "metrics/request_series.h"
+#include "tls/failure.h"
 
 namespace sluice::proxy {
+
+// Of TLS, on one side.
+struct TlsCounters {
+  core::Counter handshakes_12, handshakes_13;         // that came to an end
+  core::Counter resumed;                              // of those
+  std::array<core::Counter, tls::failures> failures;  // of the others, by reason
+  core::Counter alerts_sent, alerts_received;         // but close_notify
+  core::Counter truncated;                            // connections that ended without it
+  core::Counter broken;  // sessions that failed once they were established
+};
 
 struct Counters {
   metrics::RequestSeries requests;
@@ -27,6 +38,9 @@ struct Counters {
   core::Counter heads_shed;       // of those, given up for others
 
   core::Counter proxy_headers_refused;  // malformed, late, or of somebody who is not trusted
+
+  std::array<TlsCounters, 2> tls;  // by Side
+  core::Counter tls_handshaking;   // now
 
   core::Counter exchanges;            // in flight
   core::Counter exchanges_shed;       // that only waited for their clients, given up for others

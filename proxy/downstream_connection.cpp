@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/client_address.h"
+#include "proxy/core_generation.h"
 #include "proxy/http2_connection.h"
 #include "proxy/room.h"
 
@@ -20,6 +21,7 @@ std::string_view to_string(DownstreamConnection::State state) {
   using State = DownstreamConnection::State;
   switch (state) {
     case State::awaiting_proxy_header: return "awaiting_proxy_header";
+    case State::securing: return "securing";
     case State::idle: return "idle";
     case State::gathering: return "gathering";
     case State::ready: return "ready";
@@ -35,34 +37,80 @@ void DownstreamConnection::open(Station& station, core::Token timer, const Origi
   channel_.open(Side::downstream, origin.socket, timer);
   address_ = origin.address;
   share_ = origin.share;
-  may_speak_http2_ = origin.http2;
+  may_speak_http2_ = origin.listener->h2c;
   timer_.bind(timer);
   station.counters.connections_open.add();
-  if (origin.announces == config::ProxyProtocol::required) {
-    state_ = State::awaiting_proxy_header;
-    if (!is_trusted(station.config(), address_)) {
-      refuse_proxy_header(station);
-      return;
-    }
-    expect_within(station, station.config().timeouts.head);
-  } else {
-    become_idle(station);
+  listener_ = origin.listener->id;
+  if (origin.listener->proxy_protocol != config::ProxyProtocol::required) {
+    begin_talking(station, {});
+    return;
   }
-  // A client that connects has something to say.
+  state_ = State::awaiting_proxy_header;
+  if (!is_trusted(station.config(), address_)) {
+    refuse_proxy_header(station);
+    return;
+  }
+  expect_within(station, station.config().timeouts.head);
   channel_.receive_pooled(station, core::Readiness::expected);
+}
+
+const config::ListenerConfig* DownstreamConnection::listener(const config::Config& config) const {
+  const auto found =
+      std::find_if(config.listeners.begin(), config.listeners.end(),
+                   [&](const config::ListenerConfig& one) { return one.id == listener_; });
+  return found == config.listeners.end() ? nullptr : &*found;
+}
+
+// In the clear, or after a handshake. A client that connects has something to say.
+void DownstreamConnection::begin_talking(Station& station, std::span<const std::byte> ahead) {
+  tls::ServerContext* context = station.generation->server_context(listener_);
+  if (context == nullptr) {
+    become_idle(station);
+    channel_.receive_pooled(station, core::Readiness::expected);
+    return;
+  }
+  state_ = State::securing;
+  since_ = station.now();
+  expect_within(station, station.config().timeouts.head);
+  if (channel_.secure(station, *context, *station.generation, ahead))
+    station.generation->use();
+  else
+    fail_securing(station, tls::Failure::crowded_out);
+}
+
+void DownstreamConnection::leave_securing() {
+  if (CoreGeneration* generation = channel_.take_generation()) generation->release();
+}
+
+void DownstreamConnection::fail_securing(Station& station, tls::Failure failure) {
+  log_failed_handshake(station, address_, failure);
+  begin_close(station);
 }
 
 // --- events ----------------------------------------------------------------------------------
 
 DownstreamEvent DownstreamConnection::on_completion(Station& station, Channel::Op op,
                                                     const core::Completion& completion) {
+  return on_channel(station, channel_.on_completion(station, op, completion));
+}
+
+DownstreamEvent DownstreamConnection::on_turn(Station& station) {
+  return on_channel(station, channel_.on_turn(station));
+}
+
+DownstreamEvent DownstreamConnection::on_channel(Station& station, const ChannelEvent& event) {
   using Heard = ChannelEvent::Kind;
   using Kind = DownstreamEvent::Kind;
-  const ChannelEvent event = channel_.on_completion(station, op, completion);
   if (event.kind == Heard::none) return {};
   if (state_ == State::multiplexing) return on_multiplexed(station, event);
   if (event.kind == Heard::bytes) return on_bytes(station, event);
   if (event.kind == Heard::end || event.kind == Heard::broken) return on_no_bytes(station, event);
+  if (event.kind == Heard::connected) {
+    leave_securing();
+    become_idle(station);
+    channel_.receive_pooled(station, core::Readiness::expected);
+    return {};
+  }
   // Of an exchange before this one, or a hangup: bytes may lie before the FIN, and the receive that
   // is armed, or the request that is ready, will come to it.
   if (state_ != State::exchanging) return {};
@@ -96,6 +144,7 @@ DownstreamEvent DownstreamConnection::on_bytes(Station& station, const ChannelEv
       on_linger_bytes(station, waiting_.is_held() ? std::exchange(waiting_, {}) : event.buffer);
       return {};
     case State::multiplexing:
+    case State::securing:
     case State::ready:
     case State::closing: break;
   }
@@ -108,6 +157,7 @@ DownstreamEvent DownstreamConnection::on_no_bytes(Station& station, const Channe
   switch (state_) {
     case State::exchanging: return {.kind = is_end ? Kind::end : Kind::closed};
     case State::gathering: return refuse_head(station, Failure::downstream_closed);
+    case State::securing: fail_securing(station, event.tls); return {};
     case State::lingering:
       if (waiting_.is_held()) {
         station.request_buffers.give_back(waiting_);
@@ -129,6 +179,10 @@ DownstreamEvent DownstreamConnection::on_timer(Station& station) {
     case State::exchanging: return {.kind = DownstreamEvent::Kind::timeout};
     case State::gathering: return refuse_head(station, Failure::head_timeout);
     case State::awaiting_proxy_header: refuse_proxy_header(station); break;
+    case State::securing:
+      station.counters.tls[0].failures[static_cast<size_t>(tls::Failure::timed_out)].add();
+      fail_securing(station, tls::Failure::timed_out);
+      break;
     case State::idle:
       // Bytes are here, and in all this time there was no buffer to read them into.
       if (channel_.is_starved()) station.counters.connections_shed.add();
@@ -231,7 +285,8 @@ void DownstreamConnection::on_linger_bytes(Station& station, core::Buffer buffer
 void DownstreamConnection::on_drain(Station& station) {
   if (state_ == State::multiplexing) http2_->on_drain(station);
   if (station.is_yielding()) return;
-  if (state_ != State::idle && state_ != State::awaiting_proxy_header) return;
+  if (state_ != State::idle && state_ != State::awaiting_proxy_header && state_ != State::securing)
+    return;
   // A request that is here already is served; its answer says that the connection closes.
   const auto waiting = channel_.peek(station);
   if (waiting && waiting.value() > 0) return;
@@ -267,6 +322,7 @@ void DownstreamConnection::begin_close(Station& station, Ending ending) {
   state_ = State::closing;
   station.wheel().disarm(timer_);
   channel_.begin_close(station, ending);
+  leave_securing();
 }
 
 void DownstreamConnection::finish_close(Station& station) {

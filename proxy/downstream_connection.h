@@ -66,6 +66,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
  public:
   enum class State : uint8_t {
     awaiting_proxy_header,  // before everything: a PROXY protocol header says whose it is
+    securing,               // a TLS handshake is under way
     idle,                   // between requests: a receive is armed, no buffer is held
     gathering,              // a head comes in, and is not whole: it holds a buffer, and no more
     ready,                  // bytes of the next request are here, and wait for their turn
@@ -82,8 +83,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
   // if that is not counted.
   struct Origin {
     int socket = -1;
-    config::ProxyProtocol announces = config::ProxyProtocol::off;
-    config::Http2 http2 = config::Http2::off;
+    const config::ListenerConfig* listener = nullptr;  // read in the call only
     core::SocketAddress address;
     Share* share = nullptr;
   };
@@ -108,6 +108,8 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
   [[nodiscard]] Share* share() const { return share_; }
   [[nodiscard]] const core::SocketAddress& address() const { return address_; }
   [[nodiscard]] uint32_t requests() const { return requests_; }
+  // What the configuration at work says of where it came in; nullptr: nothing any more.
+  [[nodiscard]] const config::ListenerConfig* listener(const config::Config& config) const;
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] Exchange* exchange() const { return exchange_; }
   // nullptr: it does not speak HTTP/2.
@@ -122,6 +124,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
   // --- events, from the worker ---------------------------------------------------------------
   [[nodiscard]] DownstreamEvent on_completion(Station& station, Channel::Op op,
                                               const core::Completion& completion);
+  [[nodiscard]] DownstreamEvent on_turn(Station& station);  // of its channel
   [[nodiscard]] DownstreamEvent on_timer(Station& station);
   [[nodiscard]] DownstreamEvent on_ready(Station& station);  // its turn has come
   // Others need the buffer of its half head more.
@@ -132,6 +135,10 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
   void finish_close(Station& station);
 
  private:
+  [[nodiscard]] DownstreamEvent on_channel(Station& station, const ChannelEvent& event);
+  void begin_talking(Station& station, std::span<const std::byte> ahead);
+  void leave_securing();
+  void fail_securing(Station& station, tls::Failure failure);
   [[nodiscard]] DownstreamEvent on_bytes(Station& station, const ChannelEvent& event);
   [[nodiscard]] DownstreamEvent on_no_bytes(Station& station, const ChannelEvent& event);
   void on_proxy_header_bytes(Station& station, core::Buffer buffer, uint32_t size);
@@ -153,6 +160,7 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
   config::Http2 may_speak_http2_ = config::Http2::off;
   uint32_t requests_ = 0;
   uint32_t waiting_size_ = 0;         // bytes in waiting_
+  uint32_t listener_ = 0;             // ListenerConfig::id
   Http2Connection* http2_ = nullptr;  // multiplexing, and closing until it has settled
   Exchange* exchange_ = nullptr;      // exchanging, and closing until the exchange has let go
   Share* share_ = nullptr;            // of the address; nullptr: it is not counted
@@ -168,6 +176,6 @@ class DownstreamConnection : public core::ListNode<IdleTag>, public core::ListNo
 [[nodiscard]] std::string_view to_string(DownstreamConnection::State state);
 
 // What an idle client costs us in memory of our own.
-static_assert(sizeof(DownstreamConnection) <= 256);
+static_assert(sizeof(DownstreamConnection) <= 264);
 
 }  // namespace sluice::proxy

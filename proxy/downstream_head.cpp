@@ -2,7 +2,9 @@
 // which gathers here until it is whole. Only then does it get an exchange.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "proxy/core_generation.h"
 #include "proxy/downstream_connection.h"
 #include "proxy/proxy_header.h"
 #include "proxy/room.h"
@@ -33,9 +35,13 @@ void DownstreamConnection::on_proxy_header_bytes(Station& station, core::Buffer 
     begin_close(station);
     return;
   }
-  const core::Buffer rest = waiting_;
-  waiting_ = {};
+  core::Buffer rest = std::exchange(waiting_, {});
   const auto rest_size = static_cast<uint32_t>(waiting_size_ - header.size);
+  if (station.generation->server_context(listener_) != nullptr) {
+    begin_talking(station, area.subspan(header.size, rest_size));
+    station.request_buffers.give_back(rest);
+    return;
+  }
   std::memmove(area.data(), area.data() + header.size, rest_size);
   next(station, rest, rest_size);
 }

@@ -40,7 +40,36 @@ std::string_view failure_code(Failure event) {
     case Failure::tunnel_idle: return "tunnel.idle";
     case Failure::tunnel_busy: return "tunnel.busy";
     case Failure::offload_busy: return "offload.busy";
+    case Failure::tls_on_plain_port: return "tls.on_plain_port";
+    case Failure::tls_wrong_server: return "tls.wrong_server";
+    case Failure::upstream_tls: return "upstream.tls";
     case Failure::bad_argument: return "route.argument";
+  }
+  SLUICE_UNREACHABLE();
+}
+
+// Of handshakes, and never of a request.
+std::string_view tls_code(tls::Failure failure) {
+  switch (failure) {
+    case tls::Failure::none: return "-";
+    case tls::Failure::malformed: return "tls.malformed";
+    case tls::Failure::version: return "tls.version";
+    case tls::Failure::cipher: return "tls.cipher";
+    case tls::Failure::unknown_name: return "tls.unknown_name";
+    case tls::Failure::protocol: return "tls.protocol";
+    case tls::Failure::certificate_missing: return "tls.certificate_missing";
+    case tls::Failure::certificate_unknown: return "tls.certificate_unknown";
+    case tls::Failure::certificate_expired: return "tls.certificate_expired";
+    case tls::Failure::certificate_revoked: return "tls.certificate_revoked";
+    case tls::Failure::certificate_name: return "tls.certificate_name";
+    case tls::Failure::certificate_bad: return "tls.certificate_bad";
+    case tls::Failure::refused_by_peer: return "tls.refused_by_peer";
+    case tls::Failure::too_long: return "tls.too_long";
+    case tls::Failure::truncated: return "tls.truncated";
+    case tls::Failure::plain_request: return "tls.plain_request";
+    case tls::Failure::timed_out: return "tls.timed_out";
+    case tls::Failure::crowded_out: return "tls.crowded_out";
+    case tls::Failure::internal: return "tls.internal";
   }
   SLUICE_UNREACHABLE();
 }
@@ -52,6 +81,7 @@ std::string_view Reason::code(const Labels& labels) const {
     case Kind::event: return failure_code(static_cast<Failure>(value_));
     case Kind::http: return http::reason_code(static_cast<http::Rule>(value_));
     case Kind::auth: return auth::reason_code(static_cast<auth::Refusal>(value_));
+    case Kind::tls: return tls_code(static_cast<tls::Failure>(value_));
     case Kind::limit: return labels.limits.reason(value_);
   }
   SLUICE_UNREACHABLE();

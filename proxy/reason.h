@@ -6,6 +6,7 @@
 
 #include "auth/refusal.h"
 #include "http/rule.h"
+#include "tls/failure.h"
 
 namespace sluice::proxy {
 
@@ -28,10 +29,10 @@ enum class Failure : uint8_t {
   upstream_refused,
   upstream_busy,
   upstream_none_healthy,
-  overload,           // every place of the core is taken
-  local_ports,        // our own lack, and no endpoint's failure
-  local_descriptors,  // as well
-  local_memory,       // as well
+  overload,             // every place of the core is taken
+  local_ports,          // our own lack, and no endpoint's failure
+  local_descriptors,    // as well
+  local_memory,         // as well
   upstream_unresolved,  // none of its names has an address yet
   upstream_circuit_open,
   address_denied,
@@ -44,7 +45,10 @@ enum class Failure : uint8_t {
   tunnel_idle,
   tunnel_busy,
   offload_busy,
-  bad_argument,  // of one of Sluice's own routes
+  tls_on_plain_port,
+  tls_wrong_server,  // the name was not the one of the handshake
+  upstream_tls,      // the endpoint did not show who it is, or its handshake failed
+  bad_argument,      // of one of Sluice's own routes
 };
 
 class Reason {
@@ -52,6 +56,7 @@ class Reason {
   constexpr Reason() = default;
   constexpr Reason(Failure event) : Reason(Kind::event, static_cast<uint8_t>(event)) {}
   constexpr Reason(http::Rule rule) : Reason(Kind::http, static_cast<uint8_t>(rule)) {}
+  constexpr Reason(tls::Failure failure) : Reason(Kind::tls, static_cast<uint8_t>(failure)) {}
   constexpr Reason(auth::Refusal refusal) : Reason(Kind::auth, static_cast<uint8_t>(refusal)) {}
   // The limit with this number (NamedLimit::number).
   static constexpr Reason limit(uint16_t index) {
@@ -68,7 +73,7 @@ class Reason {
   bool operator==(const Reason&) const = default;
 
  private:
-  enum class Kind : uint8_t { event, http, auth, limit };
+  enum class Kind : uint8_t { event, http, auth, limit, tls };
   constexpr Reason(Kind kind, uint8_t value) : kind_(kind), value_(value) {}
   Kind kind_ = Kind::event;
   uint8_t value_ = 0;

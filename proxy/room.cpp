@@ -12,7 +12,7 @@ constexpr uint64_t room_id = 3;
 // Refused addresses are logged so often at most; the counter has all of them.
 constexpr core::Duration refusal_log_pause = std::chrono::seconds{1};
 
-void log_refused_address(Station& station, const core::SocketAddress& address) {
+void log_refused(Station& station, const core::SocketAddress& address, Reason reason) {
   if (station.refusal_logged_at != core::Instant{} &&
       station.now() < station.refusal_logged_at + refusal_log_pause)
     return;
@@ -21,7 +21,7 @@ void log_refused_address(Station& station, const core::SocketAddress& address) {
   station.log({.request_id = "-",
                .method = "-",
                .path = "-",
-               .reason = Reason{Failure::address_full}.code(station.labels),
+               .reason = reason.code(station.labels),
                .route = "-",
                .client = {client.data(), address.format_address(client.data())},
                .core = station.index});
@@ -38,12 +38,17 @@ Joined join_address(Station& station, const core::SocketAddress& address, Share*
   const uint64_t hash = key.claim(0).hash;
   if (station.addresses.connections(hash) >= config.bounds.connections_of_one_address()) {
     station.counters.connections_over_address.add();
-    log_refused_address(station, address);
+    log_refused(station, address, Failure::address_full);
     return Joined::refused;
   }
   share = &station.addresses.join(hash);
   ++share->connections;
   return Joined::counted;
+}
+
+void log_failed_handshake(Station& station, const core::SocketAddress& address,
+                          tls::Failure failure) {
+  if (failure != tls::Failure::none) log_refused(station, address, failure);
 }
 
 void disconnect_address(Station& station, Share& share) {

@@ -15,6 +15,10 @@ enum class Joined : uint8_t { counted, uncounted, refused };
                                   Share*& share);
 void disconnect_address(Station& station, Share& share);
 
+// A line in the log, one a second at most: there are as many as somebody likes to send.
+void log_failed_handshake(Station& station, const core::SocketAddress& address,
+                          tls::Failure failure);
+
 // A place for a request that may have to be held: as many as Bounds::held, and of them no key has
 // so many that others find none. `station.held` knows those that are.
 [[nodiscard]] limiter::Holding take_hold_place(Station& station, uint64_t key);

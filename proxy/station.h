@@ -27,6 +27,7 @@
 #include "limiter/shard.h"
 #include "metrics/access_log.h"
 #include "metrics/log_ring.h"
+#include "proxy/channel_tls.h"
 #include "proxy/counters.h"
 #include "proxy/labels.h"
 #include "proxy/message.h"
@@ -120,6 +121,9 @@ struct Station {
   core::BufferPool request_buffers;
   core::BufferPool response_buffers;
   core::PipePool pipes;
+  core::Slab<ChannelTls> tls_states;  // of channels that speak TLS
+  core::BufferPool sealed_buffers;    // ciphertext that leaves, and hellos that are not whole
+  std::vector<std::byte> wire;        // ciphertext that came, within a call
   http::h2::Context http2;
   const limiter::Ownership ownership;
   limiter::Shard shard;     // read by others, too
@@ -144,6 +148,8 @@ struct Station {
   core::IntrusiveList<ConnectionRequest, WaitingTag> handed_over;  // may use what became free
   uint32_t heads_to_shed = 0;                                      // of `gathering`
   // At the end of a batch.
+  core::IntrusiveList<ChannelTls, TlsTurnTag> handshake_turns;  // a few each time: they are costly
+  core::IntrusiveList<ChannelTls, TlsTurnTag> here_already;     // what somebody waits for
   std::array<core::IntrusiveList<Channel, ChannelTag>, 2> settled;  // by Side; closed then
   std::array<core::IntrusiveList<Channel, ChannelTag>, 2> starved;  // by Side; wait for a buffer
   core::IntrusiveList<Exchange, EndedTag> ended;                    // freed then
@@ -157,6 +163,7 @@ struct Station {
   core::IntrusiveList<UpstreamConnection, IdleAgeTag> idle_upstreams;  // longest idle last
   core::IntrusiveList<DownstreamConnection, IdleTag> idle;             // longest idle first
   core::IntrusiveList<DownstreamConnection, IdleTag> gathering;        // half heads, oldest first
+  core::IntrusiveList<ChannelTls, HandshakeTag> handshakes;            // under way, oldest first
   core::IntrusiveList<ClientWaiter, ClientWaitTag> answered;           // discarding; longest first
   core::IntrusiveList<ClientWaiter, ClientWaitTag> stalled;            // others; longest first
 
@@ -169,12 +176,6 @@ struct Station {
   [[nodiscard]] bool batch_is_small() const { return loop.batch_is_small(); }
   [[nodiscard]] core::BufferPool& buffers(core::BufferGroup group) {
     return group == core::BufferGroup::downstream ? request_buffers : response_buffers;
-  }
-  // A receive waits for a buffer although there is one.
-  [[nodiscard]] bool can_feed(Side side) {
-    const core::BufferPool& pool = side == Side::downstream ? request_buffers : response_buffers;
-    return !starved[static_cast<size_t>(side)].empty() && pool.can_serve() &&
-           pool.held() + 1 < pool.count();
   }
   [[nodiscard]] bool is_draining() const {
     return stage != Stage::serving && stage != Stage::announcing;

@@ -12,6 +12,8 @@ namespace {
 // Room for what is taken again before the batch that freed it is over.
 constexpr uint32_t slack = limits::completions_per_turn;
 
+constexpr uint32_t handshakes_a_turn = 4;
+
 // What is freed has disarmed its timer.
 template <typename T>
 T& owner_of(const core::Timer& timer, core::Slab<T>& slab) {
@@ -220,14 +222,17 @@ void Worker::after_batch() {
   upstreams_.reclaim();
   exchanges_.reclaim();
   http2_connections_.reclaim();
+  station_.tls_states.reclaim();
   if (!station_.hungry.empty() || !station_.generation->capped_upstreams().empty()) serve_hungry();
   if (!station_.starved[0].empty()) feed_starved(Side::downstream);
   if (!station_.starved[1].empty()) feed_starved(Side::upstream);
   if (!station_.ready.empty()) run_ready();
+  run_tls_turns();
   if (!station_.ended.empty()) release_ended();
-  if (!station_.ready.empty() || !station_.multiplexed.empty() || !station_.settled[0].empty() ||
-      !station_.settled[1].empty() || station_.can_feed(Side::downstream) ||
-      station_.can_feed(Side::upstream))
+  if (!station_.ready.empty() || !station_.handshake_turns.empty() ||
+      !station_.here_already.empty() || !station_.multiplexed.empty() ||
+      !station_.settled[0].empty() || !station_.settled[1].empty() ||
+      can_feed(station_, Side::downstream) || can_feed(station_, Side::upstream))
     station_.loop.stay_awake();
 }
 
@@ -237,6 +242,28 @@ void Worker::run_ready() {
   turn.splice_back(station_.ready);
   while (DownstreamConnection* connection = turn.pop_front()) {
     deliver(*connection, connection->on_ready(station_));
+    follow_up();
+  }
+}
+
+// What is decrypted already, and a few handshakes: one takes as long as many requests.
+void Worker::run_tls_turns() {
+  core::IntrusiveList<ChannelTls, TlsTurnTag> turn;
+  turn.splice_back(station_.here_already);
+  for (uint32_t count = 0; count < handshakes_a_turn; ++count) {
+    ChannelTls* next = station_.handshake_turns.pop_front();
+    if (next == nullptr) break;
+    turn.push_back(*next);
+  }
+  while (ChannelTls* next = turn.pop_front()) {
+    const core::Token owner = next->channel->owner();
+    if (next->channel->side() == Side::downstream) {
+      DownstreamConnection* connection = downstreams_.find(owner.slot, owner.generation);
+      deliver(*connection, connection->on_turn(station_));
+    } else {
+      UpstreamConnection* connection = upstreams_.find(owner.slot, owner.generation);
+      deliver(*connection, connection->on_turn(station_));
+    }
     follow_up();
   }
 }
@@ -336,7 +363,7 @@ void Worker::feed_starved(Side side) {
   auto& starved = station_.starved[static_cast<size_t>(side)];
   const core::BufferPool& pool =
       side == Side::downstream ? station_.request_buffers : station_.response_buffers;
-  while (!starved.empty() && pool.can_serve()) {
+  while (!starved.empty() && starved.front()->can_be_fed(pool)) {
     starved.front()->on_buffer_available(station_);
     if (pool.held() + 1 >= pool.count()) break;
   }

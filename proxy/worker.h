@@ -88,6 +88,7 @@ class Worker {
   void begin_stream(DownstreamConnection& owner, Http2Connection& connection,
                     http::h2::Stream& stream);
   void close_http2(DownstreamConnection& owner);
+  void run_tls_turns();
 
   // worker_adopt.cpp
   void on_keys(const KeysMessage& message);

@@ -123,12 +123,9 @@ void Worker::admit_socket(const Acceptor& acceptor, int socket) {
   }
   station_.counters.connections_accepted.add();
   const auto timer = static_cast<uint8_t>(Operation::downstream_timer);
-  connection->open(station_, downstreams_.token(timer, *connection),
-                   {.socket = socket,
-                    .announces = acceptor.config.proxy_protocol,
-                    .http2 = acceptor.config.h2c,
-                    .address = address.value(),
-                    .share = share});
+  connection->open(
+      station_, downstreams_.token(timer, *connection),
+      {.socket = socket, .listener = &acceptor.config, .address = address.value(), .share = share});
   if (station_.is_draining()) connection->on_drain(station_);
 }
 

@@ -91,6 +91,9 @@ std::string_view to_string(Failure failure) {
     case Failure::refused_by_peer: return "refused_by_peer";
     case Failure::too_long: return "too_long";
     case Failure::truncated: return "truncated";
+    case Failure::plain_request: return "plain_request";
+    case Failure::timed_out: return "timed_out";
+    case Failure::crowded_out: return "crowded_out";
     case Failure::internal: return "internal";
   }
   SLUICE_UNREACHABLE();

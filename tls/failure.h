@@ -24,6 +24,9 @@ enum class Failure : uint8_t {
   refused_by_peer,      // the peer sent a fatal alert
   too_long,             // a handshake of too many bytes or messages
   truncated,            // the connection ended without a close_notify
+  plain_request,        // HTTP without TLS
+  timed_out,            // the handshake took too long
+  crowded_out,          // too many handshakes at once, and this was the oldest
   internal,             // memory, or OpenSSL itself
 };
 inline constexpr unsigned failures = static_cast<unsigned>(Failure::internal) + 1;

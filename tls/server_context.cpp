@@ -93,6 +93,14 @@ void ServerContext::group_certificates(const std::vector<SharedCertificate>& cer
   }
 }
 
+bool ServerContext::serves_both(std::string_view one, std::string_view other) const {
+  const auto& of_one = contexts_[group_of(one)].certificates;
+  const auto& of_other = contexts_[group_of(other)].certificates;
+  return std::any_of(of_one.begin(), of_one.end(), [&](const SharedCertificate& certificate) {
+    return std::find(of_other.begin(), of_other.end(), certificate) != of_other.end();
+  });
+}
+
 bool ServerContext::build(Group& group, const ServerOptions& options, std::string& complaint) {
   group.context.reset(SSL_CTX_new_ex(library_.get(), nullptr, TLS_server_method()));
   SSL_CTX* context = group.context.get();

@@ -45,12 +45,14 @@ class ServerContext {
   [[nodiscard]] Library& library() const { return library_; }
   [[nodiscard]] ClientCertificate client() const { return client_; }
 
-  // Which of the groups of certificates serves a name: two names in different groups are different
-  // servers to a client with a certificate (RFC 9110 7.4, 421). That of the first certificate for
-  // a name that no certificate has.
+  // Which of the groups of certificates serves a name: that of the first certificate for a name
+  // that no certificate has.
   [[nodiscard]] uint32_t group_of(std::string_view name) const {
     return names_.find(name).value_or(0);
   }
+  // Whether a certificate serves both names: otherwise they are different servers to a client that
+  // shows a certificate (RFC 9110 7.4).
+  [[nodiscard]] bool serves_both(std::string_view one, std::string_view other) const;
 
  private:
   // Certificates of different kinds of keys for the same names.

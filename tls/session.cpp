@@ -58,7 +58,13 @@ std::unique_ptr<Session> Session::connect(ClientContext& context, const PeerName
 void Session::begin_call(Wire& wire) {
   // Others on this thread leave what they failed over, and OpenSSL would take it for its own.
   if (ERR_peek_error() != 0) ERR_clear_error();
+  offered_ = wire.in;
   attach(bio_, &wire);
+}
+
+void Session::end_call(const Wire& wire) {
+  meter_.note(offered_.first(offered_.size() - wire.in.size()));
+  attach(bio_, nullptr);
 }
 
 Progress Session::fail(Failure failure) {
@@ -68,8 +74,8 @@ Progress Session::fail(Failure failure) {
 }
 
 // What an unsuccessful call of OpenSSL means.
-Progress Session::end_call(int outcome) {
-  switch (SSL_get_error(ssl_.get(), outcome)) {
+Progress Session::outcome_of(int result) {
+  switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ: return Progress::needs_bytes;
     case SSL_ERROR_WANT_WRITE: return Progress::needs_room;
     case SSL_ERROR_ZERO_RETURN: state_ = State::closed; return Progress::closed;
@@ -83,8 +89,8 @@ Step Session::handshake(Wire& wire) {
   const size_t before = wire.in.size();
   begin_call(wire);
   const int outcome = SSL_do_handshake(ssl_.get());
-  const Progress progress = outcome == 1 ? Progress::done : end_call(outcome);
-  attach(bio_, nullptr);
+  const Progress progress = outcome == 1 ? Progress::done : outcome_of(outcome);
+  end_call(wire);
   handshake_bytes_ += before - wire.in.size();
   if (progress == Progress::done) {
     state_ = State::established;
@@ -110,7 +116,7 @@ Step Session::read(Wire& wire, std::span<std::byte> into) {
     const int outcome =
         SSL_read_ex(ssl_.get(), into.data() + step.bytes, into.size() - step.bytes, &got);
     if (outcome != 1) {
-      step.progress = end_call(outcome);
+      step.progress = outcome_of(outcome);
       if (step.progress == Progress::needs_bytes &&
           (messages_ > messages_between_data_max || alerts_sent_ + alerts_received_ > alerts_max))
         step.progress = fail(Failure::too_long);
@@ -119,7 +125,7 @@ Step Session::read(Wire& wire, std::span<std::byte> into) {
     step.bytes += got;
     messages_ = 0;
   }
-  attach(bio_, nullptr);
+  end_call(wire);
   return step;
 }
 
@@ -143,14 +149,14 @@ Step Session::write(Wire& wire, std::span<const std::byte> plaintext) {
     size_t sealed = 0;
     const int outcome = SSL_write_ex(ssl_.get(), plaintext.data(), size, &sealed);
     if (outcome != 1) {
-      step.progress = end_call(outcome);
+      step.progress = outcome_of(outcome);
       break;
     }
     plaintext = plaintext.subspan(sealed);
     step.bytes += sealed;
     small_left_ -= std::min(small_left_, sealed);
   }
-  attach(bio_, nullptr);
+  end_call(wire);
   return step;
 }
 
@@ -160,7 +166,7 @@ void Session::close(Wire& wire) {
   begin_call(wire);
   static_cast<void>(SSL_shutdown(ssl_.get()));
   ERR_clear_error();
-  attach(bio_, nullptr);
+  end_call(wire);
 }
 
 bool Session::end_of_input() {

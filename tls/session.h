@@ -14,6 +14,7 @@
 
 #include "tls/client_context.h"
 #include "tls/failure.h"
+#include "tls/record_meter.h"
 #include "tls/server_context.h"
 #include "tls/wire_bio.h"
 
@@ -46,6 +47,10 @@ inline constexpr size_t record_overhead = 64;      // header, nonce and tag, at 
 // The first bytes of an answer go in records that a client can open as soon as one packet is there.
 inline constexpr size_t small_record_bytes = 1350;
 inline constexpr size_t small_record_total = 10 * small_record_bytes;
+// Memory of OpenSSL's: of a session that is established, with a record that is not whole; and what
+// a handshake takes beside it. tests/unit/tls_memory_test.cpp measures them.
+inline constexpr size_t session_bytes_max = 32 * 1024;
+inline constexpr size_t session_handshake_bytes_max = 96 * 1024;
 // What a peer may send before the handshake is over, and how many messages of the protocol's own
 // may come without a byte of data between them.
 inline constexpr size_t handshake_bytes_max = 96 * 1024;
@@ -77,6 +82,13 @@ class Session {
   [[nodiscard]] Step write(Wire& wire, std::span<const std::byte> plaintext);
   // Says close_notify, once; after a failure nothing.
   void close(Wire& wire);
+  // How much ciphertext may be taken from the wire, so that with `room` for plaintext none of it is
+  // left over: at least what completes a header or a record, of which read() keeps what finds no
+  // room (has_plaintext()).
+  [[nodiscard]] size_t appetite(size_t room) const {
+    const size_t surely = room > meter_.partial() ? room - meter_.partial() : 0;
+    return std::max<size_t>(meter_.missing(), surely);
+  }
   // The connection ended: true if that is the end that was said. Else the session has failed.
   bool end_of_input();
   // An answer begins after a pause: its first records are small.
@@ -121,7 +133,8 @@ class Session {
   Session(Library& library, SSL_CTX* context);
   [[nodiscard]] bool is_made() const { return ssl_ != nullptr; }
   void begin_call(Wire& wire);
-  Progress end_call(int outcome);
+  void end_call(const Wire& wire);
+  Progress outcome_of(int result);
   Progress fail(Failure failure);
   [[nodiscard]] size_t next_record_bytes(size_t plaintext, size_t room) const;
 
@@ -129,6 +142,8 @@ class Session {
   SslPtr ssl_;
   BIO* bio_ = nullptr;  // ssl_ owns it
   SessionTicket ticket_;
+  std::span<const std::byte> offered_;  // within a call
+  RecordMeter meter_;
   size_t handshake_bytes_ = 0;
   size_t small_left_ = small_record_total;
   uint32_t group_ = 0;

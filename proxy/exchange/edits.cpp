@@ -6,6 +6,7 @@
 #include "http/path.h"
 #include "http/uri.h"
 #include "proxy/exchange/cors.h"
+#include "proxy/exchange/encryption.h"
 #include "proxy/exchange/identity.h"
 #include "proxy/exchange/joined.h"
 
@@ -130,9 +131,10 @@ AddedFields added_upstream(const RequestContext& context, std::span<http::AddedF
                       add_edits(context.route().request_edits, memory.subspan(identity)));
 }
 
-AddedFields added_downstream(RequestContext& context, std::span<http::AddedField> memory,
-                             std::string_view location) {
+AddedFields added_downstream(RequestContext& context, const http::ResponseHead& response,
+                             std::span<http::AddedField> memory, std::string_view location) {
   size_t count = context.route().cors ? add_cors(context, memory) : 0;
+  if (!says_hsts(response)) count += add_hsts(context, memory.subspan(count));
   if (!location.empty()) memory[count++] = {"Location", location};
   count += context.limit_fields.add_to(memory.subspan(count));
   count = without_edited(memory.first(count), context.route().response_edits);
@@ -176,11 +178,12 @@ AddedFields added_to_switching(RequestContext& context, std::span<http::AddedFie
 
 AddedFields added_to_reply(RequestContext& context, std::span<http::AddedField> memory,
                            const LocalReply& answer) {
-  size_t count = 0;
-  if (!context.has_route()) return {};
-  if (context.route().cors) count = add_cors(context, memory);
+  size_t count = add_hsts(context, memory);
+  if (context.has_route() && context.route().cors)
+    count += add_cors(context, memory.subspan(count));
   if (answer.preflight) count += add_preflight(context, memory.subspan(count));
   if (!answer.location.empty()) memory[count++] = {"Location", answer.location};
+  if (!context.has_route()) return memory.first(count);
   return memory.first(count + added_to_switching(context, memory.subspan(count)).size());
 }
 

@@ -39,6 +39,7 @@ using AddedFields = std::span<const http::AddedField>;
 [[nodiscard]] AddedFields added_upstream(const RequestContext& context,
                                          std::span<http::AddedField> memory);
 [[nodiscard]] AddedFields added_downstream(RequestContext& context,
+                                           const http::ResponseHead& response,
                                            std::span<http::AddedField> memory,
                                            std::string_view location);
 [[nodiscard]] AddedFields added_to_switching(RequestContext& context,

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "proxy/exchange/edits.h"
+#include "proxy/exchange/encryption.h"
 #include "proxy/exchange/routing.h"
 
 namespace sluice::proxy {
@@ -49,6 +50,7 @@ void Exchange::set_up(Station& station, core::Token timer, DownstreamConnection&
   client_wait_.exchange = this;
   client_wait_.share = context_.share;
   timer_.bind(timer);
+  note_encryption(context_);
   station.make_request_id(context_.record.made_id);
   station.counters.exchanges.add();
 }
@@ -58,7 +60,8 @@ void Exchange::begin(Station& station, core::Token timer, DownstreamConnection& 
   set_up(station, timer, downstream, arrival);
   make_room(station);
   if (const http::Rule rule = stream().read_head(arrival.head); rule != http::Rule::none) {
-    reply_error(station, http::status_of(rule), rule, http::Persistence::close);
+    reply_error(station, http::status_of(rule), reason_of_broken_head(context_, arrival, rule),
+                http::Persistence::close);
     return;
   }
   record().body_bytes = stream().first_part().bytes.size();
@@ -66,7 +69,24 @@ void Exchange::begin(Station& station, core::Token timer, DownstreamConnection& 
   if (station.is_draining() ||
       downstream.requests() >= station.config().bounds.requests_per_connection)
     stream().close_afterwards();
+  if (is_at_another_server(context_)) {
+    reply_error(station, 421, Failure::tls_wrong_server);
+    return;
+  }
+  if (is_to_be_redirected(context_)) {
+    redirect_to_https(station);
+    return;
+  }
   follow(station, admission_.begin(station, context_, errand_));
+}
+
+void Exchange::redirect_to_https(Station& station) {
+  TargetMemory memory;
+  const std::string_view location = https_location(context_, memory);
+  if (location.empty())
+    reply_error(station, 400, http::Rule::host_missing, http::Persistence::close);
+  else
+    reply(station, {.status = 308, .persistence = stream().persistence(), .location = location});
 }
 
 void Exchange::refuse_head(Station& station, core::Token timer, DownstreamConnection& downstream,
@@ -275,7 +295,7 @@ void Exchange::on_upstream(Station& station, const ChannelEvent& event) {
   using Kind = ChannelEvent::Kind;
   switch (event.kind) {
     case Kind::connected: on_connection(station); break;
-    case Kind::refused: on_connect_failed(station, event.error); break;
+    case Kind::refused: on_connect_failed(station, event); break;
     case Kind::bytes: on_upstream_bytes(station, event.buffer, event.size); break;
     case Kind::end:
     case Kind::broken: on_upstream_closed(station, event.error); break;

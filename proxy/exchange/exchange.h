@@ -100,6 +100,7 @@ class Exchange : public core::ListNode<EndedTag> {
   using Again = Attempt::Again;
 
   // exchange.cpp: from the head to the decision where it goes, and what is heard from both sides
+  void redirect_to_https(Station& station);
   void set_up(Station& station, core::Token timer, DownstreamConnection& downstream,
               const Arrival& arrival);
   void follow(Station& station, Admission::Verdict verdict);
@@ -124,7 +125,7 @@ class Exchange : public core::ListNode<EndedTag> {
   void acquire_connection(Station& station);
   [[nodiscard]] bool take_place(Station& station);
   void refuse_upstream(Station& station, Attempt::Acquired outcome);
-  void on_connect_failed(Station& station, core::Error error);
+  void on_connect_failed(Station& station, const ChannelEvent& event);
   void on_upstream_silent(Station& station);
   void fail_try(Station& station, uint16_t status, Reason reason, Again again);
   [[nodiscard]] Attempt::Reached reached() const;

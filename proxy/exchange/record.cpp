@@ -27,6 +27,9 @@ void Record::write(Station& station, const Subject& subject) const {
                .endpoint = endpoint != NameTable::none ? labels.endpoints.name(endpoint)
                                                        : std::string_view{},
                .client = subject.client,
+               .tls_version = tls_version,
+               .tls_cipher = tls_cipher,
+               .server_name = server_name.view(),
                .principal = subject.principal,
                .bytes_in = body_bytes,
                .bytes_out = subject.bytes_out,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/bounded_string.h"
 #include "limiter/limit.h"
 #include "proxy/labels.h"
 #include "proxy/reason.h"
@@ -33,6 +34,8 @@ struct Record {
   uint64_t body_bytes = 0;  // of the request
   core::Instant started_at{}, head_at{}, received_at{}, admitted_at{}, connected_at{}, sent_at{},
       response_at{};
+  std::string_view tls_version, tls_cipher;  // of the client's session; empty: without
+  core::BoundedString<128> server_name;      // that it asked for, or the beginning of it
   std::array<char, 32> made_id;
   std::string_view taken_id;  // of a trusted peer, in its place
 

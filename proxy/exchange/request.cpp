@@ -3,6 +3,7 @@
 #include "http/serializer.h"
 #include "proxy/client_address.h"
 #include "proxy/exchange/edits.h"
+#include "proxy/exchange/encryption.h"
 #include "proxy/exchange/exchange.h"
 #include "proxy/exchange/identity.h"
 #include "proxy/proxy_header.h"
@@ -45,6 +46,7 @@ void Exchange::build_first_flight(Station& station) {
       {.forwarding = {.form = route().forwarded,
                       .trust = context_.trust,
                       .peer = peer_text(context_, address),
+                      .proto = is_encrypted(context_) ? "https" : "http",
                       .prefix = route().rewrite.strip_prefix},
        .default_host = attempt_.config().endpoints.front().authority,
        .host = host_for_endpoint(context_, attempt_.config()),

@@ -98,7 +98,7 @@ void Exchange::start_response(Station& station) {
   stream().send_head(call_.head_area(), response,
                      {.request_id = record().request_id(),
                       .date = lacks_date() ? station.http_date() : std::string_view{},
-                      .more = added_downstream(context_, station.added_fields, location)},
+                      .more = added_downstream(context_, response, station.added_fields, location)},
                      first);
   if (request_side_ == RequestSide::done) release_generation();
   down_.is_bulk = true;

@@ -164,8 +164,9 @@ void Exchange::judge_endpoint(Station& station, Outcome outcome) {
   if (call_.has_connection()) attempt_.judge(station, call_.connection(), outcome);
 }
 
-void Exchange::on_connect_failed(Station& station, core::Error error) {
+void Exchange::on_connect_failed(Station& station, const ChannelEvent& event) {
   SLUICE_ASSERT(state_ == State::connecting);
+  const core::Error error = event.error;
   if (const auto lack = local_lack(error)) {
     station.counters.local_lacks.add();
     drop_upstream(station);
@@ -177,8 +178,12 @@ void Exchange::on_connect_failed(Station& station, core::Error error) {
   }
   judge_endpoint(station, Outcome::failure);
   const bool timed_out = error == core::Error::timed_out;
+  const bool is_unbelieved =
+      event.tls != tls::Failure::none && event.tls != tls::Failure::truncated;
   fail_try(station, timed_out ? 504 : 502,
-           timed_out ? Failure::upstream_connect_timeout : Failure::upstream_refused,
+           timed_out       ? Failure::upstream_connect_timeout
+           : is_unbelieved ? Failure::upstream_tls
+                           : Failure::upstream_refused,
            Again::if_allowed);
 }
 

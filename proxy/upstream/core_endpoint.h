@@ -12,6 +12,7 @@
 #include "core/destination.h"
 #include "core/intrusive_list.h"
 #include "proxy/upstream/circuit_breaker.h"
+#include "tls/client_context.h"
 
 namespace sluice::proxy {
 
@@ -41,6 +42,14 @@ struct EndpointHealth {
   }
 };
 
+// How a core speaks TLS to an endpoint.
+struct EndpointTls {
+  std::unique_ptr<tls::ClientContext> context;
+  std::string name;           // asked for and verified; an address asks for nothing
+  bool is_address = false;    //
+  tls::SessionTicket ticket;  // of the last session that gave one; nullptr: none
+};
+
 // One core's part of an endpoint: idle connections, and how many are in use. Owned by its Endpoint;
 // used by its worker alone, but for the counters.
 class CoreEndpoint {
@@ -50,6 +59,9 @@ class CoreEndpoint {
       : destination_(destination), health_(health), upstream_(upstream), label_(label) {}
 
   [[nodiscard]] const core::Destination& destination() const { return destination_; }
+  // nullptr: in the clear.
+  [[nodiscard]] EndpointTls* tls() { return tls_.get(); }
+  void set_tls(std::unique_ptr<EndpointTls> tls) { tls_ = std::move(tls); }
   [[nodiscard]] CoreUpstream& upstream() { return upstream_; }
   [[nodiscard]] uint16_t label() const { return label_; }
   [[nodiscard]] const EndpointHealth& health() const { return health_; }
@@ -92,6 +104,7 @@ class CoreEndpoint {
   EndpointHealth& health_;
   CoreUpstream& upstream_;
   uint16_t label_;
+  std::unique_ptr<EndpointTls> tls_;
   core::IntrusiveList<UpstreamConnection, IdleTag> idle_;
   std::atomic<uint32_t> open_{0};  // one writer
   core::Counter idle_count_;

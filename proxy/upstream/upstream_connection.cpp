@@ -1,5 +1,7 @@
 #include "proxy/upstream/upstream_connection.h"
 
+#include <utility>
+
 namespace sluice::proxy {
 
 std::string_view to_string(UpstreamConnection::State state) {
@@ -26,6 +28,14 @@ core::Error UpstreamConnection::open(Station& station, core::Token timer, Exchan
   station.counters.upstream_open.add();
   station.counters.upstream_connects.add();
   channel_.open(Side::upstream, socket.value(), timer);
+  if (EndpointTls* tls = endpoint.tls();
+      tls != nullptr &&
+      !channel_.secure(station, *tls->context, {tls->name, tls->is_address}, tls->ticket.get())) {
+    channel_.give_up(station);
+    station.counters.upstream_open.subtract();
+    endpoint.note_closed();
+    return core::Error::no_memory;
+  }
   channel_.connect(station, destination);
   return core::Error::none;
 }
@@ -34,8 +44,15 @@ core::Error UpstreamConnection::open(Station& station, core::Token timer, Exchan
 
 ChannelEvent UpstreamConnection::on_completion(Station& station, Channel::Op op,
                                                const core::Completion& completion) {
+  return on_channel(station, channel_.on_completion(station, op, completion));
+}
+
+ChannelEvent UpstreamConnection::on_turn(Station& station) {
+  return on_channel(station, channel_.on_turn(station));
+}
+
+ChannelEvent UpstreamConnection::on_channel(Station& station, ChannelEvent event) {
   using Kind = ChannelEvent::Kind;
-  ChannelEvent event = channel_.on_completion(station, op, completion);
   if (event.kind == Kind::none || state_ == State::active) return event;
   if (event.kind == Kind::connected) {
     state_ = State::active;
@@ -79,6 +96,10 @@ void UpstreamConnection::become_idle(Station& station) {
   state_ = State::idle;
   exchange_ = nullptr;
   ++served_;
+  if (tls::Session* session = channel_.session()) {
+    if (tls::SessionTicket ticket = session->take_ticket())
+      endpoint_->tls()->ticket = std::move(ticket);
+  }
   if (!channel_.is_receiving() && !channel_.is_starved())
     channel_.receive_pooled(station, core::Readiness::unexpected);
   idle_since_ = station.now();

@@ -65,11 +65,13 @@ class UpstreamConnection : public core::ListNode<IdleTag>, public core::ListNode
   // --- events, from the worker ---------------------------------------------------------------
   [[nodiscard]] ChannelEvent on_completion(Station& station, Channel::Op op,
                                            const core::Completion& completion);
+  [[nodiscard]] ChannelEvent on_turn(Station& station);  // of its channel
   void on_timer(Station& station);
   // The slot may be given back afterwards.
   void finish_close(Station& station);
 
  private:
+  [[nodiscard]] ChannelEvent on_channel(Station& station, ChannelEvent event);
   void leave_pool(Station& station);
 
   Channel channel_;

@@ -268,6 +268,28 @@ TEST_F(Contract, peek_tells_open_bytes_and_fin_apart) {
   kernel.close(socket);
 }
 
+TEST_F(Contract, receive_now_takes_what_is_there_and_never_waits) {
+  auto [socket, far] = pair();
+  EXPECT_EQ(kernel.receive_now(socket, memory).error(), Error::would_block);
+  far->write("seven bytes");
+  rig->wait(1);
+  const auto first = kernel.receive_now(socket, std::span{memory}.first(5));
+  ASSERT_TRUE(first);
+  EXPECT_LE(first.value(), 5U);
+  size_t have = first.value();
+  while (have < 11) {
+    const auto more = kernel.receive_now(socket, std::span{memory}.subspan(have));
+    ASSERT_TRUE(more);
+    have += more.value();
+  }
+  EXPECT_EQ(text(have), "seven bytes");
+  EXPECT_EQ(kernel.receive_now(socket, memory).error(), Error::would_block);
+  far->finish();
+  rig->wait(1);
+  EXPECT_EQ(kernel.receive_now(socket, memory).value(), 0U);
+  kernel.close(socket);
+}
+
 TEST_F(Contract, descriptor_is_used_again_and_belongs_to_the_new_connection) {
   auto [first, far_first] = pair();
   far_first.reset();

@@ -418,6 +418,24 @@ void Kernel::close_pipe(Pipe& pipe) {
   pipe = {};
 }
 
+Result<size_t> Kernel::receive_now(int socket, std::span<std::byte> into) {
+  const KernelScope scope;
+  if (into.empty()) state_->world.violation("a receive into nothing");
+  const SocketId id = state_->find(socket);
+  World& world = state_->world;
+  World::Socket& target = world.socket(id);
+  if (target.received.empty()) {
+    if (target.reset) return state_->broken_connection();
+    if (target.fin_received || target.read_shut) return size_t{0};
+    return Error::would_block;
+  }
+  size_t size = std::min(into.size(), target.received.size());
+  if (world.happens(world.faults().short_read)) size = 1 + world.random().below(size);
+  const std::string bytes = world.take(id, size);
+  std::memcpy(into.data(), bytes.data(), bytes.size());
+  return bytes.size();
+}
+
 Result<size_t> Kernel::peek(int socket) {
   const KernelScope scope;
   const SocketId id = state_->find(socket);

@@ -408,8 +408,8 @@ class Run {
     if (worker.is_stopped()) return;
     timeouts_[index] = worker.begin_turn();
     if (timeouts_[index] > core::Duration{0} &&
-        (worker.station().can_feed(proxy::Side::downstream) ||
-         worker.station().can_feed(proxy::Side::upstream))) {
+        (proxy::can_feed(worker.station(), proxy::Side::downstream) ||
+         proxy::can_feed(worker.station(), proxy::Side::upstream))) {
       world_.violation("worker " + std::to_string(index) +
                        " sleeps, has buffers, and lets connections starve");
     }
