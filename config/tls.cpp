@@ -122,6 +122,7 @@ void read_listener_tls(Document& document, const YAML::Node& node, ListenerConfi
   const Section section{
       document, node, "tls", {"certificates", "policy", "strict_sni", "alpn", "client"}};
   auto listener = std::make_shared<ListenerTls>();
+  listener->options.protocols = {"h2", "http/1.1"};
   read_certificates(document, section, *listener);
   if (section.has("policy")) {
     if (const auto word = document.word(section.get("policy"), {"modern", "intermediate"}))
@@ -134,11 +135,11 @@ void read_listener_tls(Document& document, const YAML::Node& node, ListenerConfi
   if (section.has("alpn")) {
     listener->options.protocols.clear();
     for (const YAML::Node& item : document.list(section.get("alpn"))) {
-      if (const auto word = document.word(item, {"http/1.1"}))
+      if (const auto word = document.word(item, {"h2", "http/1.1"}))
         listener->options.protocols.push_back(*word);
     }
     if (listener->options.protocols.empty())
-      document.complain(section.get("alpn"), "no protocol; write alpn: [http/1.1]");
+      document.complain(section.get("alpn"), "no protocol; write alpn: [h2, http/1.1]");
   }
   if (section.has("client")) read_client(document, section.get("client"), *listener);
   into.tls = std::move(listener);

@@ -107,6 +107,8 @@ DownstreamEvent DownstreamConnection::on_channel(Station& station, const Channel
   if (event.kind == Heard::end || event.kind == Heard::broken) return on_no_bytes(station, event);
   if (event.kind == Heard::connected) {
     leave_securing();
+    const bool is_http2 = channel_.session()->protocol() == "h2";
+    may_speak_http2_ = is_http2 ? config::Http2::on : config::Http2::off;
     become_idle(station);
     channel_.receive_pooled(station, core::Readiness::expected);
     return {};

@@ -165,13 +165,17 @@ void Http1Stream::send_reply(LocalReply& reply, const Fields& fields, uint64_t d
   }
   persistence_ = reply.persistence;
   const http::Method method = method_to_answer();
-  const size_t size = write_local_reply(reply_, reply,
+  // A place that the client itself named is as long as a target may be. Nothing of such a request
+  // goes elsewhere, so that its buffer is free.
+  const std::span<std::byte> memory =
+      reply.location.empty() ? std::span<std::byte>{reply_} : buffer_.send_area();
+  const size_t size = write_local_reply(memory, reply,
                                         {.method = method,
                                          .version = request_.version,
                                          .request_id = fields.request_id,
                                          .date = fields.date,
                                          .more = fields.more});
-  out_.add({reply_.data(), size});
+  out_.add(memory.first(size));
   if (method != http::Method::head) out_.add(bytes_of(reply.long_body));
 }
 

@@ -141,8 +141,10 @@ void Http2Stream::send_reply(LocalReply& reply, const Fields& fields) {
     respond(text_of(std::span{reply_}.first(size)), h2::Fin::last);
     return;
   }
-  const size_t size = write_local_reply(reply_, reply, context);
-  const std::span<std::byte> written = std::span{reply_}.first(size);
+  // A place that the client itself named is as long as a target may be; see Http1Stream.
+  const std::span<std::byte> memory =
+      reply.location.empty() ? std::span<std::byte>{reply_} : buffer_.send_area();
+  const std::span<std::byte> written = memory.first(write_local_reply(memory, reply, context));
   const size_t head_size = text_of(written).find("\r\n\r\n") + 4;
   const std::span<std::byte> body = written.subspan(head_size);
   const bool is_all = method == http::Method::head || (body.empty() && reply.long_body.empty());

@@ -46,8 +46,8 @@ struct ReplyContext {
 // As Retry-After and the like have it: rounded up, at least 1.
 [[nodiscard]] uint64_t whole_seconds(core::Duration duration);
 
-// Writes head and body (for HEAD: head only) into `out`, local_reply_bytes_max large; returns the
-// length.
+// Writes head and body (for HEAD: head only) into `out`, local_reply_bytes_max large and, with a
+// location, larger by that; returns the length.
 [[nodiscard]] size_t write_local_reply(std::span<std::byte> out, const LocalReply& reply,
                                        const ReplyContext& context);
 

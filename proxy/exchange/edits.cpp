@@ -134,7 +134,8 @@ AddedFields added_upstream(const RequestContext& context, std::span<http::AddedF
 AddedFields added_downstream(RequestContext& context, const http::ResponseHead& response,
                              std::span<http::AddedField> memory, std::string_view location) {
   size_t count = context.route().cors ? add_cors(context, memory) : 0;
-  if (!says_hsts(response)) count += add_hsts(context, memory.subspan(count));
+  const size_t hsts = add_hsts(context, memory.subspan(count));
+  if (hsts != 0 && !says_hsts(response)) count += hsts;
   if (!location.empty()) memory[count++] = {"Location", location};
   count += context.limit_fields.add_to(memory.subspan(count));
   count = without_edited(memory.first(count), context.route().response_edits);

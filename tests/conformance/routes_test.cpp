@@ -293,6 +293,18 @@ TEST_F(Routes, fields_are_set_added_and_removed_in_every_spelling) {
   EXPECT_EQ(answer.field("server"), nullptr);
 }
 
+TEST_F(Routes, redirect_has_room_for_the_longest_target) {
+  start(R"(routes:
+  - { match: { path: /old }, auth: none, redirect: { to: /new } }
+  - { match: { path_prefix: /moved }, auth: none, redirect: { to: "https://new.test/base/", rest: keep } }
+)");
+  const std::string query(8 * 1024 - 6, 'q');
+  EXPECT_EQ(field(ask("GET /old?" + query), "location"), "/new?" + query);
+  const std::string rest(8 * 1024 - 8, 'r');
+  EXPECT_EQ(field(ask("GET /moved/" + rest), "location"), "https://new.test/base/" + rest);
+  EXPECT_EQ(field(ask("GET /old"), "location"), "/new");
+}
+
 TEST_F(Routes, redirects_and_fixed_answers_reach_nobody) {
   start(R"(routes:
   - { match: { path: /old }, auth: none, redirect: { to: /new, status: 301 } }

@@ -353,6 +353,23 @@ class Downstream(unittest.TestCase):
         for reason in ("version", "protocol"):
             self.assertEqual(metrics[f'gateway_tls_handshake_failures_total{{side="downstream",reason="{reason}"}}'], 1, reason)
 
+    def test_http2_is_agreed_on_or_not_spoken(self):
+        def version(gateway, *flags):
+            answer = subprocess.run(["curl", "-sk", "-o", "/dev/null", "-w", "%{http_version} %{response_code}", *flags,
+                                     f"https://127.0.0.1:{gateway.port}/"], capture_output=True, text=True, timeout=60)
+            return answer.stdout
+
+        gateway = self.gateway()
+        self.assertEqual(version(gateway, "--http2"), "2 200")
+        self.assertEqual(version(gateway, "--http1.1"), "1.1 200")
+        # Who agreed on HTTP/1.1 and speaks HTTP/2 is refused as any other nonsense of HTTP/1.1.
+        context = client_context()
+        context.set_alpn_protocols(["http/1.1"])
+        with connect(gateway.port, context=context) as client:
+            client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            self.assertIn(b" 505 ", client.recv(4096).split(b"\r\n")[0] + b" ")
+        self.assertEqual(version(self.gateway(more=", alpn: [http/1.1]"), "--http2"), "1.1 200")
+
     def test_half_hellos_and_aborted_handshakes_leave_nothing(self):
         gateway = self.gateway()
         waiting = []

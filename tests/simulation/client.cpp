@@ -424,7 +424,9 @@ bool Client::check(const Message& answer, unsigned status) {
         answer.field("proxy-status")->find("\"overload\"") != std::string::npos)
       return fail("no place is kept for our own answers");
     const bool is_unknown = status == 401 && options_.may_be_unknown;
-    if (tag != nullptr || (status != 200 && status != 503 && status != 429 && !is_unknown))
+    const bool was_shed = status == 408 && tally_.shed;
+    if (tag != nullptr ||
+        (status != 200 && status != 503 && status != 429 && !is_unknown && !was_shed))
       return fail("a local route went elsewhere");
     return true;
   }

@@ -112,7 +112,7 @@ TEST_F(ConfigTls, every_mistake_is_said_with_its_place_and_what_is_accepted) {
       {"chain: @/api.pem", "chain: @/empty.pem", "@/empty.pem: holds no certificate"},
       {"key: @/api.key }", "key: @/api.key, crt: x }", "unknown key \"crt\" in a certificate"},
       {"policy: modern", "policy: old", "\"old\" is not modern or intermediate"},
-      {"alpn: [http/1.1]", "alpn: [spdy/3]", "\"spdy/3\" is not http/1.1"},
+      {"alpn: [http/1.1]", "alpn: [spdy/3]", "\"spdy/3\" is not h2 or http/1.1"},
       {"verify: optional", "verify: maybe", "\"maybe\" is not required or optional"},
       {"verify: optional, ", "", "client without verify"},
       {", ca: @/ca.pem }\n    hsts", " }\n    hsts", "client without ca: whose certificates"},
