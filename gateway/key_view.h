@@ -13,6 +13,7 @@
 
 #include "auth/key_snapshot.h"
 #include "config/config.h"
+#include "core/assert.h"
 #include "gateway/key_source.h"
 
 namespace sluice::gateway {
@@ -40,7 +41,11 @@ class KeyView {
   [[nodiscard]] State state() const { return state_.load(std::memory_order_acquire); }
   // Once it is ready. What makes it unusable, a line each.
   [[nodiscard]] const std::vector<std::string>& complaints() const { return complaints_; }
-  [[nodiscard]] const auth::KeySnapshot& snapshot() const { return *current_; }
+  // There is none of a view that was refused.
+  [[nodiscard]] const auth::KeySnapshot& snapshot() const {
+    SLUICE_ASSERT(current_ != nullptr);
+    return *current_;
+  }
   // The last that was published; all cores are through with it, or will be.
   [[nodiscard]] uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
 

@@ -338,6 +338,7 @@ class ControlPlane(operations_test.Operations):
     # --- what the process may have ------------------------------------------------------------------------------------------
 
     @unittest.skipUnless(os.geteuid() == 0, "becomes another user")
+    @unittest.skipIf(operations_test.SLOW, "the sanitizers need threads of their own")
     def test_without_threads_it_says_so_and_exits_with_2(self):
         os.chmod(self.folder, 0o777)
         self.write("  unused: { endpoints: [http://127.0.0.1:1] }", "  - { auth: none, respond: { body: one } }")

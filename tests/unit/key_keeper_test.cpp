@@ -385,10 +385,13 @@ class KeyFilesTest : public ::testing::Test {
     return world;
   }
   // Whether the cores have something new.
-  bool look_after(std::chrono::milliseconds time) {
+  void pass(std::chrono::milliseconds time) {
     now_ += time;
-    const uint64_t before = view_->snapshot().generation;
     for (int round = 0; round < 3; ++round) static_cast<void>(keeper_->tick());
+  }
+  bool look_after(std::chrono::milliseconds time) {
+    const uint64_t before = view_->snapshot().generation;
+    pass(time);
     return view_->snapshot().generation != before;
   }
   [[nodiscard]] bool is_revoked(const std::string& subject) {
@@ -481,8 +484,8 @@ TEST_F(KeyFilesTest, secrets_that_nobody_else_may_read_any_more_are_taken_with_s
   sources.strength = auth::KeyStrength::strict;
   EXPECT_EQ(reload().size(), 1U);
   write("keys", "# none yet\n", 0600);
-  static_cast<void>(look_after(std::chrono::milliseconds{200}));
-  static_cast<void>(look_after(seconds{1}));
+  pass(std::chrono::milliseconds{200});
+  pass(seconds{1});
   EXPECT_TRUE(reload().empty());
 }
 
