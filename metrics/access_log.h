@@ -30,9 +30,9 @@ struct AccessRecord {
   std::string_view tls_cipher;
   std::string_view server_name;  // that the client asked for; empty: none
   std::string_view principal;    // empty if there is none
-  uint64_t bytes_in = 0;       // of the request's body
-  uint64_t bytes_out = 0;      // of everything sent to the client
-  std::string_view protocol;   // that the client speaks
+  uint64_t bytes_in = 0;         // of the request's body
+  uint64_t bytes_out = 0;        // of everything sent to the client
+  std::string_view protocol;     // that the client speaks
   uint32_t core = 0;
   uint32_t retries = 0;
   core::Duration latency{};   // from the first byte of the head to the last byte of the answer

@@ -43,7 +43,7 @@ def openssl(*arguments):
 def issue(name, sans="", key=("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), issuer="ca", days=30, subject=None):
     """NAME.pem (with its issuer behind it) and NAME.key."""
     with open(f"{CERTIFICATES}/{name}.ext", "w") as file:
-        file.write(f"basicConstraints=CA:FALSE\n" + (f"subjectAltName={sans}\n" if sans else ""))
+        file.write("basicConstraints=CA:FALSE\n" + (f"subjectAltName={sans}\n" if sans else ""))
     openssl("req", "-newkey", *key, "-nodes", "-keyout", f"{name}.key", "-subj", subject or f"/CN={name}", "-out", f"{name}.csr")
     openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-CAcreateserial",
             "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.crt")

@@ -1,5 +1,4 @@
 """Floods: thousands of requests in one write, tunnels without end, requests that want to be held; and polite clients."""
-import socket
 import threading
 
 from stage import Gateway, Origin, Polite, connect, expect, read_answer, request, until
