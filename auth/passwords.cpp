@@ -1,3 +1,4 @@
+// Reads files of users and checks passwords with libcrypt.
 #include "auth/passwords.h"
 
 #include <crypt.h>

@@ -1,3 +1,4 @@
+// Walks the commands and options of the program as CLI11 knows them.
 #include "cli/command_tree.h"
 
 #include <CLI/CLI.hpp>

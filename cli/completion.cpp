@@ -1,3 +1,4 @@
+// Writes completions for bash, zsh and fish.
 #include "cli/completion.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Help on a topic, and the command that was probably meant.
 #include "cli/help.h"
 
 #include <cstdio>

@@ -1,3 +1,4 @@
+// Writes the manual pages from the commands and the schema.
 #include "cli/man_page.h"
 
 #include <simdjson.h>

@@ -1,3 +1,4 @@
+// The one list of fields that say who calls.
 #include "config/identity_fields.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Starts, wakes and joins a thread, or says why there is none.
 #include "core/background.h"
 
 #include <system_error>

@@ -1,3 +1,4 @@
+// Listens, reads one command from each client, and answers.
 #include "gateway/control_socket.h"
 
 #include <fcntl.h>

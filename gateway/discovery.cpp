@@ -1,3 +1,4 @@
+// Reads an OpenID configuration.
 #include "gateway/discovery.h"
 
 #include <simdjson.h>

@@ -1,3 +1,4 @@
+// An endpoint's health and ejection, shared by all cores.
 #include "gateway/endpoint.h"
 
 namespace sluice::gateway {

@@ -1,3 +1,4 @@
+// Fetches from key servers with libcurl, several at once.
 #include "gateway/fetcher.h"
 
 #include <curl/curl.h>

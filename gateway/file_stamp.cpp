@@ -1,3 +1,4 @@
+// Takes the stamp of a file and compares it.
 #include "gateway/file_stamp.h"
 
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// Looks at the stamps of the configuration's files.
 #include "gateway/file_watch.h"
 
 #include "gateway/file_stamp.h"

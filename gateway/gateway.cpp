@@ -1,3 +1,4 @@
+// Starts the threads, and runs the control loop until the drain is over.
 #include "gateway/gateway.h"
 
 #include <utility>

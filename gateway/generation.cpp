@@ -1,3 +1,4 @@
+// Builds a generation from a configuration and counts who uses it.
 #include "gateway/generation.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Asks endpoints in turn and judges their answers.
 #include "gateway/health_checker.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Compares limits and settings of the host with the configuration.
 #include "gateway/host_settings.h"
 
 #include <unistd.h>

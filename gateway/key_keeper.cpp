@@ -1,3 +1,4 @@
+// Reads and fetches keys when they are due, and publishes snapshots.
 #include "gateway/key_keeper.h"
 
 #include <algorithm>

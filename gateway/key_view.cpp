@@ -1,3 +1,4 @@
+// What one configuration takes from the sources of keys, as snapshots.
 #include "gateway/key_view.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Opens, binds and adopts listening sockets.
 #include "gateway/listener.h"
 
 #include <fcntl.h>

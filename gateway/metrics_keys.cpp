@@ -1,3 +1,4 @@
+// The families about keys and their sources.
 #include "gateway/metrics_keys.h"
 
 namespace sluice::gateway {

@@ -1,3 +1,4 @@
+// The families of /metrics, in order.
 #include "gateway/metrics_page.h"
 
 #include <sys/resource.h>

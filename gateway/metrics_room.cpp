@@ -1,3 +1,4 @@
+// The families about room on a core.
 #include "gateway/metrics_room.h"
 
 namespace sluice::gateway {

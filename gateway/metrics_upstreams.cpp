@@ -1,3 +1,4 @@
+// The families about upstreams and endpoints.
 #include "gateway/metrics_upstreams.h"
 
 #include <string>

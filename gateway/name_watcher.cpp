@@ -1,3 +1,4 @@
+// Resolves names again when their TTLs end and says what changed.
 #include "gateway/name_watcher.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The threads that do what a core must not wait for.
 #include "gateway/offload_pool.h"
 
 #include <chrono>

@@ -1,3 +1,4 @@
+// Reads and completes the next configuration on a thread of its own.
 #include "gateway/preparer.h"
 
 #include <sys/eventfd.h>

@@ -1,3 +1,4 @@
+// Which reload comes next, and what becomes of those that must wait.
 #include "gateway/reloader.h"
 
 #include <algorithm>

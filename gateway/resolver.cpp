@@ -1,3 +1,4 @@
+// Resolves names with c-ares and follows their TTLs.
 #include "gateway/resolver.h"
 
 #include <ares.h>

@@ -1,3 +1,4 @@
+// Applies capabilities, Landlock and seccomp.
 #include "gateway/sandbox.h"
 
 #include <fcntl.h>

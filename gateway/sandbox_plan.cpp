@@ -1,3 +1,4 @@
+// Which paths and system calls a configuration needs.
 #include "gateway/sandbox_plan.h"
 
 #include <filesystem>

@@ -1,3 +1,4 @@
+// From the configuration to the exit code: start, serve, reload, drain.
 #include "gateway/service.h"
 
 #include <poll.h>

@@ -1,3 +1,4 @@
+// Takes sockets from a service manager and notifies it.
 #include "gateway/service_manager.h"
 
 #include <fcntl.h>

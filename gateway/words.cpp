@@ -1,3 +1,4 @@
+// The lines that a gateway prints about itself.
 #include "gateway/words.h"
 
 #include <poll.h>

@@ -1,3 +1,4 @@
+// Methods by name and by number.
 #include "http/method.h"
 
 #include <llhttp.h>

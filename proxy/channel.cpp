@@ -1,3 +1,4 @@
+// Receives, sends, splices and closes one socket.
 #include "proxy/channel.h"
 
 namespace sluice::proxy {

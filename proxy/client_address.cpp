@@ -1,3 +1,4 @@
+// Finds the client behind trusted proxies.
 #include "proxy/client_address.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// What a core has of one configuration, and who still uses it.
 #include "proxy/core_generation.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A client's connection from accept to close, between its requests.
 #include "proxy/downstream_connection.h"
 
 #include <algorithm>

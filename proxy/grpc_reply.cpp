@@ -1,3 +1,4 @@
+// Refusals as gRPC clients understand them.
 #include "proxy/grpc_reply.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A request as an endpoint hears it, and the answer as it comes.
 #include "proxy/http1_request.h"
 
 #include <charconv>

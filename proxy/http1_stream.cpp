@@ -1,3 +1,4 @@
+// A request as a client speaks HTTP/1.1, and the answer to it.
 #include "proxy/http1_stream.h"
 
 #include <cstring>

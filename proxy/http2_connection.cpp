@@ -1,3 +1,4 @@
+// Moves bytes between a channel and its HTTP/2 session.
 #include "proxy/http2_connection.h"
 
 #include "proxy/station.h"

@@ -1,3 +1,4 @@
+// A request as a client speaks HTTP/2, and the answer to it.
 #include "proxy/http2_stream.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The limits of one request, in the order in which their owners are asked.
 #include "proxy/limit_check.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// RateLimit and RateLimit-Policy of an answer.
 #include "proxy/limit_fields.h"
 
 #include "proxy/local_reply.h"

@@ -1,3 +1,4 @@
+// Writes an answer of our own.
 #include "proxy/local_reply.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Pieces of memory that leave in their order.
 #include "proxy/outbox.h"
 
 #include "http/serializer.h"

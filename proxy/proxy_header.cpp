@@ -1,3 +1,4 @@
+// Reads and writes the PROXY header, versions 1 and 2.
 #include "proxy/proxy_header.h"
 
 #include <arpa/inet.h>

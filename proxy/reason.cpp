@@ -1,3 +1,4 @@
+// The code of each reason.
 #include "proxy/reason.h"
 
 #include "core/assert.h"

@@ -1,3 +1,4 @@
+// What each code means and who must do what, as a table.
 #include "proxy/reason_words.h"
 
 #include <algorithm>

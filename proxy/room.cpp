@@ -1,3 +1,4 @@
+// Who gives way when a core's room is taken.
 #include "proxy/room.h"
 
 #include "proxy/client_address.h"

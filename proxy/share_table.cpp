@@ -1,3 +1,4 @@
+// Counts by key in a table of fixed size.
 #include "proxy/share_table.h"
 
 #include <bit>

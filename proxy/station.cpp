@@ -1,3 +1,4 @@
+// The services of a core that need no machine.
 #include "proxy/station.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A core's turn: completions, timers, messages, and what follows from them.
 #include "proxy/worker.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Budgets for what a peer may do too often, and the name of each abuse.
 #include "http/h2/abuse.h"
 
 #include <algorithm>

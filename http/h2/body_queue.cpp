@@ -1,3 +1,4 @@
+// Bytes of a body that were received and not taken yet.
 #include "http/h2/body_queue.h"
 
 #include <algorithm>

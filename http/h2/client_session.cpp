@@ -1,3 +1,4 @@
+// The session towards an endpoint: requests out, answers in.
 #include "http/h2/client_session.h"
 
 #include <algorithm>

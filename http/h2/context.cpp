@@ -1,3 +1,4 @@
+// The options and callbacks that all sessions of a core share.
 #include "http/h2/context.h"
 
 #include <new>

@@ -1,3 +1,4 @@
+// Turns fields of HTTP/1.1 into those of HTTP/2.
 #include "http/h2/field_block.h"
 
 #include <algorithm>

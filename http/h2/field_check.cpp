@@ -1,3 +1,4 @@
+// Which names and values RFC 9113 allows.
 #include "http/h2/field_check.h"
 
 #include <nghttp2/nghttp2.h>

@@ -1,3 +1,4 @@
+// Collects the fields of one head or of trailers.
 #include "http/h2/field_section.h"
 
 #include "core/assert.h"

@@ -1,3 +1,4 @@
+// The bounded memory that nghttp2 gets on a core.
 #include "http/h2/memory.h"
 
 #include <sys/mman.h>

@@ -1,3 +1,4 @@
+// What requests and answers have in common when they are read.
 #include "http/h2/message_reader.h"
 
 #include "core/limits.h"

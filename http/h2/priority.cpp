@@ -1,3 +1,4 @@
+// Reads the priority of RFC 9218.
 #include "http/h2/priority.h"
 
 #include "http/field.h"

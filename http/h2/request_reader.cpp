@@ -1,3 +1,4 @@
+// Makes a request head of a field section.
 #include <optional>
 
 #include "http/h2/head_text.h"

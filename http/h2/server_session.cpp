@@ -1,3 +1,4 @@
+// The session towards a client: requests in, answers out.
 #include "http/h2/server_session.h"
 
 #include "core/assert.h"

@@ -1,3 +1,4 @@
+// What both ends of a connection do: bytes in, bytes out, streams, the end.
 #include "http/h2/session.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// What nghttp2 says of frames that arrive.
 #include <cstring>
 #include <new>
 

@@ -1,3 +1,4 @@
+// What leaves, and in which order.
 #include <algorithm>
 #include <array>
 

@@ -1,3 +1,4 @@
+// Route, token and limits, in their order, until the verdict.
 #include "proxy/exchange/admission.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// One try at one endpoint, and whether another may follow.
 #include "proxy/exchange/attempt.h"
 
 #include <utility>

@@ -1,3 +1,4 @@
+// Preflights, and the fields that let pages read answers.
 #include "proxy/exchange/cors.h"
 
 #include <algorithm>

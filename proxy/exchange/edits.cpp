@@ -1,3 +1,4 @@
+// What a route adds to messages and takes from them.
 #include "proxy/exchange/edits.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// What a request asks of the TLS session that it came by.
 #include "proxy/exchange/encryption.h"
 
 #include <algorithm>

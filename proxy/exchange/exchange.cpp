@@ -1,3 +1,4 @@
+// Who of an exchange's parts is next.
 #include "proxy/exchange/exchange.h"
 
 #include <charconv>

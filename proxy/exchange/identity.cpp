@@ -1,3 +1,4 @@
+// The fields that say who calls.
 #include "proxy/exchange/identity.h"
 
 #include "http/uri.h"

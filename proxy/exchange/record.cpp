@@ -1,3 +1,4 @@
+// Writes what the log and the counters say of a request.
 #include "proxy/exchange/record.h"
 
 namespace sluice::proxy {

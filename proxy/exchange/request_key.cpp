@@ -1,3 +1,4 @@
+// Puts together the keys of limits, balancing and sticky splits.
 #include "proxy/exchange/request_key.h"
 
 namespace sluice::proxy {

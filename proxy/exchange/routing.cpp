@@ -1,3 +1,4 @@
+// Finds the route of a request and settles its path.
 #include "proxy/exchange/routing.h"
 
 #include <algorithm>

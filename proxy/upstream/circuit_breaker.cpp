@@ -1,3 +1,4 @@
+// Opens after failures, and closes after probes.
 #include "proxy/upstream/circuit_breaker.h"
 
 namespace sluice::proxy {

@@ -1,3 +1,4 @@
+// One endpoint as one core sees it.
 #include "proxy/upstream/core_endpoint.h"
 
 #include <algorithm>

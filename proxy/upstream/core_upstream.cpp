@@ -1,3 +1,4 @@
+// Connections, places and the queue of one upstream on one core.
 #include "proxy/upstream/core_upstream.h"
 
 #include <algorithm>

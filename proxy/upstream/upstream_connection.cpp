@@ -1,3 +1,4 @@
+// A connection to an endpoint, pooled or lent.
 #include "proxy/upstream/upstream_connection.h"
 
 #include <utility>

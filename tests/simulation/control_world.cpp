@@ -1,3 +1,4 @@
+// Simulated files, names, key servers and time of the control plane.
 #include "tests/simulation/control_world.h"
 
 #include <array>

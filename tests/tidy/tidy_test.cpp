@@ -313,6 +313,16 @@ TEST(Tidy, headers_open_with_what_they_are) {
   }
 }
 
+TEST(Tidy, sources_open_with_a_sentence) {
+  auto folders = production;
+  folders.push_back("tests");
+  folders.push_back("bench");
+  for (const auto& path : sources(folders)) {
+    if (path.extension() != ".cpp") continue;
+    EXPECT_TRUE(lines_of(path)[0].text.starts_with("// ")) << path.string();
+  }
+}
+
 // So each header compiles alone: here, or in a library of tests/CMakeLists.txt.
 TEST(Tidy, a_source_includes_its_own_header_first) {
   for (const auto& path : sources(production)) {
