@@ -80,8 +80,10 @@ TEST_F(LimitFields, are_not_said_where_the_limit_is_silent_or_the_route_removes_
 routes:
   - { match: { path: /silent }, auth: none, limits: silent, upstream: one }
   - { match: { path: /both }, auth: none, limits: [silent, loud], upstream: one }
-  - { match: { path: /removed }, auth: none, limits: loud, headers: { response: { remove: [RateLimit] } }, upstream: one }
-  - { match: { path: /set }, auth: none, limits: loud, headers: { response: { set: { RateLimit-Policy: mine } } }, respond: { body: ok } }
+  - { match: { path: /removed }, auth: none, limits: loud,
+      headers: { response: { remove: [RateLimit] } }, upstream: one }
+  - { match: { path: /set }, auth: none, limits: loud,
+      headers: { response: { set: { RateLimit-Policy: mine } } }, respond: { body: ok } }
 )");
   EXPECT_EQ(told("/both"), "200 \"loud\";r=9;t=3600 of \"loud\";q=10;w=36000");
   EXPECT_EQ(told("/silent"), "200 (none) of (none)");

@@ -296,7 +296,8 @@ TEST_F(Routes, fields_are_set_added_and_removed_in_every_spelling) {
 TEST_F(Routes, redirect_has_room_for_the_longest_target) {
   start(R"(routes:
   - { match: { path: /old }, auth: none, redirect: { to: /new } }
-  - { match: { path_prefix: /moved }, auth: none, redirect: { to: "https://new.test/base/", rest: keep } }
+  - { match: { path_prefix: /moved }, auth: none,
+      redirect: { to: "https://new.test/base/", rest: keep } }
 )");
   const std::string query(8 * 1024 - 6, 'q');
   EXPECT_EQ(field(ask("GET /old?" + query), "location"), "/new?" + query);
@@ -308,7 +309,8 @@ TEST_F(Routes, redirect_has_room_for_the_longest_target) {
 TEST_F(Routes, redirects_and_fixed_answers_reach_nobody) {
   start(R"(routes:
   - { match: { path: /old }, auth: none, redirect: { to: /new, status: 301 } }
-  - { match: { path_prefix: /moved }, auth: none, redirect: { to: "https://new.test/base/", rest: keep } }
+  - { match: { path_prefix: /moved }, auth: none,
+      redirect: { to: "https://new.test/base/", rest: keep } }
   - { match: { path: /fixed }, auth: none, redirect: { to: "/new?own=1" } }
   - { match: { path: /robots.txt }, auth: none, respond: { body: "User-agent: *\n" } }
   - { match: { path: /gone }, auth: none, respond: { status: 410 } }

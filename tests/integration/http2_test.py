@@ -246,9 +246,16 @@ def metric(name):
 
 
 def logged(path):
-    time.sleep(0.3)
-    with open(log_path) as lines:
-        return [record for record in map(json.loads, lines) if record["path"] == path]
+    """What the log says of a path, once it says something."""
+    begun = time.monotonic()
+    while time.monotonic() < begun + 30:
+        with open(log_path) as lines:
+            found = [json.loads(line) for line in lines if line.endswith("\n")]
+        found = [record for record in found if record["path"] == path]
+        if found:
+            return found
+        time.sleep(0.01)
+    return []
 
 
 def curl(*arguments):

@@ -65,7 +65,9 @@ listen:
   - { address: "127.0.0.1:8080", redirect_to_https: true }
   - { address: "127.0.0.1:8081", redirect_to_https: 9443 }
 upstreams:
-  safe: { endpoints: ["https://127.0.0.1:9443", "https://api.example/"], tls: { ca: @/ca.pem, name: api.example, certificate: { chain: @/api.pem, key: @/api.key } } }
+  safe: { endpoints: ["https://127.0.0.1:9443", "https://api.example/"],
+    tls: { ca: @/ca.pem, name: api.example,
+           certificate: { chain: @/api.pem, key: @/api.key } } }
 routes:
   - { match: { path_prefix: / }, auth: none, upstream: safe, hsts: false }
 )";
